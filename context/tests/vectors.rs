@@ -6,6 +6,7 @@ use berth_context::{Ignore, ignore_file};
 use serde_json::Value;
 
 /// Reads a vector file; `None`, said aloud, where the folder is not there.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn vectors(name: &str) -> Option<Vec<Value>> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared/data/vectors")
