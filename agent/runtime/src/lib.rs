@@ -1,1 +1,39 @@
-//! Skeleton.
+//! Turns an OCI runtime specification into a running process and keeps hold of it.
+//!
+//! Every container has one small supervisor process (`berthd supervise`, see [`supervise_main`]). It sets up
+//! namespaces, mounts, cgroups and seccomp, holds the container's standard streams, writes its log, reaps it and records
+//! how it ended. It survives the agent: after a restart [`Runtime::reattach`] finds it again.
+//!
+//! [`Runtime`] is the agent's side: it starts supervisors and talks to them over a unix socket. What is not in this
+//! room: building the specification (the engine does), networks, images and snapshots.
+
+pub mod capabilities;
+pub mod log;
+pub mod seccomp;
+
+mod attachment;
+mod error;
+mod exec;
+mod exit;
+mod request;
+mod running;
+mod runtime;
+
+pub use attachment::{Attachment, Output, Stdin};
+pub use error::{AttachError, ControlError, ExecError, FailureKind, ReattachError, RuntimeError, StartError};
+pub use exec::{ExecHandle, ExecProcess};
+pub use exit::ExitRecord;
+pub use request::{AttachFrom, AttachOptions, ExecRequest, Rootfs, StartRequest, TerminalSize};
+pub use running::Running;
+pub use runtime::{Reattached, Runtime, RuntimeConfig};
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the supervisor of one container until that container has ended: the body of `berthd supervise`.
+///
+/// Must be called before the process starts any thread; the request arrives on standard input.
+pub fn supervise_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let _ = arguments;
+    todo!()
+}
