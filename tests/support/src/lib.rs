@@ -1,1 +1,27 @@
-//! Skeleton.
+//! What the end-to-end tests stand on: private stores, machines that go away by themselves,
+//! images made on the spot, and registries that misbehave on demand.
+//!
+//! Nothing here knows berth's crates: the tests see the programs as their users do.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot be set up has failed, and should say where"
+)]
+
+mod image;
+mod operator;
+mod outcome;
+mod process;
+mod programs;
+mod registry;
+mod tarball;
+mod wait;
+
+pub use image::{Image, Layer, Platform, busybox_layer};
+pub use operator::{Machine, Operator};
+pub use outcome::Outcome;
+pub use process::{Background, kill};
+pub use programs::{agent_program, berth_program, debian_root};
+pub use registry::{Fault, FaultyRegistry};
+pub use tarball::{Entry, tarball};
+pub use wait::{wait_for, wait_until};
