@@ -225,7 +225,7 @@ mod tests {
     fn environment_text_becomes_a_value_of_the_flags_kind() {
         let number = FlagSpec::number("x-port", 22, "Port");
         assert_eq!(number.parse(" 23 ").unwrap(), FlagValue::Number(23));
-        assert!(number.parse("ssh").is_err());
+        number.parse("ssh").unwrap_err();
         let list = FlagSpec::list("x-san", "Names");
         assert_eq!(
             list.parse("a, b,,").unwrap(),

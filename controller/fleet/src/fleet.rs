@@ -1,0 +1,240 @@
+//! The fleet, and what can be said of a machine without asking it.
+
+use std::path::{Path, PathBuf};
+
+use berth_controller_store::{LoadError, MachineName, MachineRecord, NameError, Store};
+use berth_provisioners_api::{
+    Driver, DriverError, FlagSpec, Machine, MachineContext, MachineState, Registry,
+};
+use serde_json::Value;
+
+/// All machines of one store.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    pub(crate) store: Store,
+    pub(crate) drivers: Registry,
+}
+
+/// A machine cannot be worked with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MachineError {
+    /// No machine can have this name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// There is no such machine.
+    #[error("machine {0:?} does not exist")]
+    Absent(String),
+    /// Its creation was cut off.
+    #[error("machine {0:?} is not complete: its creation was cut off")]
+    Incomplete(String),
+    /// Its record cannot be read.
+    #[error("record of machine {machine:?} cannot be read")]
+    Record {
+        /// The machine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: LoadError,
+    },
+    /// This berth has no such driver.
+    #[error("driver {driver:?} not found")]
+    NoDriver {
+        /// The driver.
+        driver: String,
+        /// The drivers that there are.
+        known: String,
+    },
+    /// The driver refused.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
+
+/// What a shell needs to speak to a machine's engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvFacts {
+    /// The machine's name, for `DOCKER_MACHINE_NAME`.
+    pub name: String,
+    /// The engine's address, for `DOCKER_HOST`.
+    pub url: String,
+    /// The directory with `ca.pem`, `cert.pem` and `key.pem`, for `DOCKER_CERT_PATH`.
+    pub cert_path: PathBuf,
+    /// The machine's address, for `NO_PROXY`.
+    pub ip: String,
+}
+
+/// A machine with its record and its driver's side of it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) record: MachineRecord,
+    pub(crate) machine: Box<dyn Machine>,
+}
+
+impl Fleet {
+    /// Opens the fleet whose store is at `root`.
+    ///
+    /// # Errors
+    ///
+    /// When the store's directories cannot be made.
+    pub fn open(root: &Path, drivers: Registry) -> Result<Self, berth_controller_store::OpenError> {
+        Ok(Self {
+            store: Store::open(root)?,
+            drivers,
+        })
+    }
+
+    /// Returns the store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns the drivers.
+    #[must_use]
+    pub fn drivers(&self) -> &Registry {
+        &self.drivers
+    }
+
+    /// Returns the flags of a driver.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::NoDriver`].
+    pub fn driver_flags(&self, driver: &str) -> Result<Vec<FlagSpec>, MachineError> {
+        Ok(self.driver(driver)?.flags())
+    }
+
+    /// Returns the names of all machines, complete or not, sorted.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, berth_controller_store::OpenError> {
+        Ok(self.store.list()?.iter().map(ToString::to_string).collect())
+    }
+
+    /// Returns whether there is such a machine, complete or not.
+    #[must_use]
+    pub fn exists(&self, name: &str) -> bool {
+        name.parse::<MachineName>()
+            .is_ok_and(|name| self.store.exists(&name))
+    }
+
+    /// Returns the machine's record as docker-machine's tools read it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such machine or its record cannot be read.
+    pub fn inspect(&self, name: &str) -> Result<Value, MachineError> {
+        Ok(self.record(name)?.config.document().clone())
+    }
+
+    /// Returns what the machine is doing.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such machine or the driver cannot tell.
+    pub async fn state(&self, name: &str) -> Result<MachineState, MachineError> {
+        Ok(self.load(name)?.machine.state().await?)
+    }
+
+    /// Returns the machine's address.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such machine or it has none.
+    pub async fn ip(&self, name: &str) -> Result<String, MachineError> {
+        Ok(self.load(name)?.machine.ip().await?)
+    }
+
+    /// Returns the engine's address, `tcp://address:port`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such machine or it has none.
+    pub async fn url(&self, name: &str) -> Result<String, MachineError> {
+        Ok(self.load(name)?.machine.engine_url().await?)
+    }
+
+    /// Returns what a shell needs to speak to the machine's engine.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such machine, it is not complete, or has no address.
+    pub async fn env_facts(&self, name: &str) -> Result<EnvFacts, MachineError> {
+        let loaded = self.load(name)?;
+        loaded.require_complete()?;
+        Ok(EnvFacts {
+            name: name.to_owned(),
+            url: loaded.machine.engine_url().await?,
+            cert_path: self.store.machine(&loaded.record.name).directory,
+            ip: loaded.machine.ip().await?,
+        })
+    }
+
+    pub(crate) fn driver(&self, name: &str) -> Result<std::sync::Arc<dyn Driver>, MachineError> {
+        self.drivers
+            .get(name)
+            .ok_or_else(|| MachineError::NoDriver {
+                driver: name.to_owned(),
+                known: self.drivers.names().collect::<Vec<_>>().join(", "),
+            })
+    }
+
+    pub(crate) fn record(&self, name: &str) -> Result<MachineRecord, MachineError> {
+        // A name that no machine can have is, to whoever asks for one, just an absent machine.
+        let checked: MachineName = name
+            .parse()
+            .map_err(|_error: NameError| MachineError::Absent(name.to_owned()))?;
+        self.store.load(&checked).map_err(|source| match source {
+            LoadError::Absent(_) => MachineError::Absent(name.to_owned()),
+            LoadError::Empty(_) => MachineError::Incomplete(name.to_owned()),
+            source => MachineError::Record {
+                machine: name.to_owned(),
+                source,
+            },
+        })
+    }
+
+    pub(crate) fn load(&self, name: &str) -> Result<Loaded, MachineError> {
+        let record = self.record(name)?;
+        let driver = self.driver(record.config.driver_name())?;
+        let machine = driver.load(&self.context(&record.name), record.config.driver().clone())?;
+        Ok(Loaded { record, machine })
+    }
+
+    pub(crate) fn context(&self, name: &MachineName) -> MachineContext {
+        MachineContext {
+            name: name.to_string(),
+            directory: self.store.machine(name).directory,
+            store_root: self.store.root().to_owned(),
+        }
+    }
+}
+
+impl Loaded {
+    pub(crate) fn require_complete(&self) -> Result<(), MachineError> {
+        if self.record.side.progress == berth_controller_store::Progress::Creating {
+            return Err(MachineError::Incomplete(self.record.name.to_string()));
+        }
+        Ok(())
+    }
+}
+
+impl MachineError {
+    /// Returns what the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Absent(_) => Some(
+                "berth machine ls lists the machines, berth machine create adds one".to_owned(),
+            ),
+            Self::Incomplete(name) => Some(format!(
+                "run the same berth machine create again to go on, or berth machine rm {name}"
+            )),
+            Self::NoDriver { known, .. } => Some(format!("drivers of this berth: {known}")),
+            Self::Driver(error) => error.hint().map(ToOwned::to_owned),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The journal of `create`, kept in the store.

@@ -1,0 +1,413 @@
+//! The store itself.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::to_indented;
+use crate::files::{self, make_private_directory};
+use crate::side;
+use crate::{
+    CertPaths, ConfigError, HostConfig, LockError, MachineName, MachinePaths, SideRecord,
+    StoreLock, WriteError, write_private,
+};
+
+/// A store on disk.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// Everything that is on record for a machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachineRecord {
+    /// The machine.
+    pub name: MachineName,
+    /// docker-machine's part.
+    pub config: HostConfig,
+    /// Our part.
+    pub side: SideRecord,
+}
+
+/// The store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("store directory {} cannot be used", path.display())]
+pub struct OpenError {
+    /// The directory.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A machine's record cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// There is no such machine.
+    #[error("machine {0} does not exist")]
+    Absent(MachineName),
+    /// Its directory exists, its record does not: `create` was cut off before it began to make
+    /// anything, or the file was deleted.
+    #[error("machine {0} has no config.json")]
+    Empty(MachineName),
+    /// A file cannot be read.
+    #[error("record {} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// docker-machine's part makes no sense.
+    #[error("record {} cannot be used", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ConfigError,
+    },
+    /// Our part makes no sense.
+    #[error("record {} cannot be used", path.display())]
+    Side {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Our part was written by a later berth.
+    #[error("record {} is from a later version of berth", path.display())]
+    Future {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A machine's directory cannot be removed.
+#[derive(Debug, thiserror::Error)]
+#[error("directory {} cannot be removed", path.display())]
+pub struct RemoveError {
+    /// The directory.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Store {
+    /// Opens the store at `root`, making its directories when they are missing.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be made.
+    pub fn open(root: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError {
+            path: root.to_owned(),
+            source,
+        };
+        // Records hold absolute paths, so a relative root would break in the next directory.
+        let root = std::path::absolute(root).map_err(failed)?;
+        for directory in ["certs", "machines", ".locks"] {
+            let path = root.join(directory);
+            if !path.is_dir() {
+                make_private_directory(&path).map_err(failed)?;
+            }
+        }
+        Ok(Self { root })
+    }
+
+    /// Returns the store's directory, absolute.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the files of the authority.
+    #[must_use]
+    pub fn certs(&self) -> CertPaths {
+        CertPaths::new(self.root.join("certs"))
+    }
+
+    /// Returns the files of a machine.
+    #[must_use]
+    pub fn machine(&self, name: &MachineName) -> MachinePaths {
+        MachinePaths::new(self.root.join("machines").join(name.as_str()))
+    }
+
+    /// Returns the directory for what can be made again, such as the compressed agent.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// Returns the names of all machines, sorted by bytes; what cannot be a machine is left out.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn list(&self) -> Result<Vec<MachineName>, OpenError> {
+        let path = self.root.join("machines");
+        let failed = |source| OpenError {
+            path: path.clone(),
+            source,
+        };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            if let Some(name) = name.filter(|_| entry.path().is_dir()) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Returns whether there is such a machine, complete or not.
+    #[must_use]
+    pub fn exists(&self, name: &MachineName) -> bool {
+        self.machine(name).directory.is_dir()
+    }
+
+    /// Reads a machine's record.
+    ///
+    /// # Errors
+    ///
+    /// When there is none or it cannot be used.
+    pub fn load(&self, name: &MachineName) -> Result<MachineRecord, LoadError> {
+        let paths = self.machine(name);
+        let config = match fs::read(&paths.config) {
+            Ok(text) => HostConfig::parse(&text).map_err(|source| LoadError::Config {
+                path: paths.config.clone(),
+                source,
+            })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(if paths.directory.is_dir() {
+                    LoadError::Empty(name.clone())
+                } else {
+                    LoadError::Absent(name.clone())
+                });
+            }
+            Err(source) => {
+                return Err(LoadError::Unreadable {
+                    path: paths.config,
+                    source,
+                });
+            }
+        };
+        let side = Self::load_side(&paths.side)?;
+        Ok(MachineRecord {
+            name: name.clone(),
+            config,
+            side,
+        })
+    }
+
+    fn load_side(path: &Path) -> Result<SideRecord, LoadError> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(SideRecord::default());
+            }
+            Err(source) => {
+                return Err(LoadError::Unreadable {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
+        let side: SideRecord = serde_json::from_slice(&text).map_err(|source| LoadError::Side {
+            path: path.to_owned(),
+            source,
+        })?;
+        if side.version > side::VERSION {
+            return Err(LoadError::Future {
+                path: path.to_owned(),
+            });
+        }
+        Ok(side)
+    }
+
+    /// Writes a machine's record, making its directory when it is missing.
+    ///
+    /// Our part is written first, so that a crash between the two leaves no machine that looks
+    /// complete without being so.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written; then it is as it was.
+    pub fn save(&self, record: &MachineRecord) -> Result<(), WriteError> {
+        self.make_directory(&record.name)?;
+        self.save_side(record)?;
+        write_private(
+            &self.machine(&record.name).config,
+            &record.config.to_bytes(),
+        )
+    }
+
+    /// Writes only our part of a machine's record.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written; then it is as it was.
+    pub fn save_side(&self, record: &MachineRecord) -> Result<(), WriteError> {
+        write_private(&self.machine(&record.name).side, &to_indented(&record.side))
+    }
+
+    fn make_directory(&self, name: &MachineName) -> Result<(), WriteError> {
+        let directory = self.machine(name).directory;
+        if directory.is_dir() {
+            return Ok(());
+        }
+        make_private_directory(&directory)
+            .and_then(|()| files::sync_directory(&self.root.join("machines")))
+            .map_err(|source| WriteError {
+                path: directory,
+                source,
+            })
+    }
+
+    /// Removes a machine's directory with all that is in it; one that is gone already is no error.
+    ///
+    /// # Errors
+    ///
+    /// When something in it cannot be removed.
+    pub fn remove(&self, name: &MachineName) -> Result<(), RemoveError> {
+        let path = self.machine(name).directory;
+        match fs::remove_dir_all(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(RemoveError { path, source }),
+        }
+    }
+
+    /// Takes the lock of a machine, or says that another process has it.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Busy`] then, or when the file system refuses.
+    pub fn lock_machine(&self, name: &MachineName) -> Result<StoreLock, LockError> {
+        StoreLock::attempt(&self.lock_path(name.as_str()), &format!("machine {name}"))
+    }
+
+    /// Waits for the lock of the authority's files.
+    ///
+    /// # Errors
+    ///
+    /// When the file system refuses.
+    pub fn lock_certs(&self) -> Result<StoreLock, LockError> {
+        // No machine can have this name.
+        StoreLock::wait(&self.lock_path("_certs"))
+    }
+
+    /// Waits for the lock of the cache.
+    ///
+    /// # Errors
+    ///
+    /// When the file system refuses.
+    pub fn lock_cache(&self) -> Result<StoreLock, LockError> {
+        StoreLock::wait(&self.lock_path("_cache"))
+    }
+
+    fn lock_path(&self, name: &str) -> PathBuf {
+        self.root.join(".locks").join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{EngineOptions, Progress};
+
+    fn record(store: &Store, name: &str) -> MachineRecord {
+        let name: MachineName = name.parse().unwrap();
+        let paths = store.machine(&name);
+        let engine = EngineOptions::default();
+        let config = HostConfig::new(&name, "generic", &engine, &[], (&store.certs(), &paths));
+        MachineRecord {
+            name,
+            config,
+            side: SideRecord::default(),
+        }
+    }
+
+    #[test]
+    fn saved_record_is_loaded_as_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let mut record = record(&store, "demo");
+        record
+            .config
+            .set_driver(json!({"IPAddress": "10.1.2.3", "Deep": {"x": [1.5, null]}}));
+        record.side.progress = Progress::Creating;
+        store.save(&record).unwrap();
+        assert_eq!(store.load(&record.name).unwrap(), record);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let paths = store.machine(&record.name);
+        assert_eq!(mode(&paths.directory), 0o700);
+        assert_eq!(mode(&paths.config), 0o600);
+        assert_eq!(mode(&paths.side), 0o600);
+        assert_eq!(mode(&root.path().join("certs")), 0o700);
+    }
+
+    #[test]
+    fn machines_are_directories_with_a_possible_name() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        store.save(&record(&store, "b")).unwrap();
+        store.save(&record(&store, "a")).unwrap();
+        fs::create_dir(root.path().join("machines/.new")).unwrap();
+        fs::write(root.path().join("machines/file"), "").unwrap();
+        let names: Vec<String> = store
+            .list()
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn absent_and_empty_machines_are_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let name: MachineName = "demo".parse().unwrap();
+        assert!(matches!(store.load(&name), Err(LoadError::Absent(_))));
+        fs::create_dir(root.path().join("machines/demo")).unwrap();
+        assert!(matches!(store.load(&name), Err(LoadError::Empty(_))));
+    }
+
+    #[test]
+    fn removed_machine_leaves_nothing_and_can_be_removed_again() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let record = record(&store, "demo");
+        store.save(&record).unwrap();
+        store.remove(&record.name).unwrap();
+        store.remove(&record.name).unwrap();
+        assert!(!store.exists(&record.name));
+    }
+
+    #[test]
+    fn record_of_a_later_berth_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let mut record = record(&store, "demo");
+        record.side.version = 2;
+        store.save(&record).unwrap();
+        assert!(matches!(
+            store.load(&record.name),
+            Err(LoadError::Future { .. })
+        ));
+    }
+}
