@@ -33,6 +33,7 @@ pub(crate) const TESTS: &[Package] = &[
     package("runc", "/usr/sbin/runc"),
     package("procps", "/bin/ps"),
     package("gcc", "/usr/bin/gcc"),
+    package("curl", "/usr/bin/curl"),
 ];
 
 /// What the bench compares with.

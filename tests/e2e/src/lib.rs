@@ -1,1 +1,1 @@
-//! Skeleton.
+//! The programs together, as their users run them: see `tests/`.

@@ -9,6 +9,7 @@
 )]
 
 mod image;
+mod machine;
 mod operator;
 mod outcome;
 mod process;
@@ -18,7 +19,8 @@ mod tarball;
 mod wait;
 
 pub use image::{Image, Layer, Platform, busybox_layer};
-pub use operator::{Machine, Operator};
+pub use machine::Machine;
+pub use operator::Operator;
 pub use outcome::Outcome;
 pub use process::{Background, kill};
 pub use programs::{agent_program, berth_program, debian_root};

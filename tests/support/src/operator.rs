@@ -1,11 +1,11 @@
-//! A person with a store of their own, and the machines that they make.
+//! A person with a store of their own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Background, Outcome, berth_program};
+use crate::{Machine, Outcome, berth_program};
 
 /// Somebody who uses `berth` with a private home, store and environment.
 ///
@@ -13,13 +13,6 @@ use crate::{Background, Outcome, berth_program};
 #[derive(Debug)]
 pub struct Operator {
     home: TempDir,
-}
-
-/// A machine of an [`Operator`].
-#[derive(Debug)]
-pub struct Machine<'a> {
-    operator: &'a Operator,
-    name: String,
 }
 
 // === impl Operator ===
@@ -112,10 +105,7 @@ impl Operator {
     /// Returns a machine that the test has made in its own way.
     #[must_use]
     pub fn existing(&self, name: &str) -> Machine<'_> {
-        Machine {
-            operator: self,
-            name: name.to_owned(),
-        }
+        Machine::new(self, name)
     }
 }
 
@@ -135,69 +125,5 @@ impl Drop for Operator {
                 std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()).ok();
             }
         }
-    }
-}
-
-// === impl Machine ===
-
-impl Machine<'_> {
-    /// Returns its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Returns `berth` with words, on this machine.
-    #[must_use]
-    pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.operator.command(words);
-        command.env("BERTH_MACHINE", &self.name);
-        command
-    }
-
-    /// Runs `berth` with words on this machine to its end.
-    pub fn berth(&self, words: &[&str]) -> Outcome {
-        Outcome::of(&mut self.command(words))
-    }
-
-    /// Starts `berth` with words on this machine, beside the test.
-    #[must_use]
-    pub fn start(&self, words: &[&str]) -> Background {
-        Background::start(&mut self.command(words))
-    }
-
-    /// Runs a line of shell on the machine over SSH.
-    pub fn ssh(&self, line: &str) -> Outcome {
-        self.operator.berth(&["machine", "ssh", &self.name, line])
-    }
-
-    /// Returns its address.
-    ///
-    /// # Panics
-    ///
-    /// When it has none.
-    #[must_use]
-    pub fn ip(&self) -> String {
-        self.operator
-            .berth(&["machine", "ip", &self.name])
-            .success()
-    }
-
-    /// Returns its folder in the store.
-    #[must_use]
-    pub fn folder(&self) -> PathBuf {
-        self.operator.store().join("machines").join(&self.name)
-    }
-
-    /// Imports the layer of [`crate::busybox_layer`] as an image.
-    ///
-    /// # Panics
-    ///
-    /// When that fails.
-    pub fn import_busybox(&self, reference: &str) {
-        let tar = self.operator.home().join("busybox.tar");
-        std::fs::write(&tar, crate::busybox_layer().tar()).expect("the tar is written");
-        let tar = tar.to_string_lossy();
-        self.berth(&["import", &tar, reference]).success();
     }
 }

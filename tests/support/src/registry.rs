@@ -154,11 +154,7 @@ fn serve(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
             words.next().unwrap_or_default(),
         );
         let noted = range.map_or_else(String::new, |first| format!(" from {first}"));
-        let requests = &mut shared
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        requests.push(format!("{method} {path}{noted}"));
+        shared.note(format!("{method} {path}{noted}"));
         let path = path.trim_start_matches("/v2/");
         answer(shared, &mut stream, method, path, range)?;
     }
