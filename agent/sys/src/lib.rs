@@ -1,4 +1,14 @@
 //! System calls behind safe functions; the only room with unsafe code.
 
+pub mod capability;
+pub mod descriptor;
+pub mod device_filter;
+pub mod keyring;
 pub mod memory;
+pub mod mount;
+pub mod process;
 pub mod root_dir;
+pub mod seccomp;
+pub mod terminal;
+
+mod call;

@@ -1,0 +1,111 @@
+//! Forking, sending signals by number and dealing with all descriptors at once.
+#![expect(
+    unsafe_code,
+    reason = "forking, and system calls that the C library has no functions for"
+)]
+
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+
+use nix::libc;
+
+use crate::call::{check, owned};
+
+const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
+
+/// Runs `child` in a copy of this process and returns its process id; the copy ends with what `child` returns.
+///
+/// # Errors
+/// Fails when the process has other threads, whose locks the copy would inherit in an unknown state, or when the
+/// system has no room for one more process.
+pub fn fork(child: impl FnOnce() -> i32) -> io::Result<i32> {
+    if std::fs::read_dir("/proc/self/task")?.take(2).count() != 1 {
+        return Err(io::Error::other(
+            "a process with several threads does not fork",
+        ));
+    }
+    // SAFETY: after a fork only async-signal-safe functions may be called in the copy of a process with several
+    // threads; the check above says that this one has a single thread, and nothing between could have made another.
+    let pid = unsafe { libc::fork() };
+    if pid != 0 {
+        return check(pid.into()).map(|_| pid);
+    }
+    let code = child();
+    // SAFETY: _exit takes a number; it runs no destructors, which belong to the original process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Sends the signal with this number (real-time signals too) to a process.
+///
+/// # Errors
+/// Fails when there is no such process or signal.
+pub fn send_signal(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: kill takes two numbers.
+    let result = unsafe { libc::kill(pid, signal) };
+    check(result.into()).map(drop)
+}
+
+/// Opens a descriptor that stands for a process.
+///
+/// # Errors
+/// Fails when there is no such process, or on kernels before 5.3.
+pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers; the descriptor that it makes has close-on-exec set.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    owned(result)
+}
+
+/// Makes all descriptors from `first` on close at the next `execve`.
+///
+/// # Errors
+/// Fails on kernels before 5.11.
+pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
+    let first = libc::c_uint::try_from(first).map_err(io::Error::other)?;
+    // SAFETY: close_range with this flag takes numbers and closes nothing now.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            libc::c_uint::MAX,
+            CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    check(result).map(drop)
+}
+
+/// Sets every signal back to its default action and blocks none, as a program expects to be started.
+///
+/// # Errors
+/// Fails never with the signals of this kernel; the result says so anyway.
+pub fn reset_signals() -> io::Result<()> {
+    for signal in 1..=libc::SIGRTMAX() {
+        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
+            continue;
+        }
+        // SAFETY: signal(2) with SIG_DFL installs no handler. The C library refuses the few numbers that it keeps for
+        // itself, which is as good.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    nix::sys::signal::SigSet::empty().thread_set_mask()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threaded_process_does_not_fork() {
+        // The test harness runs this on a thread of its own.
+        let error = fork(|| 0).expect_err("fork of a threaded process");
+        assert!(error.to_string().contains("several threads"), "{error}");
+    }
+
+    #[test]
+    fn signal_zero_reaches_this_process_and_no_other_number_does() {
+        let own = i32::try_from(std::process::id()).expect("pid");
+        send_signal(own, 0).expect("own process");
+        let error = send_signal(own, 4096).expect_err("no such signal");
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
+}
