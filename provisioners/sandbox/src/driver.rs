@@ -1,9 +1,16 @@
-//! The kind of machine: its name, its flags and how they become a configuration.
+//! The kind of machine: its name, its flags and how they become a machine.
 
 use std::path::PathBuf;
 
 use berth_provisioners_api::{Driver, DriverError, FlagSpec, FlagValues, Machine, MachineContext};
 use serde_json::Value;
+
+use crate::config::{self, SandboxConfig};
+use crate::host::HostMachine;
+use crate::machine::SandboxMachine;
+
+/// What `--driver` calls it.
+pub(crate) const NAME: &str = "sandbox";
 
 /// Makes machines out of this host.
 #[derive(Clone, Debug, Default)]
@@ -26,31 +33,48 @@ impl SandboxDriver {
             executable: Some(executable.into()),
         }
     }
+
+    fn machine(&self, context: &MachineContext, config: SandboxConfig) -> Box<dyn Machine> {
+        Box::new(SandboxMachine::new(HostMachine {
+            config,
+            directory: context.directory.clone(),
+            executable: self.executable.clone(),
+        }))
+    }
 }
 
 impl Driver for SandboxDriver {
-    fn name(&self) -> &'static str {
-        "sandbox"
+    fn name(&self) -> &str {
+        NAME
     }
 
     fn flags(&self) -> Vec<FlagSpec> {
-        Vec::new()
+        config::flags()
     }
 
     fn configure(
         &self,
-        _context: &MachineContext,
-        _flags: &FlagValues,
+        context: &MachineContext,
+        flags: &FlagValues,
     ) -> Result<Box<dyn Machine>, DriverError> {
-        let _ = &self.executable;
-        Err(DriverError::refused("cannot configure yet"))
+        let config = SandboxConfig::from_flags(context, flags)?;
+        Ok(self.machine(context, config))
     }
 
     fn load(
         &self,
-        _context: &MachineContext,
-        _config: Value,
+        context: &MachineContext,
+        config: Value,
     ) -> Result<Box<dyn Machine>, DriverError> {
-        Err(DriverError::refused("cannot load yet"))
+        let unreadable = |source| DriverError::Config {
+            machine: context.name.clone(),
+            source,
+        };
+        let config: SandboxConfig =
+            serde_json::from_value(config).map_err(|error| unreadable(error.into()))?;
+        if !config.id.is_well_formed() {
+            return Err(unreadable("its identity has another form".into()));
+        }
+        Ok(self.machine(context, config))
     }
 }

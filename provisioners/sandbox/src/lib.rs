@@ -19,9 +19,27 @@
 //! The machine is a test bed for friends, not a jail: root inside is root outside, only its view
 //! is narrowed.
 
+mod cgroups;
+mod checks;
+mod config;
+mod disk;
 mod driver;
+mod failure;
+mod host;
+mod identity;
+mod init;
+mod machine;
+mod messages;
+mod monitor;
+mod netlink;
+mod plan;
+mod processes;
+mod register;
+mod subnet;
+mod wiring;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use driver::SandboxDriver;
@@ -32,6 +50,12 @@ pub use driver::SandboxDriver;
 /// any thread, and ends with the returned code when there is one.
 #[must_use]
 pub fn run_if_internal(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
-    let _ = arguments;
-    None
+    let mut arguments = arguments.into_iter().skip(1);
+    let role = arguments.next()?;
+    let run = match role.to_str()? {
+        monitor::ARGUMENT => monitor::main,
+        init::ARGUMENT => init::main,
+        _ => return None,
+    };
+    Some(run(&PathBuf::from(arguments.next()?)))
 }

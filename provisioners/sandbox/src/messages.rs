@@ -1,0 +1,117 @@
+//! What the init tells the monitor while it boots, and the monitor whoever started it: lines.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use berth_provisioners_api::DriverError;
+
+use crate::failure::chain;
+
+/// A line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// The namespaces exist; the cable can be plugged in.
+    Unplugged,
+    /// The cable is plugged in.
+    Plugged,
+    /// The machine is up and takes SSH connections.
+    Ready,
+    /// It will not come up; why.
+    Failed(String),
+}
+
+/// Reads messages from a pipe.
+#[derive(Debug)]
+pub(crate) struct Receiver<R>(BufReader<R>);
+
+impl<R: Read> Receiver<R> {
+    /// Returns a receiver that reads from `pipe`.
+    pub(crate) fn new(pipe: R) -> Self {
+        Self(BufReader::new(pipe))
+    }
+
+    /// Returns the next message, or nothing when the other side has gone.
+    pub(crate) fn receive(&mut self) -> io::Result<Option<Message>> {
+        let mut line = String::new();
+        if self.0.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        match Message::parse(line.trim_end_matches('\n')) {
+            Some(message) => Ok(Some(message)),
+            None => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("unknown message {line:?}"),
+            )),
+        }
+    }
+
+    /// Returns what is read from.
+    pub(crate) fn pipe(&self) -> &R {
+        self.0.get_ref()
+    }
+}
+
+impl Message {
+    /// Returns the message that tells of a failure.
+    pub(crate) fn failure(error: &DriverError) -> Self {
+        Self::Failed(chain(error))
+    }
+
+    /// Writes the message to a pipe.
+    pub(crate) fn send(&self, mut pipe: impl Write) -> io::Result<()> {
+        let line = match self {
+            Self::Unplugged => "unplugged\n".to_owned(),
+            Self::Plugged => "plugged\n".to_owned(),
+            Self::Ready => "ready\n".to_owned(),
+            Self::Failed(why) => format!("failed {}\n", why.replace('\n', " | ")),
+        };
+        pipe.write_all(line.as_bytes())?;
+        pipe.flush()
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        match line {
+            "unplugged" => Some(Self::Unplugged),
+            "plugged" => Some(Self::Plugged),
+            "ready" => Some(Self::Ready),
+            _ => Some(Self::Failed(line.strip_prefix("failed ")?.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_out_as_they_went_in() {
+        let messages = [
+            Message::Unplugged,
+            Message::Plugged,
+            Message::Ready,
+            Message::Failed("no disk | full".to_owned()),
+        ];
+        let mut pipe = Vec::new();
+        for message in &messages {
+            message.send(&mut pipe).unwrap();
+        }
+        let mut receiver = Receiver::new(pipe.as_slice());
+        for message in messages {
+            assert_eq!(receiver.receive().unwrap(), Some(message));
+        }
+        assert_eq!(receiver.receive().unwrap(), None);
+    }
+
+    #[test]
+    fn a_failure_of_several_lines_stays_one_message() {
+        let mut pipe = Vec::new();
+        Message::Failed("a\nb".to_owned()).send(&mut pipe).unwrap();
+        assert_eq!(pipe, b"failed a | b\n");
+    }
+
+    #[test]
+    fn nonsense_is_an_error() {
+        Receiver::new(b"nonsense\n".as_slice())
+            .receive()
+            .unwrap_err();
+    }
+}
