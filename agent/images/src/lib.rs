@@ -1,1 +1,30 @@
-//! Skeleton.
+//! Images: their names, their content, and how they get here and away.
+//!
+//! [`Images`] is the store of one machine. It pulls from and pushes to registries, unpacks layers
+//! into the snapshotter while they arrive, makes images out of what containers and builds changed,
+//! and removes what nobody needs any more. Running them is not its business.
+//!
+//! Content is named by its digest everywhere and becomes visible only when the digest is right.
+
+mod configuration;
+mod credentials;
+mod digest;
+mod error_kind;
+mod image;
+mod images;
+mod platform;
+mod progress;
+mod reference;
+
+pub use configuration::{ContainerDefaults, HistoryEntry, ImageConfiguration, RootFs};
+pub use credentials::Credentials;
+pub use digest::{Digest, ParseDigestError};
+pub use error_kind::ErrorKind;
+pub use image::{Image, ImageId, ImageUse, Removed};
+pub use images::{
+    CommitError, CommitRequest, Images, ImagesConfig, ImportError, ImportRequest, LayerSource,
+    LookupError, OpenError, Pulled, PullError, PushError, Pushed, RemoveError,
+};
+pub use platform::{ParsePlatformError, Platform};
+pub use progress::{LayerPhase, Progress, ProgressSink};
+pub use reference::{AnyReference, ParseReferenceError, Reference};
