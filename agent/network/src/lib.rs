@@ -10,9 +10,18 @@
 //!
 //! Not here: names of containers, `/etc/hosts`, and networks that users define.
 
+mod attach;
+mod bridge;
+mod detach;
+mod firewall;
+mod lease;
+mod namespace;
+mod netlink;
 mod network;
+mod ports;
 mod request;
 mod resolver;
+mod restore;
 mod subnet;
 
 pub use network::{Network, NetworkConfig, OpenError};

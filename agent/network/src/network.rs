@@ -2,11 +2,19 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use berth_agent_state::{State, StateError};
 
-use crate::{AttachError, AttachRequest, Attachment, DetachError, RestoreError, Subnet};
+use tokio::sync::oneshot;
+
+use crate::bridge::{Bridge, Needs, mac_of};
+use crate::lease::{Lease, Leases};
+use crate::namespace::Namespaces;
+use crate::{
+    AttachError, AttachRequest, Attachment, DetachError, Interface, Resolver, RestoreError, Subnet,
+};
 
 /// Where and how the agent makes networks.
 #[derive(Debug, Clone)]
@@ -24,7 +32,17 @@ pub struct NetworkConfig {
 /// The networks of one agent's containers; clones share them.
 #[derive(Debug, Clone)]
 pub struct Network {
-    inner: Arc<()>,
+    inner: Arc<Inner>,
+}
+
+/// What the clones share. Where both locks are needed, the bridge's is taken first.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: NetworkConfig,
+    pub(crate) state: State,
+    pub(crate) namespaces: Namespaces,
+    bridge: Mutex<Bridge>,
+    leases: Mutex<Leases>,
 }
 
 /// The reasons why the agent cannot make networks at all.
@@ -79,8 +97,31 @@ impl Network {
     ///
     /// Returns an error when the configuration is unusable or the records cannot be read.
     pub fn open(config: NetworkConfig, state: State) -> Result<Self, OpenError> {
-        let _ = (config, state);
-        todo!()
+        let bridge = &config.bridge;
+        let usable = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b':';
+        if bridge.is_empty() || bridge.len() >= libc::IFNAMSIZ || !bridge.bytes().all(usable) {
+            return Err(OpenError::BridgeName {
+                bridge: bridge.clone(),
+            });
+        }
+        let directory = config.run_root.join("netns");
+        let namespaces =
+            Namespaces::open(directory.clone()).map_err(|source| OpenError::Directory {
+                path: directory,
+                source,
+            })?;
+        let records = state
+            .read(|reader| reader.list::<Lease>())
+            .map_err(|source| OpenError::State { source })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                bridge: Mutex::new(Bridge::new(bridge.clone(), config.subnet)),
+                leases: Mutex::new(Leases::from_records(records)),
+                config,
+                state,
+                namespaces,
+            }),
+        })
     }
 
     /// Makes the network of a container that is about to start.
@@ -101,8 +142,26 @@ impl Network {
         id: &str,
         request: AttachRequest,
     ) -> Result<Attachment, AttachError> {
-        let _ = (id, request);
-        todo!()
+        let inner = Arc::clone(&self.inner);
+        let id = id.to_owned();
+        let failed = |source| AttachError::Connect {
+            id: id.clone(),
+            step: "run a thread",
+            source,
+        };
+        let (sender, receiver) = oneshot::channel();
+        let own_id = id.clone();
+        // The thread moves into the container's namespace, which no other work may do after it.
+        thread::Builder::new()
+            .name("attach".to_owned())
+            .spawn(move || {
+                // Nobody may be waiting any more.
+                let _ = sender.send(inner.attach(&own_id, &request));
+            })
+            .map_err(failed)?;
+        receiver
+            .await
+            .unwrap_or_else(|_panicked| Err(failed(io::ErrorKind::Interrupted.into())))
     }
 
     /// Takes back everything that [`Network::attach`] made. Detaching what is not attached is fine.
@@ -110,16 +169,30 @@ impl Network {
     /// # Errors
     ///
     /// Returns an error when something could not be removed; the rest is removed all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// The work goes on when the future is dropped.
     pub async fn detach(&self, id: &str) -> Result<(), DetachError> {
-        let _ = id;
-        todo!()
+        let inner = Arc::clone(&self.inner);
+        let id = id.to_owned();
+        let own_id = id.clone();
+        tokio::task::spawn_blocking(move || inner.detach(&own_id))
+            .await
+            .unwrap_or_else(|panicked| {
+                Err(DetachError::Disconnect {
+                    id,
+                    step: "run a thread",
+                    source: panicked.into(),
+                })
+            })
     }
 
-    /// Returns the network of an attached container.
+    /// Returns the network of an attached container; one that shares the machine's is not known here.
     #[must_use]
     pub fn attachment(&self, id: &str) -> Option<Attachment> {
-        let _ = id;
-        todo!()
+        let leases = self.inner.leases();
+        leases.get(id).map(|lease| self.inner.describe(id, lease))
     }
 
     /// Brings records and kernel together after a restart of the agent.
@@ -130,8 +203,63 @@ impl Network {
     /// # Errors
     ///
     /// Returns an error when the bridge or the firewall cannot be set up or the records not written.
+    ///
+    /// # Cancel safety
+    ///
+    /// The work goes on when the future is dropped.
     pub async fn restore(&self, live: &[String]) -> Result<(), RestoreError> {
-        let _ = live;
-        todo!()
+        let inner = Arc::clone(&self.inner);
+        let live = live.iter().cloned().collect();
+        tokio::task::spawn_blocking(move || inner.restore(&live))
+            .await
+            .unwrap_or_else(|panicked| {
+                Err(RestoreError::SetUp {
+                    step: "run a thread",
+                    source: panicked.into(),
+                })
+            })
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    pub(crate) fn bridge(&self) -> MutexGuard<'_, Bridge> {
+        // Each change of the kernel is one request, so a panic leaves nothing half-done behind.
+        self.bridge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what the bridge must provide for everybody who is attached.
+    pub(crate) fn needs(&self) -> Needs {
+        let leases = self.leases();
+        let subnet = leases
+            .attached()
+            .find_map(|(_, lease)| lease.address.map(|(_, subnet)| subnet));
+        Needs {
+            subnet,
+            forwards: leases
+                .attached()
+                .flat_map(|(_, lease)| lease.forwards())
+                .collect(),
+        }
+    }
+
+    pub(crate) fn describe(&self, id: &str, lease: &Lease) -> Attachment {
+        Attachment {
+            mode: lease.mode,
+            netns: Some(self.namespaces.path(id)),
+            interface: lease.address.map(|(ip, subnet)| Interface {
+                ip,
+                prefix: subnet.prefix(),
+                gateway: subnet.gateway(),
+                mac: mac_of(ip),
+            }),
+            ports: lease.ports.clone(),
+            dns: Resolver::of_container(&self.config.resolv_conf),
+        }
     }
 }

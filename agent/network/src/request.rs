@@ -265,6 +265,9 @@ pub enum RestoreError {
         #[source]
         source: io::Error,
     },
+    /// No free subnet was found for the bridge.
+    #[error("every private network that could be used for containers is in use on this machine")]
+    NoFreeSubnet,
     /// The state database failed.
     #[error("cannot record the restored networks")]
     State {

@@ -1,0 +1,8 @@
+//! Netlink: messages out, answers in. What the messages mean is in [`links`] and in the firewall.
+
+pub(crate) mod links;
+pub(crate) mod message;
+mod socket;
+
+pub(crate) use message::{Message, attributes};
+pub(crate) use socket::{Failure, Socket};
