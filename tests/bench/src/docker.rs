@@ -97,8 +97,9 @@ impl ByRef for Command {
 }
 
 fn inside(words: &[&str]) -> Command {
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", NAMESPACE]).args(words);
+    // Not `ip netns exec`, which hides the control groups behind a /sys of its own.
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{NAMESPACE}")).args(words);
     command
 }
 
