@@ -66,7 +66,7 @@ impl Resolver {
                     .extend(words.take(1).filter_map(|word| word.parse::<IpAddr>().ok())),
                 // The last of these two wins, as resolv.conf(5) says.
                 Some("search" | "domain") => {
-                    resolver.search = words.filter(|word| word != ".").collect()
+                    resolver.search = words.filter(|word| word != ".").collect();
                 }
                 Some("options") => resolver.options.extend(words),
                 _ => {}

@@ -134,7 +134,7 @@ impl Inner {
         for name in &wanted {
             match links.by_name(name)? {
                 Some(link) if link.controller != Some(index) => {
-                    links.connect_port(link.index, index)?
+                    links.connect_port(link.index, index)?;
                 }
                 Some(_) => {}
                 None => tracing::warn!(interface = name, "a live container has lost its interface"),

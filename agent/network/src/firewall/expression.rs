@@ -81,7 +81,7 @@ impl<'a> Program<'a> {
     }
 
     /// Goes on only for packets to one of the machine's own addresses.
-    pub(super) fn to_this_machine(&mut self) -> &mut Self {
+    pub(super) fn local_destination(&mut self) -> &mut Self {
         const FLAG_DESTINATION: u32 = 1 << 1;
         const RESULT_ADDRESS_TYPE: u32 = 3;
         self.expression("fib", |data| {

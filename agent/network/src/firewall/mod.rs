@@ -7,6 +7,7 @@
 //! The kernel is spoken to directly, so that the `nft` program needs not be installed; it shows
 //! the table all the same: `nft list table ip berth`.
 
+mod conntrack;
 mod expression;
 mod rules;
 
@@ -74,11 +75,22 @@ impl Firewall {
     }
 
     pub(crate) fn add(&mut self, forwards: &[Forward]) -> Result<(), FirewallError> {
-        self.commit(rules::add_forwards(forwards).collect())
+        self.commit(rules::add_forwards(forwards).collect())?;
+        self.forget_flows(forwards);
+        Ok(())
     }
 
     pub(crate) fn remove(&mut self, forwards: &[Forward]) -> Result<(), FirewallError> {
-        self.commit(rules::remove_forwards(forwards).collect())
+        self.commit(rules::remove_forwards(forwards).collect())?;
+        self.forget_flows(forwards);
+        Ok(())
+    }
+
+    /// Best effort: a kernel that does not let connections be listed forgets them after half a minute.
+    fn forget_flows(&mut self, forwards: &[Forward]) {
+        if let Err(error) = conntrack::forget(&mut self.socket, forwards) {
+            tracing::warn!(%error, "old flows to a published port were not cut");
+        }
     }
 
     /// Makes all changes or none.

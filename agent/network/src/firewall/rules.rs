@@ -149,7 +149,7 @@ fn redirection(chain: &'static str) -> [Step; 2] {
     });
     let any = rule(name, chain, |program| {
         program
-            .to_this_machine()
+            .local_destination()
             .meta(Meta::TransportProtocol, FIRST)
             .field(Field::DestinationPort, SECOND)
             .lookup(PUBLISHED_ANY)

@@ -233,10 +233,10 @@ impl SmallDisk {
         Self { directory }
     }
 
-    fn fill(&self) -> std::path::PathBuf {
+    fn fill(&self) -> PathBuf {
         let path = self.directory.path().join("ballast");
         let mut file = std::fs::File::create(&path).unwrap();
-        let written = std::io::copy(&mut std::io::repeat(1), &mut file);
+        let written = io::copy(&mut io::repeat(1), &mut file);
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::StorageFull);
         path
     }

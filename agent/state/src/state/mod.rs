@@ -173,8 +173,8 @@ impl State {
     ) -> Result<T, E> {
         let mut opened = self.shared.opened();
         if opened.backend.has_failed() {
-            let mut behind = self.shared.lock();
-            opened = self.shared.usable(&mut behind)?;
+            let behind = self.shared.lock();
+            opened = self.shared.usable(&behind)?;
         }
         let transaction = opened.database.begin_read().map_err(StateError::database)?;
         body(&Reader::new(transaction))
@@ -214,7 +214,7 @@ impl State {
         body: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut behind = self.shared.lock();
-        let opened = self.shared.usable(&mut behind)?;
+        let opened = self.shared.usable(&behind)?;
         let durable = durable || behind.len() >= MAX_BEHIND;
         let (value, changes) = opened.transact(durable, body)?;
         if durable {
@@ -249,7 +249,7 @@ impl Shared {
     }
 
     /// Returns the open database, opened again and brought up to date if it failed before.
-    fn usable(&self, behind: &mut Vec<Change>) -> Result<Arc<Opened>, StateError> {
+    fn usable(&self, behind: &[Change]) -> Result<Arc<Opened>, StateError> {
         let failed = self.opened();
         if !failed.backend.has_failed() {
             return Ok(failed);

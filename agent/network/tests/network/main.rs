@@ -1,0 +1,5 @@
+//! The network against the kernel, on machines that are network namespaces of their own.
+
+mod lifecycle;
+mod support;
+mod traffic;
