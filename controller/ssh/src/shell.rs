@@ -2,10 +2,16 @@
 
 use std::fmt;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::Bytes;
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use crate::{ExecError, ExitStatus, Session};
+
+/// How much input is read at once; a few packets, so that uploads keep the line busy.
+const INPUT_CHUNK: usize = 128 * 1024;
 
 /// Size of a terminal in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +62,116 @@ impl Session {
         pty: Option<Pty>,
         streams: Streams<'_>,
     ) -> Result<ExitStatus, ExecError> {
-        todo!("{command:?} {pty:?} {streams:?}")
+        let Streams { mut stdin, mut stdout, mut stderr } = streams;
+        let (mut reader, writer) = self.handle.channel_open_session().await?.split();
+        request(&writer, command, pty.as_ref()).await?;
+
+        // Input, window sizes and output go on at the same time: whichever waited for another
+        // could stop the connection's own task, which serves all of them.
+        let input = async {
+            send_input(&mut stdin, &writer).await?;
+            // With all input sent, there is nothing more to do here than to let output finish.
+            std::future::pending::<Result<(), ExecError>>().await
+        };
+        let sizes = async {
+            if let Some(pty) = pty {
+                follow_size(pty.size, &writer).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let output = receive_output(&mut reader, &mut stdout, &mut stderr, command);
+        let result = tokio::select! {
+            // Each arm ends the whole: none is polled again after another has won.
+            status = output => status,
+            failure = input => failure.and(Err(ExecError::Lost)),
+            () = sizes => Err(ExecError::Lost),
+        };
+        if result.is_err() {
+            // Best effort: the connection may be what failed.
+            let _ = writer.close().await;
+        }
+        result
     }
+}
+
+async fn request(
+    writer: &ChannelWriteHalf<Msg>,
+    command: Option<&str>,
+    pty: Option<&Pty>,
+) -> Result<(), ExecError> {
+    // No answer is waited for: refusals arrive among the output.
+    if let Some(pty) = pty {
+        let size = *pty.size.borrow();
+        writer.request_pty(true, &pty.term, size.columns, size.rows, 0, 0, &[]).await?;
+    }
+    match command {
+        Some(command) => writer.exec(true, command).await?,
+        None => writer.request_shell(true).await?,
+    }
+    Ok(())
+}
+
+async fn send_input(
+    stdin: &mut (dyn AsyncRead + Send + Unpin + '_),
+    writer: &ChannelWriteHalf<Msg>,
+) -> Result<(), ExecError> {
+    let mut buffer = vec![0; INPUT_CHUNK];
+    loop {
+        match stdin.read(&mut buffer).await.map_err(ExecError::Local)? {
+            0 => break,
+            n_read => {
+                let chunk = Bytes::copy_from_slice(&buffer[..n_read]);
+                if writer.data_bytes(chunk).await.is_err() {
+                    // The program has gone; how, the output side will tell.
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+    // The same holds here.
+    let _ = writer.eof().await;
+    Ok(())
+}
+
+async fn follow_size(mut size: watch::Receiver<WindowSize>, writer: &ChannelWriteHalf<Msg>) {
+    while size.changed().await.is_ok() {
+        let now = *size.borrow_and_update();
+        if writer.window_change(now.columns, now.rows, 0, 0).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn receive_output(
+    reader: &mut ChannelReadHalf,
+    stdout: &mut (dyn AsyncWrite + Send + Unpin + '_),
+    stderr: &mut (dyn AsyncWrite + Send + Unpin + '_),
+    command: Option<&str>,
+) -> Result<ExitStatus, ExecError> {
+    let mut status = None;
+    while let Some(message) = reader.wait().await {
+        match message {
+            ChannelMsg::Data { data } => write(stdout, &data).await?,
+            ChannelMsg::ExtendedData { data, ext: 1 } => write(stderr, &data).await?,
+            ChannelMsg::ExitStatus { exit_status } => status = Some(ExitStatus::Code(exit_status)),
+            ChannelMsg::ExitSignal { signal_name, .. } => {
+                status = Some(ExitStatus::from_signal(signal_name));
+            }
+            ChannelMsg::Failure => {
+                let what = if command.is_some() { "run a command" } else { "open a shell" };
+                return Err(ExecError::Refused { what: what.to_owned() });
+            }
+            _ => {}
+        }
+    }
+    status.ok_or(ExecError::Lost)
+}
+
+async fn write(
+    stream: &mut (dyn AsyncWrite + Send + Unpin + '_),
+    data: &[u8],
+) -> Result<(), ExecError> {
+    // Flushed at once: somebody may be looking at it.
+    stream.write_all(data).await.map_err(ExecError::Local)?;
+    stream.flush().await.map_err(ExecError::Local)
 }

@@ -15,6 +15,7 @@ mod outcome;
 mod process;
 mod programs;
 mod registry;
+mod sshd;
 mod tarball;
 mod wait;
 
@@ -25,5 +26,6 @@ pub use outcome::Outcome;
 pub use process::{Background, kill};
 pub use programs::{agent_program, berth_program, debian_root};
 pub use registry::{Fault, FaultyRegistry};
+pub use sshd::{Sshd, SshdOptions, free_port, make_key};
 pub use tarball::{Entry, tarball};
 pub use wait::{wait_for, wait_until};
