@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 
 use crate::bridge::{Ready, SetUpError, mac_of};
+use crate::firewall::FirewallError;
 use crate::lease::{Attached, Lease};
 use crate::namespace::set_parameter;
 use crate::netlink::links::{Links, Pair};
@@ -158,7 +159,7 @@ impl Inner {
                 all.extend(&forwards);
                 all
             })
-            .map_err(AttachError::from);
+            .map_err(|FirewallError { step, source }| AttachError::SetUp { step, source });
         self.or_undo(id, published)?;
         Ok(self.complete(id, lease, reservations))
     }
@@ -176,12 +177,9 @@ impl Inner {
     }
 
     fn record(&self, id: &str, lease: &Lease) -> Result<(), AttachError> {
-        self.state
-            .write(|writer| writer.put(id, lease))
-            .map_err(|source| AttachError::State {
-                id: id.to_owned(),
-                source,
-            })
+        self.lease_files
+            .put(id, lease)
+            .map_err(connect(id, "record its address"))
     }
 
     /// Removes what a failed attach has made. What cannot be removed now is removed after the next
@@ -191,8 +189,7 @@ impl Inner {
             if let Err(error) = self.namespaces.remove(id) {
                 tracing::warn!(id, %error, "the namespace of a failed attach was not removed");
             }
-            let removed = self.state.write_behind(|writer| writer.remove::<Lease>(id));
-            if let Err(error) = removed {
+            if let Err(error) = self.lease_files.remove(id) {
                 tracing::warn!(id, %error, "the record of a failed attach was not removed");
             }
         }
@@ -259,10 +256,7 @@ impl From<SetUpError> for AttachError {
         match error {
             SetUpError::Step { step, source } => Self::SetUp { step, source },
             SetUpError::NoFreeSubnet => Self::NoFreeSubnet,
-            SetUpError::State(source) => Self::State {
-                id: "of the bridge".to_owned(),
-                source,
-            },
+            SetUpError::State(source) => Self::State { source },
         }
     }
 }

@@ -74,13 +74,17 @@ impl Bridge {
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    fn firewall(&mut self) -> io::Result<&mut Firewall> {
+    fn firewall(&mut self) -> Result<&mut Firewall, FirewallError> {
+        let reach = |source| FirewallError {
+            step: "reach the kernel's firewall (nftables)",
+            source,
+        };
         if self.firewall.is_none() {
-            self.firewall = Some(Firewall::open(&self.name)?);
+            self.firewall = Some(Firewall::open(&self.name).map_err(reach)?);
         }
         self.firewall
             .as_mut()
-            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+            .ok_or_else(|| reach(io::ErrorKind::NotConnected.into()))
     }
 
     /// Returns the bridge's index if the interface exists.
@@ -97,7 +101,7 @@ impl Bridge {
     ) -> Result<Ready, SetUpError> {
         if let Some(ready) = self.ready {
             let index = self.index().map_err(step("find the bridge"))?;
-            let firewall = self.firewall().and_then(Firewall::is_set_up);
+            let firewall = self.firewall()?.is_set_up();
             if index == Some(ready.index) && firewall.map_err(step("find the firewall's table"))? {
                 return Ok(ready);
             }
@@ -135,7 +139,7 @@ impl Bridge {
         &mut self,
         forwards: &[Forward],
         all: impl FnOnce() -> Vec<Forward>,
-    ) -> Result<(), SetUpError> {
+    ) -> Result<(), FirewallError> {
         self.change(forwards, all, Firewall::add)
     }
 
@@ -144,7 +148,7 @@ impl Bridge {
         &mut self,
         forwards: &[Forward],
         all: impl FnOnce() -> Vec<Forward>,
-    ) -> Result<(), SetUpError> {
+    ) -> Result<(), FirewallError> {
         self.change(forwards, all, Firewall::remove)
     }
 
@@ -153,11 +157,11 @@ impl Bridge {
         forwards: &[Forward],
         all: impl FnOnce() -> Vec<Forward>,
         change: fn(&mut Firewall, &[Forward]) -> Result<(), FirewallError>,
-    ) -> Result<(), SetUpError> {
+    ) -> Result<(), FirewallError> {
         let (Some(ready), false) = (self.ready, forwards.is_empty()) else {
             return Ok(());
         };
-        let firewall = self.firewall().map_err(step("reach the firewall"))?;
+        let firewall = self.firewall()?;
         match change(firewall, forwards) {
             Err(error)
                 if matches!(
@@ -168,13 +172,16 @@ impl Bridge {
                 tracing::warn!(step = error.step, error = %error.source, "replacing the firewall's table");
                 self.replace_firewall(ready.subnet, &all())
             }
-            result => Ok(result?),
+            result => result,
         }
     }
 
-    fn replace_firewall(&mut self, subnet: Subnet, forwards: &[Forward]) -> Result<(), SetUpError> {
-        let firewall = self.firewall().map_err(step("reach the firewall"))?;
-        Ok(firewall.replace(subnet, forwards)?)
+    fn replace_firewall(
+        &mut self,
+        subnet: Subnet,
+        forwards: &[Forward],
+    ) -> Result<(), FirewallError> {
+        self.firewall()?.replace(subnet, forwards)
     }
 
     /// Keeps the recorded subnet while nobody else uses it, and otherwise takes the first free one.

@@ -1,7 +1,9 @@
 //! Disconnecting one container.
 
+use std::io;
+
 use crate::DetachError;
-use crate::bridge::SetUpError;
+use crate::firewall::FirewallError;
 use crate::lease::{Lease, Unavailable};
 use crate::network::Inner;
 
@@ -21,12 +23,12 @@ impl Inner {
         let removed = self
             .namespaces
             .remove(id)
-            .map_err(|source| DetachError::Disconnect {
-                id: id.to_owned(),
-                step: "remove the network namespace",
-                source,
-            });
-        let result = withdrawn.and(removed).and_then(|()| self.erase(id));
+            .map_err(disconnect(id, "remove the network namespace"));
+        let result = withdrawn.and(removed).and_then(|()| {
+            self.lease_files
+                .remove(id)
+                .map_err(disconnect(id, "forget its address"))
+        });
         match result {
             Ok(()) => self.leases().forget(id),
             Err(_) => self.leases().put(id, attached),
@@ -42,32 +44,11 @@ impl Inner {
         let mut bridge = self.bridge();
         bridge
             .withdraw(&forwards, || self.needs().forwards)
-            .map_err(|error| match error {
-                SetUpError::Step { step, source } => DetachError::Disconnect {
-                    id: id.to_owned(),
-                    step,
-                    source,
-                },
-                SetUpError::State(source) => DetachError::State {
-                    id: id.to_owned(),
-                    source,
-                },
-                SetUpError::NoFreeSubnet => DetachError::Disconnect {
-                    id: id.to_owned(),
-                    step: "find the bridge's network",
-                    source: std::io::ErrorKind::NotFound.into(),
-                },
-            })
+            .map_err(|FirewallError { step, source }| disconnect(id, step)(source))
     }
+}
 
-    /// A record that comes back after a crash is dropped then, since its container does not live.
-    fn erase(&self, id: &str) -> Result<(), DetachError> {
-        self.state
-            .write_behind(|writer| writer.remove::<Lease>(id))
-            .map(|_was_there| ())
-            .map_err(|source| DetachError::State {
-                id: id.to_owned(),
-                source,
-            })
-    }
+fn disconnect(id: &str, step: &'static str) -> impl FnOnce(io::Error) -> DetachError {
+    let id = id.to_owned();
+    move |source| DetachError::Disconnect { id, step, source }
 }

@@ -58,11 +58,6 @@ impl Record for BridgeRecord {
     const VERSION: u32 = 1;
 }
 
-impl Record for Lease {
-    const TABLE: &'static str = "network-leases";
-    const VERSION: u32 = 1;
-}
-
 // === impl Lease ===
 
 impl Lease {

@@ -15,6 +15,7 @@ mod bridge;
 mod detach;
 mod firewall;
 mod lease;
+mod lease_files;
 mod namespace;
 mod netlink;
 mod network;

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use berth_agent_state::{State, StateError};
+use berth_agent_state::State;
 
 use tokio::sync::oneshot;
 
 use crate::bridge::{Bridge, Needs, mac_of};
 use crate::lease::{Lease, Leases};
+use crate::lease_files::LeaseFiles;
 use crate::namespace::Namespaces;
 use crate::{
     AttachError, AttachRequest, Attachment, DetachError, Interface, Resolver, RestoreError, Subnet,
@@ -23,7 +24,7 @@ pub struct NetworkConfig {
     pub bridge: String,
     /// The bridge's subnet; `None` takes a private one that the machine does not use.
     pub subnet: Option<Subnet>,
-    /// The directory for files that go with the machine's next boot; namespaces are in `netns` below it.
+    /// The directory for files that go with the machine's next boot: `netns` and `leases` below it.
     pub run_root: PathBuf,
     /// The machine's own `resolv.conf`.
     pub resolv_conf: PathBuf,
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) config: NetworkConfig,
     pub(crate) state: State,
     pub(crate) namespaces: Namespaces,
+    pub(crate) lease_files: LeaseFiles,
     bridge: Mutex<Bridge>,
     leases: Mutex<Leases>,
 }
@@ -54,7 +56,7 @@ pub enum OpenError {
         /// The configured name.
         bridge: String,
     },
-    /// The directory for namespaces cannot be made.
+    /// A directory for what is attached cannot be made or read.
     #[error("cannot prepare the directory {path}")]
     Directory {
         /// The directory.
@@ -62,13 +64,6 @@ pub enum OpenError {
         /// What the system said.
         #[source]
         source: io::Error,
-    },
-    /// The state database failed.
-    #[error("cannot read the recorded networks")]
-    State {
-        /// What the database said.
-        #[source]
-        source: StateError,
     },
 }
 
@@ -104,22 +99,17 @@ impl Network {
                 bridge: bridge.clone(),
             });
         }
-        let directory = config.run_root.join("netns");
-        let namespaces =
-            Namespaces::open(directory.clone()).map_err(|source| OpenError::Directory {
-                path: directory,
-                source,
-            })?;
-        let records = state
-            .read(|reader| reader.list::<Lease>())
-            .map_err(|source| OpenError::State { source })?;
+        let namespaces = prepare(config.run_root.join("netns"), Namespaces::open)?;
+        let lease_files = prepare(config.run_root.join("leases"), LeaseFiles::open)?;
+        let leases = prepare(config.run_root.join("leases"), |_| lease_files.list())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 bridge: Mutex::new(Bridge::new(bridge.clone(), config.subnet)),
-                leases: Mutex::new(Leases::from_records(records)),
+                leases: Mutex::new(Leases::from_records(leases)),
                 config,
                 state,
                 namespaces,
+                lease_files,
             }),
         })
     }
@@ -219,6 +209,10 @@ impl Network {
                 })
             })
     }
+}
+
+fn prepare<T>(path: PathBuf, open: impl FnOnce(PathBuf) -> io::Result<T>) -> Result<T, OpenError> {
+    open(path.clone()).map_err(|source| OpenError::Directory { path, source })
 }
 
 // === impl Inner ===

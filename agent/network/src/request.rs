@@ -212,10 +212,8 @@ pub enum AttachError {
     #[error("every private network that could be used for containers is in use on this machine")]
     NoFreeSubnet,
     /// The state database failed.
-    #[error("cannot record the network of container {id}")]
+    #[error("cannot record the network of the bridge")]
     State {
-        /// The container.
-        id: String,
         /// What the database said.
         #[source]
         source: StateError,
@@ -241,15 +239,6 @@ pub enum DetachError {
         /// What the system said.
         #[source]
         source: io::Error,
-    },
-    /// The state database failed.
-    #[error("cannot record that container {id} has no network")]
-    State {
-        /// The container.
-        id: String,
-        /// What the database said.
-        #[source]
-        source: StateError,
     },
 }
 

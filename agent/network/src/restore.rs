@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::io;
 
-use berth_agent_state::StateError;
-
 use crate::RestoreError;
 use crate::bridge::{Bridge, SetUpError};
 use crate::lease::{Attached, Lease, is_interface_name};
@@ -47,18 +45,13 @@ impl Inner {
             .filter(|(id, _)| !live.contains(*id))
             .map(|(id, _)| id.clone())
             .collect();
-        if dead.is_empty() {
-            return Ok(());
-        }
-        self.state
-            .write(|writer| -> Result<(), StateError> {
-                for id in &dead {
-                    writer.remove::<Lease>(id)?;
-                }
-                Ok(())
-            })
-            .map_err(|source| RestoreError::State { source })?;
         for id in &dead {
+            self.lease_files
+                .remove(id)
+                .map_err(|source| RestoreError::SetUp {
+                    step: "forget a container that does not run",
+                    source,
+                })?;
             self.leases().forget(id);
             tracing::info!(id, "dropped the network of a container that does not run");
         }

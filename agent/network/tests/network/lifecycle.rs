@@ -219,6 +219,7 @@ fn a_killed_agent_finds_its_containers_and_drops_what_leaked() {
     assert!(machine.world.tcp(MACHINE, 8080).is_some());
     // An agent that was killed in the middle of an attach leaves a file and an interface.
     std::fs::write(machine.directory.path().join("netns/half"), "").unwrap();
+    std::fs::write(machine.directory.path().join("leases/.new-half"), "{").unwrap();
     machine.space.command(
         "ip link add bvac11fffe type veth peer name x && ip link set bvac11fffe master berth0",
     );

@@ -1,5 +1,10 @@
 //! The network against the kernel, on machines that are network namespaces of their own.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what supports tests fails as tests do, by panicking"
+)]
+
 mod lifecycle;
 mod support;
 mod traffic;
