@@ -1,2 +1,31 @@
-//! Skeleton.
-fn main() {}
+//! `berth`: machines with an engine on them, and the containers and images of those engines.
+//!
+//! One file per command is in [`commands`]; what people see is made in [`ui`], the only room that
+//! prints; [`template`], [`units`] and [`spec`] are plain functions on texts. What machines are is
+//! the fleet's business, what containers are the agent's.
+
+mod app;
+mod commands;
+mod engine;
+mod failure;
+mod registry_auth;
+mod session;
+mod spec;
+mod switch;
+mod template;
+mod ui;
+mod units;
+mod usage;
+
+use std::process::ExitCode;
+
+/// The name with which messages begin.
+const PROGRAM: &str = "berth";
+
+fn main() -> ExitCode {
+    // The sandbox driver starts this program again as a machine's monitor and init.
+    if let Some(code) = berth_provisioners_sandbox::run_if_internal(std::env::args_os()) {
+        return code;
+    }
+    app::main(std::env::args_os().collect())
+}

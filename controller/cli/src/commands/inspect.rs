@@ -1,0 +1,118 @@
+//! `berth inspect`.
+
+use berth_proto::v1::{InspectImageRequest, InspectRequest};
+use serde_json::Value;
+
+use crate::engine::{Engine, Global};
+use crate::failure::{Failure, Outcome};
+use crate::template::{self, Missing};
+use crate::ui;
+
+/// Show everything about containers and images, as JSON
+#[derive(Debug, clap::Args)]
+#[command(mut_args(crate::switch::with_value))]
+#[command(after_help = "Examples:
+  berth inspect -f '{{.State.Status}}' web
+  berth inspect -f '{{json .Config.Env}}' busybox")]
+pub(crate) struct Args {
+    /// json, or a template for each object
+    #[arg(long, short, value_name = "FORMAT")]
+    format: Option<String>,
+
+    /// Show the sizes of containers
+    #[arg(long, short)]
+    size: bool,
+
+    /// container or image; both are tried if not given
+    #[arg(long = "type", value_name = "KIND")]
+    kind: Option<Kind>,
+
+    /// Names or ids
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Kinds of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    Container,
+    Image,
+}
+
+/// Prints objects; what is missing is told at the end.
+pub(super) async fn run(args: Args, kind: Option<Kind>, global: &Global) -> Outcome {
+    let engine = global.engine().await?;
+    let kind = args.kind.or(kind);
+    let mut objects = Vec::new();
+    let mut failures = Vec::new();
+    for name in &args.names {
+        match find(&engine, name, kind, args.size).await {
+            Ok(object) => objects.push(object),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    match args.format.as_deref().unwrap_or_default() {
+        "" => ui::line(&ui::json::indented(&Value::Array(objects)))?,
+        "json" => {
+            for object in &objects {
+                ui::line(&template::json(object))?;
+            }
+        }
+        format => {
+            for object in &objects {
+                ui::line(&template::render(format, object, Missing::Error)?)?;
+            }
+        }
+    }
+    for failure in &failures {
+        ui::tell(crate::PROGRAM, failure);
+    }
+    Ok(failures.last().map_or(0, Failure::code))
+}
+
+async fn find(
+    engine: &Engine,
+    name: &str,
+    kind: Option<Kind>,
+    size: bool,
+) -> Result<Value, Failure> {
+    if kind != Some(Kind::Image) {
+        let request = InspectRequest {
+            container: name.to_owned(),
+            size,
+        };
+        match engine
+            .containers()
+            .inspect(request)
+            .await
+            .map_err(Failure::from)
+        {
+            Ok(response) => return parse(&response.into_inner().json),
+            Err(failure) if kind.is_some() || failure.reason() != "container-not-found" => {
+                return Err(failure);
+            }
+            Err(_) => {}
+        }
+    }
+    let request = InspectImageRequest {
+        name: name.to_owned(),
+    };
+    match engine
+        .images()
+        .inspect(request)
+        .await
+        .map_err(Failure::from)
+    {
+        Ok(response) => parse(&response.into_inner().json),
+        Err(failure) if kind.is_none() && failure.reason() == "image-not-found" => {
+            Err(Failure::new(format!("No such object: {name}"))
+                .hint("`berth ps -a` lists containers, `berth images` images"))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn parse(json: &str) -> Result<Value, Failure> {
+    serde_json::from_str(json)
+        .map_err(|error| Failure::during("the agent's answer is no JSON", &error))
+}

@@ -1,0 +1,297 @@
+//! `berth machine ls`.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use berth_controller_fleet::{LsRow, RowState};
+use berth_provisioners_api::MachineState;
+use regex::Regex;
+use serde_json::{Value, json};
+
+use crate::engine::{self, Global};
+use crate::failure::{Failure, Outcome};
+use crate::ui::rows::Listing;
+use crate::ui::{self, table};
+
+/// List machines
+#[derive(Debug, clap::Args)]
+#[command(mut_args(crate::switch::with_value))]
+#[command(after_help = "Examples:
+  berth machine ls --filter state=Running --filter name=^web
+  berth machine ls --format 'table {{.Name}}\\t{{.URL}}'")]
+pub(crate) struct Args {
+    /// Only names
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// Only those that fit: driver=, state=, name= (regular expression), label=
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+
+    /// Seconds that each machine has to answer
+    #[arg(long, short, value_name = "SECONDS", default_value_t = 10)]
+    timeout: u64,
+
+    /// json, table, or a template for each machine
+    #[arg(long, short, value_name = "FORMAT")]
+    format: Option<String>,
+}
+
+const LISTING: Listing<'_> = Listing {
+    headings: &[
+        ("Name", "NAME"),
+        ("Active", "ACTIVE"),
+        ("ActiveHost", "ACTIVE_HOST"),
+        ("ActiveSwarm", "ACTIVE_SWARM"),
+        ("DriverName", "DRIVER"),
+        ("State", "STATE"),
+        ("URL", "URL"),
+        ("SwarmOptions", "SWARM_OPTIONS"),
+        ("Swarm", "SWARM"),
+        ("EngineOptions", "ENGINE_OPTIONS"),
+        ("Error", "ERRORS"),
+        ("DockerVersion", "DOCKER"),
+        ("ResponseTime", "RESPONSE"),
+    ],
+    default_columns: "{{.Name}}\t{{.Active}}\t{{.DriverName}}\t{{.State}}\t{{.URL}}\t{{.Swarm}}\t{{.DockerVersion}}\t{{.Error}}",
+    layout: table::MACHINE,
+};
+
+/// Lists machines.
+pub(super) async fn run(args: Args, global: &Global) -> Outcome {
+    let filters = Filters::parse(&args.filter)?;
+    let fleet = global.fleet()?;
+    if args.quiet && args.filter.is_empty() {
+        for name in fleet.names().map_err(|error| Failure::because(&error))? {
+            ui::line(&name)?;
+        }
+        return Ok(0);
+    }
+    let rows = fleet.ls(Duration::from_secs(args.timeout)).await;
+    let mut rows = rows.map_err(|error| Failure::because(&error))?;
+    rows.retain(|row| filters.fit(row));
+    rows.sort_by(|a, b| natural(&a.name, &b.name));
+    if args.quiet {
+        for row in &rows {
+            ui::line(&row.name)?;
+        }
+        return Ok(0);
+    }
+    let host = engine::set("DOCKER_HOST").unwrap_or_default();
+    let rows: Vec<Value> = rows.iter().map(|row| shown(row, &host)).collect();
+    ui::print(&LISTING.format(args.format.as_deref().unwrap_or_default(), &rows)?)?;
+    Ok(0)
+}
+
+/// Says whether `DOCKER_HOST` means this machine.
+pub(super) fn is_active(row: &LsRow, docker_host: &str) -> bool {
+    row.state == RowState::Known(MachineState::Running)
+        && !docker_host.is_empty()
+        && row.url == docker_host
+}
+
+fn shown(row: &LsRow, docker_host: &str) -> Value {
+    let active = is_active(row, docker_host);
+    let mark = match row.state {
+        RowState::Timeout | RowState::Error => "",
+        _ if active => "*",
+        _ => "-",
+    };
+    let version = match (&row.agent_version, row.state) {
+        (Some(version), _) => format!("v{version}"),
+        (None, RowState::Timeout) => String::new(),
+        (None, _) => "Unknown".to_owned(),
+    };
+    let driver = match (row.driver.as_str(), row.state) {
+        ("", RowState::Error) => "not found",
+        (driver, _) => driver,
+    };
+    json!({
+        "Name": row.name,
+        "Active": mark,
+        "ActiveHost": active,
+        "ActiveSwarm": false,
+        "DriverName": driver,
+        "State": row.state.as_str(),
+        "URL": row.url,
+        "SwarmOptions": null,
+        "Swarm": "",
+        "EngineOptions": { "Labels": row.labels },
+        "Error": row.error.as_deref().unwrap_or_default().replace('\n', " "),
+        "DockerVersion": version,
+        "ResponseTime": format!("{:?}", row.response_time),
+    })
+}
+
+/// What rows must fit: one of the values of each key.
+#[derive(Debug, Default)]
+struct Filters {
+    drivers: Vec<String>,
+    states: Vec<String>,
+    names: Vec<Regex>,
+    labels: Vec<String>,
+    swarms: Vec<String>,
+}
+
+// === impl Filters ===
+
+impl Filters {
+    fn parse(texts: &[String]) -> Result<Self, Failure> {
+        let mut filters = Self::default();
+        for text in texts {
+            let Some((key, value)) = text.split_once('=') else {
+                return Err(Failure::new("Unsupported filter syntax")
+                    .hint("write KEY=VALUE, such as state=Running"));
+            };
+            let value = value.to_owned();
+            match key.to_lowercase().as_str() {
+                "driver" => filters.drivers.push(value),
+                "state" => filters.states.push(value),
+                "label" => filters.labels.push(value),
+                "swarm" => filters.swarms.push(value),
+                "name" => {
+                    let pattern = Regex::new(&value).map_err(|error| Failure::because(&error))?;
+                    filters.names.push(pattern);
+                }
+                other => {
+                    return Err(Failure::new(format!("Unsupported filter key '{other}'"))
+                        .hint("keys are driver, state, name and label"));
+                }
+            }
+        }
+        Ok(filters)
+    }
+
+    /// A row in trouble always fits: what it would be is not known.
+    fn fit(&self, row: &LsRow) -> bool {
+        if row.state == RowState::Error {
+            return true;
+        }
+        let same = |wanted: &[String], value: &str| {
+            wanted.is_empty()
+                || wanted
+                    .iter()
+                    .any(|wanted| wanted.eq_ignore_ascii_case(value))
+        };
+        let label = |wanted: &String| {
+            row.labels
+                .iter()
+                .any(|label| label.eq_ignore_ascii_case(wanted))
+        };
+        same(&self.drivers, &row.driver)
+            && same(&self.states, row.state.as_str())
+            && same(&self.swarms, "")
+            && (self.names.is_empty() || self.names.iter().any(|name| name.is_match(&row.name)))
+            && (self.labels.is_empty() || self.labels.iter().any(label))
+    }
+}
+
+/// Orders names as people do: numbers inside by their value, capitals like small letters.
+fn natural(left: &str, right: &str) -> Ordering {
+    let key = |name: &str| parts(&name.to_lowercase());
+    key(left).cmp(&key(right)).then_with(|| left.cmp(right))
+}
+
+/// A piece of a name: digits as a number, the rest as text.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Number(u128),
+    Text(String),
+}
+
+fn parts(name: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let digits = first.is_ascii_digit();
+        let end = rest
+            .find(|c: char| c.is_ascii_digit() != digits)
+            .unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(end);
+        parts.push(match piece.parse() {
+            Ok(number) if digits => Part::Number(number),
+            _ => Part::Text(piece.to_owned()),
+        });
+        rest = after;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, state: RowState) -> LsRow {
+        LsRow {
+            name: name.to_owned(),
+            driver: "sandbox".to_owned(),
+            state,
+            url: "tcp://10.0.0.2:2376".to_owned(),
+            agent_version: Some("0.1.0".to_owned()),
+            labels: vec!["role=web".to_owned()],
+            error: None,
+            response_time: Duration::from_millis(3),
+        }
+    }
+
+    const RUNNING: RowState = RowState::Known(MachineState::Running);
+
+    #[test]
+    fn the_table_is_docker_machines() {
+        let broken = LsRow {
+            driver: String::new(),
+            url: String::new(),
+            agent_version: None,
+            error: Some("record\ncannot be read".to_owned()),
+            ..row("broken", RowState::Error)
+        };
+        let rows = [
+            row("demo", RUNNING),
+            row("other", RowState::Known(MachineState::Stopped)),
+            broken,
+        ];
+        let rows: Vec<Value> = rows
+            .iter()
+            .map(|row| shown(row, "tcp://10.0.0.2:2376"))
+            .collect();
+        assert_eq!(
+            LISTING.format("", &rows).unwrap(),
+            "NAME     ACTIVE   DRIVER      STATE     URL                   SWARM   DOCKER    ERRORS\n\
+             demo     *        sandbox     Running   tcp://10.0.0.2:2376           v0.1.0    \n\
+             other    -        sandbox     Stopped   tcp://10.0.0.2:2376           v0.1.0    \n\
+             broken            not found   Error                                   Unknown   record cannot be read\n"
+        );
+        assert_eq!(
+            LISTING
+                .format("{{.Name}} {{.ActiveHost}}", &rows[..1])
+                .unwrap(),
+            "demo true\n"
+        );
+        assert!(LISTING.format("{{.Nope}}", &rows).is_err());
+    }
+
+    #[test]
+    fn filters_of_one_key_are_alternatives() {
+        let fit = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+            Filters::parse(&texts).unwrap().fit(&row("demo1", RUNNING))
+        };
+        assert!(fit(&["state=stopped", "STATE=running", "name=mo\\d$"]));
+        assert!(!fit(&["state=running", "driver=generic"]));
+        assert!(fit(&["label=ROLE=web"]));
+        assert!(!fit(&["label=nothing"]));
+        let refused = |text: &str| {
+            let failure = Filters::parse(&[text.to_owned()]).unwrap_err();
+            failure.message().unwrap_or_default().to_owned()
+        };
+        assert_eq!(refused("bad"), "Unsupported filter syntax");
+        assert_eq!(refused("foo=1"), "Unsupported filter key 'foo'");
+    }
+
+    #[test]
+    fn names_are_ordered_as_people_do() {
+        let mut names = ["web10", "Web2", "web1", "api"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["api", "web1", "Web2", "web10"]);
+    }
+}

@@ -1,0 +1,24 @@
+//! JSON for people: four spaces of indentation, as both Docker tools print it.
+
+use serde::Serialize as _;
+use serde_json::Value;
+use serde_json::ser::{PrettyFormatter, Serializer};
+
+/// Formats a value over several lines.
+pub(crate) fn indented(value: &Value) -> String {
+    formatted(value, b"    ")
+}
+
+/// Formats a value over several lines, with tabs, as Docker keeps its own files.
+pub(crate) fn tabbed(value: &Value) -> String {
+    formatted(value, b"\t")
+}
+
+fn formatted(value: &Value, indent: &[u8]) -> String {
+    let mut output = Vec::new();
+    let mut serializer =
+        Serializer::with_formatter(&mut output, PrettyFormatter::with_indent(indent));
+    // A `Value` always serialises, and a `Vec` takes every byte.
+    let _ = value.serialize(&mut serializer);
+    String::from_utf8_lossy(&output).into_owned()
+}

@@ -1,0 +1,93 @@
+//! Everything that people see: the only room that prints.
+
+pub(crate) mod json;
+pub(crate) mod layers;
+pub(crate) mod progress;
+pub(crate) mod quote;
+pub(crate) mod rows;
+pub(crate) mod table;
+pub(crate) mod terminal;
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use crate::failure::Failure;
+
+/// Prints a line on standard output.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.write_all(b"\n")
+}
+
+/// Prints text on standard output as it is.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
+}
+
+/// Prints a line on standard error. Best effort: there is no one left to tell.
+pub(crate) fn note(text: &str) {
+    let mut output = io::stderr().lock();
+    let _ = writeln!(output, "{text}");
+}
+
+/// Prints a warning that does not stop the command.
+pub(crate) fn warn(text: &str) {
+    note(&format!("WARNING: {text}"));
+}
+
+/// Tells a failure and its next steps on standard error.
+pub(crate) fn tell(program: &str, failure: &Failure) {
+    let Some(message) = failure.message() else {
+        return;
+    };
+    let mut text = format!("{program}: {message}");
+    for hint in failure.hints() {
+        text.push_str("\n  hint: ");
+        text.push_str(hint);
+    }
+    note(&text);
+}
+
+/// Says whether progress on standard output would be seen by a person.
+pub(crate) fn output_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Says whether progress on standard error would be seen by a person.
+pub(crate) fn errors_are_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Says whether someone types.
+pub(crate) fn input_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Asks a yes/no question; anything but `y` or `yes`, and the end of the input, is no.
+pub(crate) fn confirm(question: &str) -> io::Result<bool> {
+    print(question)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Reads a line from standard input after a prompt on standard error.
+pub(crate) fn ask(prompt: &str) -> io::Result<String> {
+    let mut output = io::stderr().lock();
+    output.write_all(prompt.as_bytes())?;
+    output.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Reads a line that is not shown while it is typed.
+pub(crate) fn ask_secret(prompt: &str) -> io::Result<String> {
+    let hidden = terminal::hide_typing();
+    let answer = ask(prompt);
+    drop(hidden);
+    note("");
+    answer
+}
