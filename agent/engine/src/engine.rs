@@ -1,0 +1,230 @@
+//! The engine itself: what it is made of, and how it is opened.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::volumes_api::Volumes;
+use berth_agent_images::{Images, ImagesConfig};
+use berth_agent_network::{Network, NetworkConfig};
+use berth_agent_runtime::{Runtime, RuntimeConfig};
+use berth_agent_snapshots::{Overlay, SnapshotError, Snapshotter};
+use berth_agent_state::{State, StateError};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::containers::Containers;
+use crate::id::random_hex;
+use crate::mount_points;
+use crate::paths::Paths;
+use crate::record::EngineIdentity;
+use crate::rootfs::UserLookup;
+
+/// Where the engine keeps things and how it behaves.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// What survives the machine's boot.
+    pub data_root: PathBuf,
+    /// What does not.
+    pub run_root: PathBuf,
+    /// How supervisors are started.
+    pub runtime: RuntimeConfig,
+    /// Networks of containers.
+    pub network: NetworkConfig,
+    /// Registries that may be spoken to without TLS.
+    pub insecure_registries: Vec<String>,
+    /// Mirrors of the default registry.
+    pub registry_mirrors: Vec<String>,
+    /// Labels of this engine, for `info`.
+    pub labels: Vec<String>,
+    /// OCI runtime of containers that ask for none; empty: berth's own.
+    pub default_runtime: String,
+    /// The agent's version.
+    pub version: String,
+}
+
+/// The engine of one machine.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) config: EngineConfig,
+    pub(crate) paths: Paths,
+    pub(crate) state: State,
+    pub(crate) images: Arc<Images>,
+    pub(crate) snapshots: Arc<dyn Snapshotter>,
+    pub(crate) network: Network,
+    pub(crate) volumes: Volumes,
+    pub(crate) runtime: Runtime,
+    pub(crate) containers: Arc<Containers>,
+    pub(crate) users: UserLookup,
+    pub(crate) unified_cgroups: bool,
+    pub(crate) identity: String,
+    /// Keeps a second agent away from the data root.
+    _lock: Flock<File>,
+}
+
+/// The engine cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A folder cannot be made.
+    #[error("preparing folder {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Another agent has the data root.
+    #[error("another agent uses {path}")]
+    InUse {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The database cannot be opened.
+    #[error("opening the database")]
+    Database(#[source] berth_agent_state::OpenError),
+    /// The database cannot be read or written.
+    #[error("reading the database")]
+    State(#[from] StateError),
+    /// The layers cannot be opened.
+    #[error("opening the layers")]
+    Snapshots(#[source] SnapshotError),
+    /// The images cannot be opened.
+    #[error("opening the images")]
+    Images(#[source] berth_agent_images::OpenError),
+    /// The network cannot be opened.
+    #[error("opening the container network")]
+    Network(#[source] berth_agent_network::OpenError),
+    /// The volumes cannot be opened.
+    #[error("opening the volumes")]
+    Volumes(#[source] crate::volumes_api::OpenError),
+    /// The runtime cannot be set up.
+    #[error("setting up the runtime")]
+    Runtime(#[source] berth_agent_runtime::RuntimeError),
+}
+
+impl Engine {
+    /// Opens the engine and finds out what became of its containers while no agent watched them.
+    ///
+    /// # Errors
+    /// When a part of it cannot be opened. A container that cannot be looked at is logged, not fatal.
+    pub async fn open(config: EngineConfig) -> Result<Arc<Self>, OpenError> {
+        let engine = Arc::new(Self::assemble(config)?);
+        engine.recover().await?;
+        Ok(engine)
+    }
+
+    fn assemble(config: EngineConfig) -> Result<Self, OpenError> {
+        let paths = Paths::new(config.data_root.clone(), config.run_root.clone());
+        make_folder(paths.data_root(), 0o710)?;
+        make_folder(&config.run_root, 0o700)?;
+        for folder in [paths.containers(), paths.container_runs(), paths.steps()] {
+            make_folder(&folder, 0o700)?;
+        }
+        let lock = lock(&paths.lock())?;
+        let mount_points = paths.mount_points();
+        mount_points::prepare(&mount_points).map_err(|source| OpenError::Folder {
+            path: mount_points,
+            source,
+        })?;
+        let state = State::open(&paths.state()).map_err(OpenError::Database)?;
+        let identity = identity(&state)?;
+        let snapshots: Arc<dyn Snapshotter> = Arc::new(
+            Overlay::open(&config.data_root.join("snapshots")).map_err(OpenError::Snapshots)?,
+        );
+        let images = Images::open(ImagesConfig {
+            root: config.data_root.join("content"),
+            state: state.clone(),
+            snapshotter: Arc::clone(&snapshots),
+            insecure_registries: config.insecure_registries.clone(),
+            mirrors: config.registry_mirrors.clone(),
+        })
+        .map_err(OpenError::Images)?;
+        let network =
+            Network::open(config.network.clone(), state.clone()).map_err(OpenError::Network)?;
+        let volumes = Volumes::open(config.data_root.join("volumes"), state.clone())
+            .map_err(OpenError::Volumes)?;
+        let runtime = Runtime::new(config.runtime.clone()).map_err(OpenError::Runtime)?;
+        Ok(Self {
+            config,
+            paths,
+            state,
+            images: Arc::new(images),
+            snapshots,
+            network,
+            volumes,
+            runtime,
+            containers: Arc::default(),
+            users: UserLookup::default(),
+            unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+            identity,
+            _lock: lock,
+        })
+    }
+
+    /// Returns the images of the machine.
+    #[must_use]
+    pub fn images(&self) -> &Arc<Images> {
+        &self.images
+    }
+
+    /// Returns the layers and containers' filesystems of the machine.
+    #[must_use]
+    pub fn snapshots(&self) -> &Arc<dyn Snapshotter> {
+        &self.snapshots
+    }
+
+    /// Returns the configuration.
+    #[must_use]
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<(), OpenError> {
+    let make = || {
+        DirBuilder::new().recursive(true).mode(mode).create(path)?;
+        fs::metadata(path).map(drop)
+    };
+    make().map_err(|source| OpenError::Folder {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn lock(path: &Path) -> Result<Flock<File>, OpenError> {
+    let in_use = |source: io::Error| OpenError::InUse {
+        path: path.to_owned(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(in_use)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| in_use(errno.into()))
+}
+
+fn identity(state: &State) -> Result<String, StateError> {
+    const KEY: &str = "engine";
+    if let Some(found) = state.read(|r| r.get::<EngineIdentity>(KEY))? {
+        return Ok(found.id);
+    }
+    // In the form of a UUID, as Docker's.
+    let hex = random_hex(16);
+    let id = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-");
+    state.write(|w| w.put(KEY, &EngineIdentity { id: id.clone() }))?;
+    Ok(id)
+}

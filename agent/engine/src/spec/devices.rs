@@ -1,0 +1,208 @@
+//! `--device` and the devices of privileged containers.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{major, minor};
+use oci_spec::OciSpecError;
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
+
+use crate::bind::clean;
+use crate::options::HostOptions;
+
+/// A device of the machine that a container gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceRequest {
+    pub(crate) path: String,
+    pub(crate) kind: LinuxDeviceType,
+    pub(crate) major: i64,
+    pub(crate) minor: i64,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) access: String,
+}
+
+/// A `--device` cannot be given.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The text is malformed.
+    #[error("invalid device specification: {0}")]
+    Malformed(String),
+    /// The path is no device.
+    #[error("error gathering device information while adding custom device \"{path}\"")]
+    NotADevice {
+        /// The path on the machine.
+        path: String,
+        /// What the kernel says, when it is not simply another kind of file.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl DeviceRequest {
+    /// Reads `host-path[:container-path[:rwm]]` and looks at the device.
+    pub(crate) fn look_up(text: &str) -> Result<Self, DeviceError> {
+        let malformed = || DeviceError::Malformed(text.to_owned());
+        let parts: Vec<&str> = text.split(':').collect();
+        let (host, container, access) = match parts[..] {
+            [host] => (host, host, "rwm"),
+            [host, second] if is_access(second) => (host, host, second),
+            [host, container] => (host, container, "rwm"),
+            [host, container, access] if is_access(access) => (host, container, access),
+            _ => return Err(malformed()),
+        };
+        if !host.starts_with('/') || !container.starts_with('/') {
+            return Err(malformed());
+        }
+        Self::of_file(Path::new(host), clean(container), access).map_err(|source| {
+            DeviceError::NotADevice {
+                path: host.to_owned(),
+                source,
+            }
+        })
+    }
+
+    fn of_file(path: &Path, target: String, access: &str) -> std::io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        let kind = if metadata.file_type().is_char_device() {
+            LinuxDeviceType::C
+        } else if metadata.file_type().is_block_device() {
+            LinuxDeviceType::B
+        } else {
+            return Err(std::io::Error::other("not a device node"));
+        };
+        Ok(Self {
+            path: target,
+            kind,
+            major: i64::try_from(major(metadata.rdev())).unwrap_or_default(),
+            minor: i64::try_from(minor(metadata.rdev())).unwrap_or_default(),
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            access: access.to_owned(),
+        })
+    }
+
+    /// Returns every device of the machine, except terminals and shared memory.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut found = Vec::new();
+        let mut folders = vec![PathBuf::from("/dev")];
+        while let Some(folder) = folders.pop() {
+            // What vanishes while it is listed is simply not there.
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let Ok(kind) = entry.file_type() else {
+                    continue;
+                };
+                let name = entry.file_name();
+                if kind.is_dir() {
+                    if !["pts", "shm", "fd", "mqueue", ".lxc", ".udev"]
+                        .iter()
+                        .any(|d| name == *d)
+                    {
+                        folders.push(entry.path());
+                    }
+                } else if name != "console" && (kind.is_char_device() || kind.is_block_device()) {
+                    let path = entry.path();
+                    let target = path.to_string_lossy().into_owned();
+                    found.extend(Self::of_file(&path, target, "rwm"));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn is_access(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| matches!(b, b'r' | b'w' | b'm'))
+}
+
+/// Returns the nodes to make besides those that every container has.
+pub(super) fn nodes(
+    host: &HostOptions,
+    devices: &[DeviceRequest],
+) -> Result<Vec<LinuxDevice>, OciSpecError> {
+    let node = |device: &DeviceRequest| {
+        LinuxDeviceBuilder::default()
+            .path(PathBuf::from(&device.path))
+            .typ(device.kind)
+            .major(device.major)
+            .minor(device.minor)
+            .file_mode(device.mode)
+            .uid(device.uid)
+            .gid(device.gid)
+            .build()
+    };
+    let all = if host.privileged {
+        DeviceRequest::all()
+    } else {
+        Vec::new()
+    };
+    let chosen = devices.iter().map(|d| d.path.as_str()).collect::<Vec<_>>();
+    let is_default = |path: &str| {
+        [
+            "/dev/null",
+            "/dev/zero",
+            "/dev/full",
+            "/dev/random",
+            "/dev/urandom",
+            "/dev/tty",
+            "/dev/ptmx",
+        ]
+        .contains(&path)
+    };
+    let others = all
+        .iter()
+        .filter(|d| !chosen.contains(&d.path.as_str()) && !is_default(&d.path));
+    devices
+        .iter()
+        .filter(|d| !is_default(&d.path))
+        .chain(others)
+        .map(node)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_looked_up_with_its_numbers() {
+        let device = DeviceRequest::look_up("/dev/null:/dev/nothing:rw").expect("null exists");
+        assert_eq!(
+            (device.major, device.minor, device.kind),
+            (1, 3, LinuxDeviceType::C)
+        );
+        assert_eq!(
+            (device.path.as_str(), device.access.as_str()),
+            ("/dev/nothing", "rw")
+        );
+        assert_eq!(
+            DeviceRequest::look_up("/dev/null:r")
+                .expect("access")
+                .access,
+            "r"
+        );
+    }
+
+    #[test]
+    fn what_is_no_device_is_refused() {
+        assert!(matches!(
+            DeviceRequest::look_up("/etc/passwd"),
+            Err(DeviceError::NotADevice { .. })
+        ));
+        assert!(matches!(
+            DeviceRequest::look_up("/nowhere"),
+            Err(DeviceError::NotADevice { .. })
+        ));
+        assert!(matches!(
+            DeviceRequest::look_up("null"),
+            Err(DeviceError::Malformed(_))
+        ));
+        assert!(matches!(
+            DeviceRequest::look_up("/a:/b:x"),
+            Err(DeviceError::Malformed(_))
+        ));
+    }
+}
