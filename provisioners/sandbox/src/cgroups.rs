@@ -286,7 +286,8 @@ fn kill_group(group: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a group and all below it; processes that are just ending may keep it busy for a moment.
+/// Removes a group and all below it. Processes that are just ending may keep it busy for a moment,
+/// as may a monitor that was told nothing, has come late, and is about to see that nobody is there.
 fn remove_group(group: &Path) -> io::Result<()> {
     for child in children(group) {
         remove_group(&child)?;

@@ -1,15 +1,15 @@
-//! The machine's disk: a directory with all that it has written, and the keys that go with it.
+//! The machine's disk: a directory with all that it has written.
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use berth_provisioners_api::DriverError;
 
 use crate::failure::{Doing as _, chain};
-use crate::plan::{Files, public_half};
+use crate::keys::{fresh, public_half};
+use crate::plan::Files;
 
 /// A directory of the machine that is a directory of its own on the disk.
 ///
@@ -160,74 +160,6 @@ pub(crate) fn unless_gone(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Keys that are being made by programs in the background.
-#[derive(Debug)]
-pub(crate) struct Keys {
-    running: Vec<(PathBuf, Child)>,
-}
-
-impl Keys {
-    /// Starts to make the keys that the machine does not have yet.
-    pub(crate) fn begin(files: &Files, name: &str) -> Result<Self, DriverError> {
-        let mut running = Vec::new();
-        for key in [files.client_key(), files.host_key()] {
-            // The public half is written last, and renamed into place with the private one.
-            if public_half(&key).exists() && key.exists() {
-                continue;
-            }
-            let fresh = fresh(&key);
-            for leftover in [&fresh, &public_half(&fresh)] {
-                unless_gone(fs::remove_file(leftover))
-                    .doing(|| format!("cannot remove {}", leftover.display()))?;
-            }
-            let child = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
-                .arg(&fresh)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .doing(|| "cannot run ssh-keygen".to_owned())?;
-            running.push((key, child));
-        }
-        Ok(Self { running })
-    }
-
-    /// Waits until all keys are there.
-    pub(crate) fn finish(self) -> Result<(), DriverError> {
-        for (key, child) in self.running {
-            let doing = || format!("cannot make key {}", key.display());
-            let output = child.wait_with_output().doing(doing)?;
-            if !output.status.success() {
-                let said = String::from_utf8_lossy(&output.stderr);
-                return Err(DriverError::failed(doing(), said.trim().to_owned()));
-            }
-            let fresh = fresh(&key);
-            fs::rename(&fresh, &key).doing(doing)?;
-            fs::rename(public_half(&fresh), public_half(&key)).doing(doing)?;
-        }
-        Ok(())
-    }
-}
-
-fn fresh(key: &Path) -> PathBuf {
-    key.with_extension("new")
-}
-
-/// Returns the public half of a key as SSH's files have it, without the comment.
-pub(crate) fn public_key(key: &Path) -> Result<String, DriverError> {
-    let path = public_half(key);
-    let text = fs::read_to_string(&path).doing(|| format!("cannot read key {}", path.display()))?;
-    let mut words = text.split_whitespace();
-    match (words.next(), words.next()) {
-        (Some(kind), Some(key)) => Ok(format!("{kind} {key}")),
-        _ => Err(DriverError::refused(format!(
-            "key {} is empty",
-            path.display()
-        ))),
-    }
-}
-
 /// Removes the files beside the disk, and returns what could not be removed.
 pub(crate) fn remove_files(files: &Files) -> Result<(), DriverError> {
     let mut problems = Vec::new();
@@ -264,33 +196,6 @@ pub(crate) fn remove_files(files: &Files) -> Result<(), DriverError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_made_once_and_have_a_public_half() {
-        let directory = tempfile::tempdir().unwrap();
-        let files = Files::of(directory.path());
-        Keys::begin(&files, "demo").unwrap().finish().unwrap();
-        let first = public_key(&files.host_key()).unwrap();
-        assert!(first.starts_with("ssh-ed25519 AAAA"), "{first}");
-        assert_ne!(first, public_key(&files.client_key()).unwrap());
-        Keys::begin(&files, "demo").unwrap().finish().unwrap();
-        assert_eq!(public_key(&files.host_key()).unwrap(), first);
-        let mode = fs::metadata(files.client_key())
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_key_that_was_cut_off_is_made_anew() {
-        let directory = tempfile::tempdir().unwrap();
-        let files = Files::of(directory.path());
-        fs::write(fresh(&files.host_key()), "half").unwrap();
-        fs::write(files.host_key(), "without its public half").unwrap();
-        Keys::begin(&files, "demo").unwrap().finish().unwrap();
-        public_key(&files.host_key()).unwrap();
-    }
 
     #[test]
     fn a_disk_is_made_twice_and_removed_twice() {

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use berth_provisioners_api::{DriverError, MachineState};
@@ -17,9 +17,10 @@ use rustix::process::Signal;
 
 use crate::cgroups::{ControlGroups, Limits, Part};
 use crate::config::SandboxConfig;
-use crate::disk::{self, Disk, Keys};
+use crate::disk::{self, Disk};
 use crate::failure::{Doing as _, chain};
 use crate::init;
+use crate::keys;
 use crate::messages::{Message, Receiver};
 use crate::plan::{BootPlan, Files};
 use crate::processes::readable;
@@ -28,6 +29,13 @@ use crate::{monitor, wiring};
 
 /// How long a machine may take to come up, on a host that is very busy.
 const BOOT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pipes to a monitor.
+#[derive(Debug)]
+struct Talk {
+    input: ChildStdin,
+    output: Receiver<ChildStdout>,
+}
 
 /// A machine on this host.
 #[derive(Clone, Debug)]
@@ -55,15 +63,14 @@ impl HostMachine {
         self.config.base.ip_address.parse().ok()
     }
 
-    /// Makes the keys and the disk while an address is found and the network is made; returns the
-    /// address.
+    /// Makes keys, disk and network as far as they are missing, and returns the address.
     pub(crate) fn prepare(&self) -> Result<Ipv4Addr, DriverError> {
         let _turn = self.take_turn()?;
-        let keys = Keys::begin(&self.files(), &self.config.base.machine_name)?;
+        for key in [self.files().client_key(), self.files().host_key()] {
+            keys::make(&key, self.name())?;
+        }
         self.disk().make()?;
-        let address = self.join_network();
-        keys.finish()?;
-        address
+        self.join_network()
     }
 
     fn join_network(&self) -> Result<Ipv4Addr, DriverError> {
@@ -101,7 +108,7 @@ impl HostMachine {
         })?;
         let monitor = self.start_monitor();
         translation.finish()?;
-        let booted = monitor.and_then(|output| self.await_ready(output));
+        let booted = monitor.and_then(|monitor| self.await_ready(monitor));
         if booted.is_err() {
             groups.kill()?;
             groups.remove()?;
@@ -121,7 +128,7 @@ impl HostMachine {
         }
     }
 
-    fn start_monitor(&self) -> Result<ChildStdout, DriverError> {
+    fn start_monitor(&self) -> Result<Talk, DriverError> {
         let doing = || format!("cannot start the monitor of machine {}", self.name());
         let console = OpenOptions::new()
             .create(true)
@@ -136,31 +143,38 @@ impl HostMachine {
             .arg(monitor::ARGUMENT)
             .arg(&self.directory)
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(console)
             .spawn()
             .doing(doing)?;
-        let output = child.stdout.take();
+        let pipes = child.stdin.take().zip(child.stdout.take());
         // Somebody has to hear of its end, lest it stays as a zombie while this process lives.
         std::thread::Builder::new()
             .name("sandbox-reaper".to_owned())
             .spawn(move || child.wait())
             .doing(doing)?;
-        output.ok_or_else(|| DriverError::refused(doing()))
+        let (input, output) = pipes.ok_or_else(|| DriverError::refused(doing()))?;
+        Ok(Talk {
+            input,
+            output: Receiver::new(output),
+        })
     }
 
-    fn await_ready(&self, output: ChildStdout) -> Result<(), DriverError> {
+    fn await_ready(&self, mut talk: Talk) -> Result<(), DriverError> {
         let doing = || format!("cannot boot machine {}", self.name());
-        let mut receiver = Receiver::new(output);
-        if !readable(receiver.pipe(), BOOT_PATIENCE).doing(doing)? {
-            let why = format!("it is not up after {} seconds", BOOT_PATIENCE.as_secs());
-            return Err(DriverError::failed(doing(), why));
-        }
-        let why = match receiver.receive().doing(doing)? {
-            Some(Message::Ready) => return Ok(()),
-            Some(Message::Failed(why)) => why,
-            _ => "its monitor died".to_owned(),
+        let deadline = Instant::now() + BOOT_PATIENCE;
+        let why = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !readable(talk.output.pipe(), left).doing(doing)? {
+                break format!("it is not up after {} seconds", BOOT_PATIENCE.as_secs());
+            }
+            match talk.output.receive().doing(doing)? {
+                Some(Message::Found) => Message::Go.send(&talk.input).doing(doing)?,
+                Some(Message::Ready) => return Ok(()),
+                Some(Message::Failed(why)) => break why,
+                _ => break "its monitor died".to_owned(),
+            }
         };
         let console = self.end_of_console();
         let error = DriverError::failed(doing(), why);

@@ -11,8 +11,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::{dup2_stdin, dup2_stdout, sethostname};
 
 use crate::cgroups::{ControlGroups, Part};
-use crate::disk::{Disk, public_key};
+use crate::disk::Disk;
 use crate::failure::Doing as _;
+use crate::keys::public_key;
 use crate::messages::{Message, Receiver};
 use crate::netlink::{self, Netlink};
 use crate::plan::{BootPlan, Files};

@@ -28,6 +28,7 @@ mod failure;
 mod host;
 mod identity;
 mod init;
+mod keys;
 mod machine;
 mod messages;
 mod monitor;

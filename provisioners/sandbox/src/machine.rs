@@ -5,9 +5,9 @@ use berth_provisioners_api::{DriverError, Journal, Machine, MachineState, SshEnd
 use serde_json::Value;
 
 use crate::checks;
-use crate::disk::public_key;
 use crate::failure::Doing as _;
 use crate::host::HostMachine;
+use crate::keys::public_key;
 
 /// A machine made out of this host.
 #[derive(Debug)]

@@ -9,6 +9,10 @@ use crate::failure::chain;
 /// A line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
+    /// The monitor is where it is found and can be killed; it does nothing until told.
+    Found,
+    /// The monitor may go on.
+    Go,
     /// The namespaces exist; the cable can be plugged in.
     Unplugged,
     /// The cable is plugged in.
@@ -59,6 +63,8 @@ impl Message {
     /// Writes the message to a pipe.
     pub(crate) fn send(&self, mut pipe: impl Write) -> io::Result<()> {
         let line = match self {
+            Self::Found => "found\n".to_owned(),
+            Self::Go => "go\n".to_owned(),
             Self::Unplugged => "unplugged\n".to_owned(),
             Self::Plugged => "plugged\n".to_owned(),
             Self::Ready => "ready\n".to_owned(),
@@ -70,6 +76,8 @@ impl Message {
 
     fn parse(line: &str) -> Option<Self> {
         match line {
+            "found" => Some(Self::Found),
+            "go" => Some(Self::Go),
             "unplugged" => Some(Self::Unplugged),
             "plugged" => Some(Self::Plugged),
             "ready" => Some(Self::Ready),
@@ -85,6 +93,8 @@ mod tests {
     #[test]
     fn messages_come_out_as_they_went_in() {
         let messages = [
+            Message::Found,
+            Message::Go,
             Message::Unplugged,
             Message::Plugged,
             Message::Ready,

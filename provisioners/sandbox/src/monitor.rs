@@ -16,7 +16,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, dup2_stdout, setsid};
+use nix::unistd::{Pid, dup2_stdin, dup2_stdout, setsid};
 
 use crate::cgroups::{ControlGroups, Part};
 use crate::failure::{Doing as _, chain};
@@ -54,17 +54,32 @@ fn run(directory: &Path) -> Result<(), DriverError> {
     let plan = BootPlan::read(directory)?;
     let groups = ControlGroups::of(&plan.id)?;
     groups.enter(Part::Monitor)?;
+    await_permission()?;
     let signals = watched_signals()?;
-    let machine = boot(&plan)?;
-    // What is said now is of no importance; the machine is up.
+    let mut machine = boot(&plan)?;
+    // Whoever started this may be gone; the machine is up all the same.
     let _gone = Message::Ready.send(io::stdout());
-    close_output()?;
-    let mut machine = machine;
+    close_input_and_output()?;
     while supervise(&machine, &signals)? == End::Restart {
         clear(&plan, &groups)?;
         machine = boot(&plan)?;
     }
     clear(&plan, &groups)
+}
+
+/// Waits for the word of whoever started this, who holds the machine's lock.
+///
+/// Were that process killed before the monitor is in its control groups, somebody else could look
+/// for the machine's processes there, find none, and remove the machine under the monitor.
+fn await_permission() -> Result<(), DriverError> {
+    Message::Found
+        .send(io::stdout())
+        .doing(|| "cannot answer whoever started the machine".to_owned())?;
+    match Receiver::new(io::stdin()).receive() {
+        Ok(Some(Message::Go)) => Ok(()),
+        Ok(_) => Err(DriverError::refused("whoever started the machine has gone")),
+        Err(error) => Err(error).doing(|| "cannot hear who started the machine".to_owned()),
+    }
 }
 
 /// Returns a file to read the signals from that the monitor cares about.
@@ -83,12 +98,13 @@ fn watched_signals() -> Result<SignalFd, DriverError> {
         .doing(|| "cannot watch signals".to_owned())
 }
 
-fn close_output() -> Result<(), DriverError> {
+fn close_input_and_output() -> Result<(), DriverError> {
     std::fs::OpenOptions::new()
+        .read(true)
         .write(true)
         .open("/dev/null")
-        .and_then(|null| Ok(dup2_stdout(null)?))
-        .doing(|| "cannot close the output".to_owned())
+        .and_then(|null| Ok(dup2_stdin(&null).and_then(|()| dup2_stdout(&null))?))
+        .doing(|| "cannot close input and output".to_owned())
 }
 
 /// Starts the init, plugs in the cable, and waits until the machine is up.

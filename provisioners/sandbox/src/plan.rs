@@ -94,10 +94,3 @@ impl Files {
         self.directory.join("disk")
     }
 }
-
-/// Returns the file with the public half of `key`.
-pub(crate) fn public_half(key: &Path) -> PathBuf {
-    let mut path = key.as_os_str().to_owned();
-    path.push(".pub");
-    path.into()
-}
