@@ -1,8 +1,22 @@
 //! Finding a way to an agent.
 
-use berth_controller_ssh as ssh;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use berth_controller_ssh as ssh;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::route::{self, Stream};
 use crate::{Agent, Identity, IdentityError, Route};
+
+/// Bytes that one stream may have on the way to us; enough for logs at full speed on a long line.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// Bytes that all streams together may have on the way to us.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// A call that hears nothing for this long asks whether the agent is still there.
+const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// Where an agent is and how it is known.
 #[derive(Clone, Debug)]
@@ -68,15 +82,43 @@ pub enum ConnectError {
 
 /// Connects to an agent: to its port, or through SSH when that cannot be reached.
 ///
-/// `on_detour` is told once when the tunnel is used.
+/// `on_detour` is told once when the tunnel is used. A connection that breaks later is made again
+/// by the next call.
 ///
 /// # Errors
 ///
-/// When there is no way, or what answers is not the machine.
+/// When there is no way, or what answers is not the machine. That the agent does not take *our*
+/// certificate is only known from the first call.
 pub async fn connect(
     target: &Target,
     on_detour: &(dyn Fn(Route) + Send + Sync),
 ) -> Result<Agent, ConnectError> {
-    on_detour(Route::Direct);
-    todo!("{target:?}")
+    let (stream, route) = route::open(target).await?;
+    if route != Route::Direct {
+        on_detour(route);
+    }
+    Ok(Agent::new(channel(stream, target.clone()), route))
+}
+
+/// Makes a channel of the first stream, and of new ones when that has broken.
+fn channel(first: Box<dyn Stream>, target: Target) -> Channel {
+    let first = Arc::new(Mutex::new(Some(first)));
+    let connector = tower::service_fn(move |_origin: Uri| {
+        let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let target = target.clone();
+        async move {
+            let stream = match ready {
+                Some(stream) => stream,
+                None => route::open(&target).await?.0,
+            };
+            Ok::<_, ConnectError>(TokioIo::new(stream))
+        }
+    });
+    // Nobody looks at this name: the stream is there already, and TLS has its own.
+    Endpoint::from_static("http://agent.berth")
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .connect_with_connector_lazy(connector)
 }

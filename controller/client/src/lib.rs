@@ -8,6 +8,7 @@
 mod agent;
 mod connect;
 mod identity;
+mod route;
 
 pub use agent::{Agent, Route};
 pub use connect::{ConnectError, Target, Tunnel, connect};
