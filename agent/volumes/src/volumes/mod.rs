@@ -1,0 +1,443 @@
+//! The store of volumes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use berth_agent_state::{State, StateError};
+use berth_agent_sys::root_dir::RootDir;
+
+use crate::copy::{self, CopyFailure};
+use crate::record::{Stage, VolumeRecord, mountpoint};
+use crate::{CopyUpError, InvalidVolumeName, Volume, name};
+
+/// The volumes of one agent; clones share them. Calls are synchronous and short, except for
+/// [`Volumes::copy_up`] and [`Volumes::remove`], which take as long as the files take.
+#[derive(Debug, Clone)]
+pub struct Volumes {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    state: State,
+    /// Held while a volume is created, filled or renamed away, so that no two do it at once.
+    changing: Mutex<()>,
+}
+
+/// What a new volume shall be like.
+#[derive(Debug, Clone, Default)]
+pub struct CreateVolume {
+    /// Its name; `None` makes one up.
+    pub name: Option<String>,
+    /// What to attach to it.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The reasons why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made or cleared of leftovers.
+    #[error("cannot prepare the volumes in {path}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The state database failed.
+    #[error("cannot read the recorded volumes")]
+    State {
+        /// What the database said.
+        #[source]
+        source: StateError,
+    },
+}
+
+/// The reasons why a volume cannot be created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateVolumeError {
+    /// The name is not allowed.
+    #[error(transparent)]
+    Name(#[from] InvalidVolumeName),
+    /// The volume's directory cannot be made.
+    #[error("cannot create the directory of volume {name}")]
+    Directory {
+        /// The volume.
+        name: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The state database failed.
+    #[error("cannot record volume {name}")]
+    State {
+        /// The volume.
+        name: String,
+        /// What the database said.
+        #[source]
+        source: StateError,
+    },
+}
+
+/// The volumes cannot be looked up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the recorded volumes")]
+pub struct ReadVolumeError {
+    #[source]
+    source: StateError,
+}
+
+/// The reasons why a volume cannot be removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveVolumeError {
+    /// There is no such volume.
+    #[error("no such volume: {name}")]
+    NotFound {
+        /// The volume.
+        name: String,
+    },
+    /// The volume is gone, but not all of its files; the rest goes when the agent starts again.
+    #[error("cannot remove the files of volume {name}")]
+    Files {
+        /// The volume.
+        name: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The state database failed.
+    #[error("cannot record that volume {name} is removed")]
+    State {
+        /// The volume.
+        name: String,
+        /// What the database said.
+        #[source]
+        source: StateError,
+    },
+}
+
+/// The directory for what is being deleted, which no volume can be called.
+const TRASH: &str = ".removed";
+
+// === impl Volumes ===
+
+impl Volumes {
+    /// Opens the store and finishes what a killed agent began.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error when the directory cannot be prepared or the records cannot be read.
+    pub fn open(root: PathBuf, state: State) -> Result<Self, OpenError> {
+        let volumes = Self {
+            shared: Arc::new(Shared {
+                root,
+                state,
+                changing: Mutex::default(),
+            }),
+        };
+        volumes.shared.recover()?;
+        Ok(volumes)
+    }
+
+    /// Creates a volume. One of that name that exists is returned as it is, as Docker does.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error when the name is not allowed or when the disk or the database fails.
+    pub fn create(&self, request: CreateVolume) -> Result<Volume, CreateVolumeError> {
+        let anonymous = request.name.is_none();
+        let name = request.name.unwrap_or_else(name::random);
+        name::check(&name)?;
+        let _changing = self.shared.lock();
+        let state_error = |source| CreateVolumeError::State {
+            name: name.clone(),
+            source,
+        };
+        let directory_error = |source| CreateVolumeError::Directory {
+            name: name.clone(),
+            source,
+        };
+        let record = match self.shared.any_record(&name).map_err(state_error)? {
+            Some(found) if found.stage != Stage::Removing => found,
+            found => {
+                if found.is_some() {
+                    // The files of the volume that had the name are not those of the new one.
+                    self.shared.rename_away(&name).map_err(directory_error)?;
+                }
+                let new = VolumeRecord::new(request.labels, anonymous);
+                self.shared
+                    .state
+                    .write(|writer| writer.put(&name, &new))
+                    .map_err(state_error)?;
+                new
+            }
+        };
+        self.shared.make_directory(&name).map_err(directory_error)?;
+        Ok(record.describe(name, &self.shared.root))
+    }
+
+    /// Returns the volume of that name, creating it when there is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Volumes::create`] does.
+    pub fn ensure(&self, name: &str) -> Result<Volume, CreateVolumeError> {
+        self.create(CreateVolume {
+            name: Some(name.to_owned()),
+            labels: BTreeMap::new(),
+        })
+    }
+
+    /// Returns the volume of that name.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error when the record cannot be read.
+    pub fn get(&self, name: &str) -> Result<Option<Volume>, ReadVolumeError> {
+        let record = self
+            .shared
+            .record(name)
+            .map_err(|source| ReadVolumeError { source })?;
+        Ok(record.map(|record| record.describe(name.to_owned(), &self.shared.root)))
+    }
+
+    /// Returns all volumes in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error when the records cannot be read.
+    pub fn list(&self) -> Result<Vec<Volume>, ReadVolumeError> {
+        let records = self
+            .shared
+            .state
+            .read(|reader| reader.list::<VolumeRecord>())
+            .map_err(|source| ReadVolumeError { source })?;
+        let present = records
+            .into_iter()
+            .filter(|(_, record)| record.stage != Stage::Removing);
+        Ok(present
+            .map(|(name, record)| record.describe(name, &self.shared.root))
+            .collect())
+    }
+
+    /// Removes a volume and its files. The caller makes sure that no container uses it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error when there is no such volume or when the disk or the database fails.
+    pub fn remove(&self, name: &str) -> Result<(), RemoveVolumeError> {
+        let state_error = |source| RemoveVolumeError::State {
+            name: name.to_owned(),
+            source,
+        };
+        let changing = self.shared.lock();
+        // One that could not be moved away is found again here, though nobody else sees it any more.
+        let record = self.shared.any_record(name).map_err(state_error)?;
+        let Some(mut record) = record else {
+            return Err(RemoveVolumeError::NotFound {
+                name: name.to_owned(),
+            });
+        };
+        record.stage = Stage::Removing;
+        let files_error = |source| RemoveVolumeError::Files {
+            name: name.to_owned(),
+            source,
+        };
+        self.shared
+            .state
+            .write(|writer| writer.put(name, &record))
+            .map_err(state_error)?;
+        let trash = self.shared.rename_away(name).map_err(files_error)?;
+        self.shared
+            .state
+            .write(|writer| writer.remove::<VolumeRecord>(name))
+            .map_err(state_error)?;
+        // The name is free from here on, and the files can take their time.
+        drop(changing);
+        match trash {
+            Some(trash) => fs::remove_dir_all(trash).map_err(files_error),
+            None => Ok(()),
+        }
+    }
+
+    /// Fills the volume with what the image has at `path`, if the volume is empty.
+    ///
+    /// Links in `path` are followed inside the image's root. The volume's directory gets the owner and
+    /// mode of the image's. An image without a directory there changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error when there is no such volume or a file cannot be copied, because the disk is
+    /// full for example; the volume is empty then.
+    pub fn copy_up(
+        &self,
+        name: &str,
+        image_root: &RootDir,
+        path: &Path,
+    ) -> Result<(), CopyUpError> {
+        let failed = |path: PathBuf| {
+            let name = name.to_owned();
+            move |source| CopyUpError::Copy { name, path, source }
+        };
+        let source = match image_root.open_dir(path) {
+            Ok(source) => source,
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) => return Err(failed(path.to_owned())(error)),
+        };
+        let _changing = self.shared.lock();
+        let state_error = |source| CopyUpError::State {
+            name: name.to_owned(),
+            source,
+        };
+        let record = self.shared.record(name).map_err(state_error)?;
+        let Some(record) = record else {
+            return Err(CopyUpError::NotFound {
+                name: name.to_owned(),
+            });
+        };
+        let here = || failed(PathBuf::from("."));
+        let target = RootDir::open(&mountpoint(&self.shared.root, name)).map_err(here())?;
+        let top = target.root().map_err(here())?;
+        if !top.names().map_err(here())?.is_empty() {
+            return Ok(());
+        }
+        self.shared
+            .set_stage(name, record.clone(), Stage::Filling)
+            .map_err(state_error)?;
+        let copied = copy::tree(&source, &target);
+        if copied.is_err() {
+            copy::empty(&top).map_err(here())?;
+        }
+        self.shared
+            .set_stage(name, record, Stage::Ready)
+            .map_err(state_error)?;
+        copied.map_err(|CopyFailure { path, source }| failed(path)(source))
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        // The lock protects no memory, and what a panic leaves half-done is like after a kill.
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the record of a volume that is not on its way out.
+    fn record(&self, name: &str) -> Result<Option<VolumeRecord>, StateError> {
+        let record = self.any_record(name)?;
+        Ok(record.filter(|record| record.stage != Stage::Removing))
+    }
+
+    fn any_record(&self, name: &str) -> Result<Option<VolumeRecord>, StateError> {
+        self.state.read(|reader| reader.get(name))
+    }
+
+    /// Waits for the disk each time: before files are copied, so that a killed agent's half is known
+    /// as such, and after, so that what containers write from then on is never taken for a half.
+    fn set_stage(
+        &self,
+        name: &str,
+        mut record: VolumeRecord,
+        stage: Stage,
+    ) -> Result<(), StateError> {
+        record.stage = stage;
+        self.state.write(|writer| writer.put(name, &record))
+    }
+
+    /// Containers' users get to the files through mounts; on the machine itself only root does.
+    fn make_directory(&self, name: &str) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(self.root.join(name))?;
+        let data = mountpoint(&self.root, name);
+        match DirBuilder::new().create(&data) {
+            Ok(()) => fs::set_permissions(&data, fs::Permissions::from_mode(0o755)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves a volume's directory out of the way in one step, and says where it is now.
+    fn rename_away(&self, name: &str) -> io::Result<Option<PathBuf>> {
+        let trash = self.root.join(TRASH);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&trash)?;
+        let place = trash.join(name::random());
+        match fs::rename(self.root.join(name), &place) {
+            Ok(()) => Ok(Some(place)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn recover(&self) -> Result<(), OpenError> {
+        let directory_error = |path: PathBuf| move |source| OpenError::Directory { path, source };
+        let root_error = || directory_error(self.root.clone());
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.root)
+            .map_err(root_error())?;
+        let records = self
+            .state
+            .read(|reader| reader.list::<VolumeRecord>())
+            .map_err(|source| OpenError::State { source })?;
+        for (name, record) in records {
+            self.recover_one(&name, record)
+                .map_err(|source| OpenError::State { source })?
+                .map_err(directory_error(self.root.join(&name)))?;
+        }
+        match fs::remove_dir_all(self.root.join(TRASH)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                // Files that cannot be deleted cost space, and are no reason to serve nothing.
+                tracing::warn!(%error, "files of removed volumes could not be deleted");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the database's errors apart from the file system's.
+    fn recover_one(&self, name: &str, record: VolumeRecord) -> Result<io::Result<()>, StateError> {
+        match record.stage {
+            Stage::Ready => Ok(self.make_directory(name)),
+            Stage::Filling => {
+                let emptied = self
+                    .make_directory(name)
+                    .and_then(|()| RootDir::open(&mountpoint(&self.root, name))?.root())
+                    .and_then(|top| copy::empty(&top));
+                if emptied.is_ok() {
+                    self.set_stage(name, record, Stage::Ready)?;
+                }
+                Ok(emptied)
+            }
+            Stage::Removing => {
+                let renamed = self.rename_away(name);
+                if renamed.is_ok() {
+                    self.state
+                        .write(|writer| writer.remove::<VolumeRecord>(name))?;
+                }
+                Ok(renamed.map(drop))
+            }
+        }
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+#[cfg(test)]
+mod tests;
