@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::id::ContainerId;
 use crate::record::ContainerRecord;
-use crate::status::{Event, Exit, Phase, Status};
+use crate::status::{Event, Exit, Phase};
 
 /// A container that exists.
 #[derive(Debug)]
@@ -81,10 +81,6 @@ impl Container {
     /// Changes the record in memory, other than its status.
     pub(crate) fn change_record(&self, change: impl FnOnce(&mut ContainerRecord)) {
         change(&mut self.lock().record);
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        self.lock().record.status.clone()
     }
 
     pub(crate) fn phase(&self) -> Phase {

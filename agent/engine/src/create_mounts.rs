@@ -1,11 +1,14 @@
 //! Decides on a new container's mounts and makes its volumes. Bind mounts' sources are looked at
 //! when the container starts, as they may come and go.
 
+use std::collections::BTreeMap;
 use std::io;
 
-use crate::volumes_api::{CopyUpError, CreateVolumeError, Volume};
 use berth_agent_snapshots::{Prepared, SnapshotError};
 use berth_agent_state::StateError;
+use berth_agent_volumes::{
+    CopyUpError, CreateVolume, CreateVolumeError, RemoveVolumeError, Volume,
+};
 
 use crate::Engine;
 use crate::bind::{Bind, BindSource, MountSyntaxError, Tmpfs, clean};
@@ -13,6 +16,9 @@ use crate::class::{Classified, ErrorClass};
 use crate::id::{ContainerId, random_hex};
 use crate::options::HostOptions;
 use crate::record::{ContainerRecord, LooseVolumes, MergedConfig, MountKind, MountRecord};
+
+/// Label that Docker gives to volumes without a name of their own.
+const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
 /// A container's volumes cannot be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +122,7 @@ impl Engine {
             }
             BindSource::Anonymous => {
                 let name = anonymous.next().unwrap_or_else(|| random_hex(32));
-                let volume = self.ensure_volume(&name)?;
+                let volume = self.anonymous_volume(&name)?;
                 let kind = MountKind::Volume {
                     name,
                     anonymous: true,
@@ -142,6 +148,19 @@ impl Engine {
     fn ensure_volume(&self, name: &str) -> Result<Volume, MountError> {
         self.volumes
             .ensure(name)
+            .map_err(|source| MountError::Volume {
+                name: name.to_owned(),
+                source,
+            })
+    }
+
+    fn anonymous_volume(&self, name: &str) -> Result<Volume, MountError> {
+        let request = CreateVolume {
+            name: Some(name.to_owned()),
+            labels: BTreeMap::from([(ANONYMOUS_LABEL.to_owned(), String::new())]),
+        };
+        self.volumes
+            .create(request)
             .map_err(|source| MountError::Volume {
                 name: name.to_owned(),
                 source,
@@ -182,15 +201,26 @@ impl Engine {
         Ok(())
     }
 
+    fn uses_volume(&self, wanted: &str) -> bool {
+        let is_wanted = |mount: &MountRecord| matches!(&mount.kind, MountKind::Volume { name, .. } if name == wanted);
+        self.containers
+            .all()
+            .iter()
+            .any(|container| container.with_record(|record| record.mounts.iter().any(is_wanted)))
+    }
+
     /// Removes volumes that no container got to own, and the note about them.
     pub(crate) fn drop_loose_volumes(&self, id: &ContainerId, volumes: &[String]) {
         if volumes.is_empty() {
             return;
         }
-        for name in volumes {
-            if let Err(error) = self.volumes.remove(name) {
-                tracing::warn!(volume = name, error = %error, "volume not removed");
-                return;
+        for name in volumes.iter().filter(|name| !self.uses_volume(name)) {
+            match self.volumes.remove(name) {
+                Ok(()) | Err(RemoveVolumeError::NotFound { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(volume = name, error = %error, "volume not removed");
+                    return;
+                }
             }
         }
         // Lost with a crash, the note makes the next start of the agent try once more.

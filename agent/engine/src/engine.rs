@@ -6,12 +6,12 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::volumes_api::Volumes;
 use berth_agent_images::{Images, ImagesConfig};
 use berth_agent_network::{Network, NetworkConfig};
 use berth_agent_runtime::{Runtime, RuntimeConfig};
 use berth_agent_snapshots::{Overlay, SnapshotError, Snapshotter};
 use berth_agent_state::{State, StateError};
+use berth_agent_volumes::Volumes;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::containers::Containers;
@@ -101,7 +101,7 @@ pub enum OpenError {
     Network(#[source] berth_agent_network::OpenError),
     /// The volumes cannot be opened.
     #[error("opening the volumes")]
-    Volumes(#[source] crate::volumes_api::OpenError),
+    Volumes(#[source] berth_agent_volumes::OpenError),
     /// The runtime cannot be set up.
     #[error("setting up the runtime")]
     Runtime(#[source] berth_agent_runtime::RuntimeError),
@@ -176,6 +176,18 @@ impl Engine {
     #[must_use]
     pub fn snapshots(&self) -> &Arc<dyn Snapshotter> {
         &self.snapshots
+    }
+
+    /// Returns the agent's database, for the rooms above that keep records of their own.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Returns the agent's database, for rooms that keep records of their own.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// Returns the configuration.

@@ -1,11 +1,28 @@
 //! Use cases about images in which containers have a say: inspecting and removing.
 
-use berth_agent_images::{Image, ImageUse, LookupError, RemoveError, Removed};
+use std::collections::HashSet;
+
+use berth_agent_images::{Image, ImageId, ImageUse, LookupError, RemoveError, Removed};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
+use crate::filter::FilterError;
+use crate::image_filter::ImageFilters;
 use crate::info::go_architecture;
+
+/// Images cannot be listed so.
+#[derive(Debug, thiserror::Error)]
+pub enum ListImagesError {
+    /// A filter is wrong.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The images cannot be read, or one that a filter names does not exist.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
 
 impl Engine {
     /// Removes a name or an image unless containers use it. Blocks while trees are deleted.
@@ -27,6 +44,50 @@ impl Engine {
                 })
                 .collect()
         })
+    }
+
+    /// Lists images, newest first.
+    ///
+    /// # Errors
+    /// When a filter is wrong or the images cannot be read.
+    pub fn list_images(
+        &self,
+        filters: &[String],
+        reference: &str,
+        all: bool,
+    ) -> Result<Vec<Image>, ListImagesError> {
+        let filters = ImageFilters::parse(filters, reference)?;
+        let mut images = self.images.list()?;
+        let parents: HashSet<ImageId> = images
+            .iter()
+            .filter_map(|image| image.parent.clone())
+            .collect();
+        // Without a name and built upon, an image is a step of a build.
+        let is_step = |image: &Image| image.repo_tags.is_empty() && parents.contains(&image.id);
+        images.retain(|image| (all || !is_step(image)) && filters.matches(image));
+        self.keep_between(&filters, &mut images)?;
+        Ok(images)
+    }
+
+    fn keep_between(
+        &self,
+        filters: &ImageFilters,
+        images: &mut Vec<Image>,
+    ) -> Result<(), LookupError> {
+        let created = |name: &str| -> Result<i64, LookupError> {
+            Ok(created_seconds(
+                &self.images.get(&self.images.resolve(name)?)?,
+            ))
+        };
+        if let Some(name) = &filters.before {
+            let bound = created(name)?;
+            images.retain(|image| created_seconds(image) < bound);
+        }
+        if let Some(name) = &filters.since {
+            let bound = created(name)?;
+            images.retain(|image| created_seconds(image) > bound);
+        }
+        Ok(())
     }
 
     /// Returns how many containers use an image.
@@ -78,6 +139,29 @@ impl Engine {
             "RootFS": { "Type": "layers", "Layers": image.layers },
             "Metadata": { "LastTagTime": crate::human::ZERO_TIME },
         })
+    }
+}
+
+/// Returns when an image was made, in seconds since 1970; 0 when it does not say.
+#[must_use]
+pub fn created_seconds(image: &Image) -> i64 {
+    let text = image.config.created.as_deref().unwrap_or_default();
+    OffsetDateTime::parse(text, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp)
+}
+
+impl Classified for ListImagesError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Filter(_) => ErrorClass::InvalidArgument,
+            Self::Lookup(error) => error.class(),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Filter(_) => "invalid-filter",
+            Self::Lookup(error) => error.reason(),
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! What the engine says of itself and of its machine.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::Engine;
 use crate::status::Phase;
@@ -43,6 +46,22 @@ pub struct Info {
     pub security_options: Vec<String>,
     /// What the machine lacks, one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// Returns the SHA-256 of the running executable as hex digits. Reads the whole file; blocks.
+///
+/// # Errors
+/// When the executable cannot be read.
+pub fn executable_digest() -> io::Result<String> {
+    let mut file = File::open("/proc/self/exe")?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex::encode(hasher.finalize())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
 }
 
 /// Names of the processor's architecture, as Go and Docker write them.

@@ -1,1 +1,47 @@
-//! Skeleton.
+//! The gRPC face of the engine: the services of package `berth.v1`, documented in `proto/`.
+//!
+//! It translates messages and streams, and maps errors to codes; rules about containers are the
+//! engine's. Who may call is decided before, by the listener.
+
+mod build;
+mod containers;
+mod context;
+mod convert;
+mod images;
+mod import;
+mod session;
+mod status;
+mod system;
+
+use std::sync::Arc;
+
+use berth_agent_engine::Engine;
+use berth_proto::MAX_MESSAGE_BYTES;
+use berth_proto::v1::build_service_server::BuildServiceServer;
+use berth_proto::v1::container_service_server::ContainerServiceServer;
+use berth_proto::v1::image_service_server::ImageServiceServer;
+use berth_proto::v1::system_service_server::SystemServiceServer;
+use tonic::service::Routes;
+
+/// What the agent's build says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Build {
+    /// Git commit, or empty.
+    pub git_commit: String,
+}
+
+/// Returns all services over `engine`.
+#[must_use]
+pub fn routes(engine: &Arc<Engine>, build: Build) -> Routes {
+    let system = system::System::new(Arc::clone(engine), build);
+    let images = images::Images::new(Arc::clone(engine));
+    let containers = containers::Containers::new(Arc::clone(engine));
+    let builds = build::Builds::new(Arc::clone(engine));
+    Routes::new(SystemServiceServer::new(system).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(ImageServiceServer::new(images).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(
+            ContainerServiceServer::new(containers).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(BuildServiceServer::new(builds).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .prepare()
+}

@@ -1,0 +1,98 @@
+//! `SystemService`.
+
+use std::sync::Arc;
+
+use berth_agent_engine::{Engine, executable_digest, go_architecture, kernel_release};
+use berth_proto::v1;
+use tokio::sync::OnceCell;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::Build;
+
+/// Facts about the agent and its machine.
+pub(crate) struct System {
+    engine: Arc<Engine>,
+    build: Build,
+    /// Found out when first asked for, as it means reading the whole executable.
+    digest: OnceCell<String>,
+}
+
+impl System {
+    pub(crate) fn new(engine: Arc<Engine>, build: Build) -> Self {
+        Self {
+            engine,
+            build,
+            digest: OnceCell::new(),
+        }
+    }
+
+    async fn digest(&self) -> String {
+        let find_out = || async {
+            let work = tokio::task::spawn_blocking(executable_digest);
+            match work.await {
+                Ok(Ok(digest)) => digest,
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %error, "own executable not readable");
+                    String::new()
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "own executable not read");
+                    String::new()
+                }
+            }
+        };
+        self.digest.get_or_init(find_out).await.clone()
+    }
+}
+
+#[async_trait]
+impl v1::system_service_server::SystemService for System {
+    async fn version(
+        &self,
+        _request: Request<v1::VersionRequest>,
+    ) -> Result<Response<v1::VersionResponse>, Status> {
+        Ok(Response::new(v1::VersionResponse {
+            version: self.engine.config().version.clone(),
+            executable_sha256: self.digest().await,
+            kernel_version: kernel_release(),
+            os: "linux".to_owned(),
+            architecture: go_architecture().to_owned(),
+            git_commit: self.build.git_commit.clone(),
+        }))
+    }
+
+    async fn info(
+        &self,
+        _request: Request<v1::InfoRequest>,
+    ) -> Result<Response<v1::InfoResponse>, Status> {
+        let info = self.engine.info();
+        let config = self.engine.config();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(Response::new(v1::InfoResponse {
+            id: info.id,
+            name: info.name,
+            server_version: config.version.clone(),
+            containers: count(info.containers),
+            containers_running: count(info.running),
+            containers_paused: count(info.paused),
+            containers_stopped: count(info.stopped),
+            images: count(info.images),
+            storage_driver: "overlayfs".to_owned(),
+            root_dir: config.data_root.display().to_string(),
+            cgroup_version: info.cgroup_version.to_owned(),
+            kernel_version: info.kernel_version,
+            operating_system: info.operating_system,
+            os_type: "linux".to_owned(),
+            // As `uname -m`, unlike the version's.
+            architecture: std::env::consts::ARCH.to_owned(),
+            n_cpus: count(info.n_cpus),
+            memory_total_bytes: info.memory_total,
+            default_runtime: info.default_runtime,
+            runtimes: info.runtimes,
+            security_options: info.security_options,
+            insecure_registries: config.insecure_registries.clone(),
+            warnings: info.warnings,
+            labels: config.labels.clone(),
+        }))
+    }
+}
