@@ -1,18 +1,19 @@
-//! The store of volumes.
+//! The store of volumes: creating, finding and removing them.
+
+mod fill;
+mod recover;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use berth_agent_state::{State, StateError};
-use berth_agent_sys::root_dir::RootDir;
 
-use crate::copy::{self, CopyFailure};
 use crate::record::{Stage, VolumeRecord, mountpoint};
-use crate::{CopyUpError, InvalidVolumeName, Volume, name};
+use crate::{InvalidVolumeName, Volume, name};
 
 /// The volumes of one agent; clones share them. Calls are synchronous and short, except for
 /// [`Volumes::copy_up`] and [`Volumes::remove`], which take as long as the files take.
@@ -265,60 +266,6 @@ impl Volumes {
             None => Ok(()),
         }
     }
-
-    /// Fills the volume with what the image has at `path`, if the volume is empty.
-    ///
-    /// Links in `path` are followed inside the image's root. The volume's directory gets the owner and
-    /// mode of the image's. An image without a directory there changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error when there is no such volume or a file cannot be copied, because the disk is
-    /// full for example; the volume is empty then.
-    pub fn copy_up(
-        &self,
-        name: &str,
-        image_root: &RootDir,
-        path: &Path,
-    ) -> Result<(), CopyUpError> {
-        let failed = |path: PathBuf| {
-            let name = name.to_owned();
-            move |source| CopyUpError::Copy { name, path, source }
-        };
-        let source = match image_root.open_dir(path) {
-            Ok(source) => source,
-            Err(error) if is_absent(&error) => return Ok(()),
-            Err(error) => return Err(failed(path.to_owned())(error)),
-        };
-        let _changing = self.shared.lock();
-        let state_error = |source| CopyUpError::State {
-            name: name.to_owned(),
-            source,
-        };
-        let record = self.shared.record(name).map_err(state_error)?;
-        let Some(record) = record else {
-            return Err(CopyUpError::NotFound {
-                name: name.to_owned(),
-            });
-        };
-        let here = || failed(PathBuf::from("."));
-        let target = RootDir::open(&mountpoint(&self.shared.root, name)).map_err(here())?;
-        let top = target.root().map_err(here())?;
-        if !top.names().map_err(here())?.is_empty() {
-            return Ok(());
-        }
-        self.shared
-            .set_stage(name, record.clone(), Stage::Filling)
-            .map_err(state_error)?;
-        let copied = copy::tree(&source, &target);
-        if copied.is_err() {
-            copy::empty(&top).map_err(here())?;
-        }
-        self.shared
-            .set_stage(name, record, Stage::Ready)
-            .map_err(state_error)?;
-        copied.map_err(|CopyFailure { path, source }| failed(path)(source))
-    }
 }
 
 // === impl Shared ===
@@ -378,65 +325,6 @@ impl Shared {
             Err(error) => Err(error),
         }
     }
-
-    fn recover(&self) -> Result<(), OpenError> {
-        let directory_error = |path: PathBuf| move |source| OpenError::Directory { path, source };
-        let root_error = || directory_error(self.root.clone());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.root)
-            .map_err(root_error())?;
-        let records = self
-            .state
-            .read(|reader| reader.list::<VolumeRecord>())
-            .map_err(|source| OpenError::State { source })?;
-        for (name, record) in records {
-            self.recover_one(&name, record)
-                .map_err(|source| OpenError::State { source })?
-                .map_err(directory_error(self.root.join(&name)))?;
-        }
-        match fs::remove_dir_all(self.root.join(TRASH)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // Files that cannot be deleted cost space, and are no reason to serve nothing.
-                tracing::warn!(%error, "files of removed volumes could not be deleted");
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Returns the database's errors apart from the file system's.
-    fn recover_one(&self, name: &str, record: VolumeRecord) -> Result<io::Result<()>, StateError> {
-        match record.stage {
-            Stage::Ready => Ok(self.make_directory(name)),
-            Stage::Filling => {
-                let emptied = self
-                    .make_directory(name)
-                    .and_then(|()| RootDir::open(&mountpoint(&self.root, name))?.root())
-                    .and_then(|top| copy::empty(&top));
-                if emptied.is_ok() {
-                    self.set_stage(name, record, Stage::Ready)?;
-                }
-                Ok(emptied)
-            }
-            Stage::Removing => {
-                let renamed = self.rename_away(name);
-                if renamed.is_ok() {
-                    self.state
-                        .write(|writer| writer.remove::<VolumeRecord>(name))?;
-                }
-                Ok(renamed.map(drop))
-            }
-        }
-    }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 #[cfg(test)]

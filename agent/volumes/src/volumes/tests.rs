@@ -1,9 +1,12 @@
 use std::ffi::OsStr;
 use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
 
+use berth_agent_sys::root_dir::RootDir;
 use nix::sys::stat::{Mode, SFlag, mknod};
 
 use super::*;
+use crate::CopyUpError;
 
 struct Store {
     directory: tempfile::TempDir,
@@ -53,7 +56,7 @@ fn a_volume_is_there_until_it_is_removed() {
     drop(volumes);
     let volumes = store.open();
     assert_eq!(volumes.get("data").unwrap(), Some(created.clone()));
-    assert_eq!(volumes.list().unwrap(), [created.clone()]);
+    assert_eq!(volumes.list().unwrap(), std::slice::from_ref(&created));
     assert!(created.mountpoint.join("file").exists());
     volumes.remove("data").unwrap();
     assert_eq!(volumes.get("data").unwrap(), None);

@@ -1,0 +1,69 @@
+//! Finishing what a killed agent began.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+
+use berth_agent_state::StateError;
+use berth_agent_sys::root_dir::RootDir;
+
+use super::{OpenError, Shared, TRASH};
+use crate::copy;
+use crate::record::{Stage, VolumeRecord, mountpoint};
+
+// === impl Shared ===
+
+impl Shared {
+    pub(super) fn recover(&self) -> Result<(), OpenError> {
+        let directory_error = |path: PathBuf| move |source| OpenError::Directory { path, source };
+        let root_error = || directory_error(self.root.clone());
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.root)
+            .map_err(root_error())?;
+        let records = self
+            .state
+            .read(|reader| reader.list::<VolumeRecord>())
+            .map_err(|source| OpenError::State { source })?;
+        for (name, record) in records {
+            self.recover_one(&name, record)
+                .map_err(|source| OpenError::State { source })?
+                .map_err(directory_error(self.root.join(&name)))?;
+        }
+        match fs::remove_dir_all(self.root.join(TRASH)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                // Files that cannot be deleted cost space, and are no reason to serve nothing.
+                tracing::warn!(%error, "files of removed volumes could not be deleted");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the database's errors apart from the file system's.
+    fn recover_one(&self, name: &str, record: VolumeRecord) -> Result<io::Result<()>, StateError> {
+        match record.stage {
+            Stage::Ready => Ok(self.make_directory(name)),
+            Stage::Filling => {
+                let emptied = self
+                    .make_directory(name)
+                    .and_then(|()| RootDir::open(&mountpoint(&self.root, name))?.root())
+                    .and_then(|top| copy::empty(&top));
+                if emptied.is_ok() {
+                    self.set_stage(name, record, Stage::Ready)?;
+                }
+                Ok(emptied)
+            }
+            Stage::Removing => {
+                let renamed = self.rename_away(name);
+                if renamed.is_ok() {
+                    self.state
+                        .write(|writer| writer.remove::<VolumeRecord>(name))?;
+                }
+                Ok(renamed.map(drop))
+            }
+        }
+    }
+}
