@@ -1,7 +1,7 @@
 //! Commands on a machine, by OpenSSH's client: a peer that is not ours.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -54,7 +54,12 @@ impl Remote {
         }
     }
 
-    async fn attempt(&self, command: &str) -> Result<std::process::Output> {
+    /// Runs a command once, whatever comes of it.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be run.
+    pub async fn attempt(&self, command: &str) -> Result<Output> {
         let known_hosts = NamedTempFile::new().context("cannot make a file of known hosts")?;
         let mut strict = "accept-new";
         if let Some(key) = &self.endpoint.host_key {
