@@ -178,12 +178,6 @@ impl Engine {
         &self.snapshots
     }
 
-    /// Returns the agent's database, for the rooms above that keep records of their own.
-    #[must_use]
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
     /// Returns the agent's database, for rooms that keep records of their own.
     #[must_use]
     pub fn state(&self) -> &State {
