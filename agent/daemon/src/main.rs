@@ -1,2 +1,56 @@
-//! Skeleton.
-fn main() {}
+//! `berthd`, the agent: the engine of one machine behind its listeners.
+//!
+//! One binary, four ways to run it: `serve` is the agent, `supervise` holds one container and is
+//! started by the agent only, `watch` keeps the agent running on machines without a service manager,
+//! and `version` says which build this is.
+
+mod accept;
+mod arguments;
+mod config;
+mod connection;
+mod handshakes;
+mod listen;
+mod notify;
+mod serve;
+mod service;
+mod tls;
+mod version;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command, ServeArguments};
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    // First of all and before any thread: a container waits for it, and it must stay small.
+    if words.nth(1).is_some_and(|word| word == "supervise") {
+        return berth_agent_runtime::supervise_main(words);
+    }
+    let arguments = Arguments::parse();
+    let result = match arguments
+        .command
+        .unwrap_or(Command::Serve(ServeArguments::default()))
+    {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
+        Command::Version(arguments) => version::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a program that cannot go on"
+)]
+fn complain(error: &anyhow::Error) {
+    eprintln!("berthd: {error:#}");
+}

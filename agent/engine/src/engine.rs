@@ -184,6 +184,14 @@ impl Engine {
         &self.state
     }
 
+    /// Brings to the disk what was written behind. Blocks.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn flush(&self) -> Result<(), StateError> {
+        self.state.write(|_nothing| Ok(()))
+    }
+
     /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &EngineConfig {

@@ -1,5 +1,6 @@
 //! System calls behind safe functions; the only room with unsafe code.
 
+pub mod arenas;
 pub mod capability;
 pub mod descriptor;
 pub mod device_filter;

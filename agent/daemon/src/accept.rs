@@ -1,0 +1,109 @@
+//! Accepts connections until the agent stops.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::connection;
+use crate::handshakes::{HANDSHAKE_TIMEOUT, Limits};
+use crate::service::Face;
+
+/// Pause after the system ran out of something, such as file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection gets.
+#[derive(Clone, Debug)]
+pub(crate) struct Reception {
+    pub(crate) face: Face,
+    pub(crate) limits: Limits,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) connections: TaskTracker,
+}
+
+/// Accepts on TCP, with TLS.
+pub(crate) async fn tcp(listener: TcpListener, tls: TlsAcceptor, reception: Reception) {
+    loop {
+        let accepted = tokio::select! {
+            // Cancel-safe by its documentation.
+            accepted = listener.accept() => accepted,
+            () = reception.stopping.cancelled() => return,
+        };
+        let Some((stream, peer)) = taken(accepted).await else {
+            continue;
+        };
+        let Some(admission) = reception.limits.handshake() else {
+            tracing::warn!(%peer, "turned away: too many handshakes");
+            continue;
+        };
+        let span = tracing::debug_span!("connection", %peer);
+        let (tls, own) = (tls.clone(), reception.clone());
+        let task = async move {
+            let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls)).await;
+            drop(admission);
+            match handshake {
+                Ok(Ok(stream)) => own.serve(stream).await,
+                Ok(Err(error)) => tracing::info!(%peer, error = %error, "handshake refused"),
+                Err(_elapsed) => tracing::info!(%peer, "handshake took too long"),
+            }
+        };
+        reception.connections.spawn(task.instrument(span));
+    }
+}
+
+/// Accepts on a unix socket, which only root can reach.
+pub(crate) async fn unix(listener: UnixListener, reception: Reception) {
+    loop {
+        let accepted = tokio::select! {
+            // Cancel-safe by its documentation.
+            accepted = listener.accept() => accepted,
+            () = reception.stopping.cancelled() => return,
+        };
+        let Some((stream, _peer)) = taken(accepted).await else {
+            continue;
+        };
+        let own = reception.clone();
+        let span = tracing::debug_span!("connection", peer = "unix");
+        reception
+            .connections
+            .spawn(async move { own.serve(stream).await }.instrument(span));
+    }
+}
+
+async fn handshake(
+    stream: TcpStream,
+    tls: &TlsAcceptor,
+) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    stream.set_nodelay(true)?;
+    tls.accept(stream).await
+}
+
+/// Returns the connection; a failure that would repeat at once is waited out.
+async fn taken<S>(accepted: io::Result<S>) -> Option<S> {
+    match accepted {
+        Ok(accepted) => Some(accepted),
+        Err(error) => {
+            tracing::warn!(error = %error, "connection not accepted");
+            tokio::time::sleep(PAUSE).await;
+            None
+        }
+    }
+}
+
+impl Reception {
+    async fn serve<S>(self, stream: S)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(admission) = self.limits.connection() else {
+            tracing::warn!("turned away: too many connections");
+            return;
+        };
+        connection::serve(stream, self.face, self.stopping).await;
+        drop(admission);
+    }
+}

@@ -1,0 +1,192 @@
+//! `berthd serve`: opens everything, serves, and stops in order. Containers do not notice.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use berth_agent_engine::{Engine, EngineConfig};
+use berth_agent_grpc::Build;
+use berth_agent_network::NetworkConfig;
+use berth_agent_runtime::RuntimeConfig;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::accept::{self, Reception};
+use crate::arguments::ServeArguments;
+use crate::config::Config;
+use crate::handshakes::Limits;
+use crate::service::Face;
+use crate::{listen, notify, tls, version};
+
+/// Threads that serve; each costs memory, and the work is short.
+const WORKERS: usize = 2;
+/// Threads for work that blocks: unpacking, deleting, the database.
+const BLOCKING_THREADS: usize = 64;
+/// How long such a thread waits for more.
+const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// How long calls under way may take once the agent is told to stop.
+const GRACE: Duration = Duration::from_secs(3);
+/// Variable with the level of what is logged, such as `debug` or `info,berth_agent_engine=trace`.
+const LOG_VARIABLE: &str = "BERTHD_LOG";
+
+/// The opened sockets.
+struct Sockets {
+    tcp: Vec<TcpListener>,
+    tls: Option<TlsAcceptor>,
+    unix: Option<UnixListener>,
+}
+
+/// Serves until a signal.
+pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
+    berth_agent_sys::arenas::limit(1);
+    log();
+    let config = Config::load(&arguments.config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_keep_alive(BLOCKING_KEEP_ALIVE)
+        .thread_name("berthd")
+        .enable_all()
+        .build()
+        .context("starting threads")?;
+    let result = runtime.block_on(serve(config, arguments.ready_fd));
+    // What still runs only waits for containers, which go on without it.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(config: Config, ready_fd: Option<i32>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
+    // Bound before the engine opens: callers wait instead of being refused.
+    let sockets = Sockets::open(&config)?;
+    let engine = Engine::open(engine_config(&config)?)
+        .await
+        .context("opening the engine")?;
+    let build = Build {
+        git_commit: version::COMMIT.to_owned(),
+    };
+    let reception = Reception {
+        face: Face::new(berth_agent_grpc::routes(&engine, build)),
+        limits: Limits::new(),
+        stopping: CancellationToken::new(),
+        connections: TaskTracker::new(),
+    };
+    let listeners = sockets.serve(&reception);
+    notify::ready(ready_fd);
+    berth_agent_sys::memory::release_free_memory();
+    tracing::info!(version = version::VERSION, listen = ?config.listen, socket = %config.socket.display(), "ready");
+    tokio::select! {
+        // Cancel-safe: a signal that comes later is not needed any more.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    notify::stopping();
+    stop(&reception, &listeners).await;
+    flush(engine).await;
+    Ok(())
+}
+
+async fn stop(reception: &Reception, listeners: &TaskTracker) {
+    tracing::info!("stopping; containers go on");
+    reception.stopping.cancel();
+    listeners.close();
+    listeners.wait().await;
+    reception.connections.close();
+    if tokio::time::timeout(GRACE, reception.connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::info!(
+            n_connections = reception.connections.len(),
+            "connections cut off"
+        );
+    }
+}
+
+async fn flush(engine: Arc<Engine>) {
+    let work = tokio::task::spawn_blocking(move || engine.flush());
+    match work.await {
+        Ok(Ok(())) => {}
+        // What is not on the disk is found out again.
+        Ok(Err(error)) => tracing::warn!(error = %error, "database not flushed"),
+        Err(error) => tracing::warn!(error = %error, "database not flushed"),
+    }
+}
+
+fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
+    let mut network = NetworkConfig::new(config.run_root.clone());
+    if !config.bridge.is_empty() {
+        network.bridge.clone_from(&config.bridge);
+    }
+    if !config.subnet.is_empty() {
+        let subnet = config.subnet.parse();
+        network.subnet = Some(subnet.with_context(|| format!("subnet {:?}", config.subnet))?);
+    }
+    Ok(EngineConfig {
+        data_root: config.data_root.clone(),
+        run_root: config.run_root.clone(),
+        runtime: RuntimeConfig {
+            executable: PathBuf::from("/proc/self/exe"),
+            arguments: vec![OsString::from("supervise")],
+        },
+        network,
+        insecure_registries: config.insecure_registries.clone(),
+        registry_mirrors: config.registry_mirrors.clone(),
+        labels: config.labels.clone(),
+        default_runtime: config.default_runtime.clone(),
+        version: version::VERSION.to_owned(),
+    })
+}
+
+fn log() {
+    let wanted = std::env::var(LOG_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
+        .init();
+}
+
+impl Sockets {
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tcp = config
+            .listen
+            .iter()
+            .map(|address| listen::tcp(*address))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let unix = if config.socket.as_os_str().is_empty() {
+            None
+        } else {
+            Some(listen::unix(&config.socket)?)
+        };
+        Ok(Self { tcp, tls, unix })
+    }
+
+    fn serve(self, reception: &Reception) -> TaskTracker {
+        let listeners = TaskTracker::new();
+        for listener in self.tcp {
+            if let Some(tls) = &self.tls {
+                listeners.spawn(accept::tcp(listener, tls.clone(), reception.clone()));
+            }
+        }
+        if let Some(listener) = self.unix {
+            listeners.spawn(accept::unix(listener, reception.clone()));
+        }
+        listeners
+    }
+}

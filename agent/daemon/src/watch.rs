@@ -1,0 +1,194 @@
+//! `berthd watch`: keeps `berthd serve` running where no service manager does.
+//!
+//! It goes to the background, starts the agent again when it ends, with growing pauses while that
+//! happens quickly, and passes on the signal to stop. Nothing else: containers have supervisors of
+//! their own.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Child;
+use tokio::signal::unix::{self, SignalKind, signal};
+
+use crate::arguments::{ServeArguments, WatchArguments};
+
+/// Pause before the first restart.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// Pause between restarts at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// An agent that ran so long starts a new count.
+const STEADY: Duration = Duration::from_secs(30);
+
+/// Keeps the agent running.
+pub(crate) fn run(arguments: &WatchArguments) -> anyhow::Result<()> {
+    if arguments.foreground {
+        watch(arguments)
+    } else {
+        detach(arguments)
+    }
+}
+
+/// Starts the same in the background, without this session and terminal.
+fn detach(arguments: &WatchArguments) -> anyhow::Result<()> {
+    make_parent(&arguments.log_file)?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&arguments.log_file)
+        .with_context(|| format!("opening log {}", arguments.log_file.display()))?;
+    let mut command = Command::new(executable()?);
+    command
+        .arg("watch")
+        .arg("--foreground")
+        .arg("--config")
+        .arg(&arguments.serve.config)
+        .arg("--pid-file")
+        .arg(&arguments.pid_file)
+        .arg("--log-file")
+        .arg(&arguments.log_file)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().context("sharing the log")?)
+        .stderr(log);
+    if let Some(fd) = arguments.serve.ready_fd {
+        // The descriptor itself is inherited.
+        command.arg("--ready-fd").arg(fd.to_string());
+    }
+    command.spawn().context("starting the watcher")?;
+    Ok(())
+}
+
+fn watch(arguments: &WatchArguments) -> anyhow::Result<()> {
+    // Fails in a process that leads a group already, which a terminal's hang-up does not reach then.
+    drop(nix::unistd::setsid());
+    let lock = hold(&arguments.pid_file)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the watcher")?;
+    let result = runtime.block_on(keep_running(&arguments.serve));
+    drop(lock);
+    result
+}
+
+async fn keep_running(arguments: &ServeArguments) -> anyhow::Result<()> {
+    let mut stop = StopSignals::new()?;
+    let mut ready_fd = arguments.ready_fd;
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let began = Instant::now();
+        let mut agent = start(&arguments.config, ready_fd)?;
+        if let Some(fd) = ready_fd.take() {
+            // The agent has its own copy; with ours open a reader would never see the end.
+            drop(nix::unistd::close(fd));
+        }
+        let status = tokio::select! {
+            // Cancel-safe by its documentation.
+            status = agent.wait() => status.context("waiting for the agent")?,
+            wanted = stop.next() => return end(&mut agent, wanted).await,
+        };
+        complain(status);
+        if began.elapsed() >= STEADY {
+            pause = SHORTEST_PAUSE;
+        }
+        tokio::select! {
+            // Cancel-safe, like any timer.
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.next() => return Ok(()),
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Passes on the signal and waits for the agent's orderly end.
+async fn end(agent: &mut Child, wanted: Signal) -> anyhow::Result<()> {
+    if let Some(pid) = agent.id().and_then(|pid| i32::try_from(pid).ok()) {
+        // It may have ended this moment.
+        drop(kill(Pid::from_raw(pid), wanted));
+    }
+    agent.wait().await.context("waiting for the agent")?;
+    Ok(())
+}
+
+/// Starts the agent, from the path where a newer one may be by now.
+fn start(config: &Path, ready_fd: Option<i32>) -> anyhow::Result<Child> {
+    let mut command = Command::new(executable()?);
+    command.arg("serve").arg("--config").arg(config);
+    if let Some(fd) = ready_fd {
+        command.arg("--ready-fd").arg(fd.to_string());
+    }
+    tokio::process::Command::from(command)
+        .spawn()
+        .context("starting the agent")
+}
+
+struct StopSignals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+impl StopSignals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("watching for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("watching for SIGINT")?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            // Cancel-safe: a signal that comes later means the same.
+            _ = self.terminate.recv() => Signal::SIGTERM,
+            _ = self.interrupt.recv() => Signal::SIGINT,
+        }
+    }
+}
+
+/// Writes our process id and keeps a second watcher away as long as we live.
+fn hold(path: &Path) -> anyhow::Result<Flock<File>> {
+    make_parent(path)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("opening {}", path.display()))?;
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, error)| error)
+        .with_context(|| format!("another watcher holds {}", path.display()))?;
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write(&mut lock).with_context(|| format!("writing {}", path.display()))?;
+    Ok(lock)
+}
+
+fn make_parent(path: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Returns the path that this program was started from, also when the file was replaced since.
+fn executable() -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe().context("finding the own executable")?;
+    let text = path.to_string_lossy();
+    Ok(PathBuf::from(
+        text.strip_suffix(" (deleted)").unwrap_or(&text),
+    ))
+}
+
+#[expect(clippy::print_stderr, reason = "its standard error is the log")]
+fn complain(status: ExitStatus) {
+    eprintln!("berthd watch: the agent ended ({status}); starting it again");
+}
