@@ -223,13 +223,20 @@ mod tests {
     fn addresses_go_round_and_run_out() {
         let subnet: Subnet = "10.0.0.0/29".parse().unwrap();
         let mut leases = Leases::default();
+        // An address that was just given back is the last to be taken again.
+        assert!(leases.begin("short"));
+        assert_eq!(
+            leases.take_address("short", subnet),
+            Some(Ipv4Addr::new(10, 0, 0, 2))
+        );
+        leases.forget("short");
         let mut taken = Vec::new();
         for n in 2..=6 {
             let id = n.to_string();
             assert!(leases.begin(&id));
             taken.push(leases.take_address(&id, subnet).unwrap().octets()[3]);
         }
-        assert_eq!(taken, [2, 3, 4, 5, 6]);
+        assert_eq!(taken, [3, 4, 5, 6, 2]);
         assert!(leases.begin("one too many"));
         assert_eq!(leases.take_address("one too many", subnet), None);
         leases.forget("3");
@@ -239,10 +246,10 @@ mod tests {
                 .take_address("one too many", subnet)
                 .unwrap()
                 .octets()[3],
-            3
+            4
         );
         assert!(leases.begin("last"));
-        assert_eq!(leases.take_address("last", subnet).unwrap().octets()[3], 5);
+        assert_eq!(leases.take_address("last", subnet).unwrap().octets()[3], 6);
     }
 
     proptest! {
