@@ -6,16 +6,31 @@
 //!
 //! Content is named by its digest everywhere and becomes visible only when the digest is right.
 
+mod compression;
 mod configuration;
+mod content;
 mod credentials;
 mod digest;
 mod error_kind;
 mod image;
 mod images;
+mod ingest;
+mod leases;
+mod pack;
+mod pipe;
 mod platform;
 mod progress;
+mod pull;
+mod push;
+mod records;
 mod reference;
+mod registry;
+mod store_error;
+mod tar;
+mod timestamp;
+mod unpack;
 
+pub use compression::{Compression, decompress};
 pub use configuration::{ContainerDefaults, HistoryEntry, ImageConfiguration, RootFs};
 pub use credentials::Credentials;
 pub use digest::{Digest, ParseDigestError};
@@ -23,8 +38,13 @@ pub use error_kind::ErrorKind;
 pub use image::{Image, ImageId, ImageUse, Removed};
 pub use images::{
     CommitError, CommitRequest, Images, ImagesConfig, ImportError, ImportRequest, LayerSource,
-    LookupError, OpenError, Pulled, PullError, PushError, Pushed, RemoveError,
+    LookupError, OpenError, RemoveError,
 };
 pub use platform::{ParsePlatformError, Platform};
 pub use progress::{LayerPhase, Progress, ProgressSink};
+pub use pull::{PullError, Pulled};
+pub use push::{PushError, Pushed};
 pub use reference::{AnyReference, ParseReferenceError, Reference};
+pub use registry::RegistryError;
+pub use store_error::StoreError;
+pub use unpack::{UnpackError, UnpackOptions, Unpacked, Whiteouts, apply_tar};

@@ -88,15 +88,16 @@ impl Overlay {
         self.root.join(area).join(number.to_string())
     }
 
-    /// Takes a tree out of sight by one rename, and then apart.
-    fn discard(&self, path: &Path) -> Result<(), SnapshotError> {
+    /// Takes a tree out of sight by one rename; dropping the result takes it apart.
+    fn move_away(&self, path: &Path) -> Result<Option<Staging>, SnapshotError> {
         let trash = self.unused("staging");
         match fs::rename(path, &trash) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            result => result.map_err(SnapshotError::io("move away", path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            result => {
+                result.map_err(SnapshotError::io("move away", path))?;
+                Ok(Some(Staging::new(trash.clone(), trash)))
+            }
         }
-        let name = trash.file_name().unwrap_or_default().to_owned();
-        remove_tree(&self.root.join("staging"), &name)
     }
 
     fn layer_directory(&self, layer: &LayerId) -> PathBuf {
@@ -140,8 +141,8 @@ impl Snapshotter for Overlay {
         self.layer_directory(layer).join("fs")
     }
 
-    fn remove_layer(&self, layer: &LayerId) -> Result<(), SnapshotError> {
-        self.discard(&self.layer_directory(layer))
+    fn detach_layer(&self, layer: &LayerId) -> Result<Option<Staging>, SnapshotError> {
+        self.move_away(&self.layer_directory(layer))
     }
 
     fn list_layers(&self) -> Result<Vec<LayerId>, SnapshotError> {
@@ -164,7 +165,7 @@ impl Snapshotter for Overlay {
     }
 
     fn remove(&self, key: &str) -> Result<(), SnapshotError> {
-        self.discard(&self.container_directory(key)?)
+        self.move_away(&self.container_directory(key)?).map(drop)
     }
 
     fn list_keys(&self) -> Result<Vec<String>, SnapshotError> {

@@ -41,12 +41,23 @@ pub trait Snapshotter: Debug + Send + Sync {
     /// Returns the directory of the layer's tree, whether it exists or not.
     fn layer_path(&self, layer: &LayerId) -> PathBuf;
 
+    /// Takes a layer out of the store in an instant; dropping the result deletes the files.
+    ///
+    /// Returns `None` when there is no such layer. The caller knows that nobody uses it.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the tree cannot be moved away.
+    fn detach_layer(&self, layer: &LayerId) -> Result<Option<Staging>, SnapshotError>;
+
     /// Removes a layer; one that does not exist is no error. The caller knows that nobody uses it.
     ///
     /// # Errors
     ///
-    /// Fails when the tree cannot be moved away or deleted.
-    fn remove_layer(&self, layer: &LayerId) -> Result<(), SnapshotError>;
+    /// Fails when the tree cannot be moved away.
+    fn remove_layer(&self, layer: &LayerId) -> Result<(), SnapshotError> {
+        self.detach_layer(layer).map(drop)
+    }
 
     /// Returns all layers.
     ///

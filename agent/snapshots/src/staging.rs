@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::overlay::remove_tree;
 
-/// A directory that becomes a layer, or vanishes when it is dropped.
+/// A directory that becomes a layer, or was one; it vanishes when it is dropped.
 #[derive(Debug)]
 pub struct Staging {
     /// The directory that holds the tree; empty once it was handed over.

@@ -1,0 +1,335 @@
+//! Unpacking archives from strangers into a tree.
+//!
+//! Names are cleaned as if the tree's root were `/` (so `../x` and `/x` are both `x`), directories
+//! on the way are resolved inside the root by the kernel, and links in the last place are never
+//! followed. That is what Docker gets from unpacking in a chroot.
+
+mod attributes;
+mod error;
+mod name;
+#[cfg(test)]
+mod tests;
+mod whiteout;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use berth_agent_sys::root_dir::{Directory, NodeKind, RootDir};
+use nix::errno::Errno;
+
+use crate::tar::{Entry, EntryKind, TarError, TarReader};
+
+pub use error::UnpackError;
+pub(crate) use error::is_disk_full;
+pub(crate) use whiteout::{OPAQUE, is_whiteout};
+
+/// How an archive is unpacked.
+#[derive(Debug, Clone, Default)]
+pub struct UnpackOptions {
+    /// What `.wh.` names mean.
+    pub whiteouts: Whiteouts,
+    /// Everything belongs to this user and group, instead of those in the archive.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// What names that begin with `.wh.` mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Whiteouts {
+    /// Nothing special.
+    #[default]
+    Ignored,
+    /// What they hide in lower layers is hidden in overlayfs's way.
+    Overlay,
+}
+
+/// What was unpacked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Sum of the sizes of the files.
+    pub size: u64,
+    /// How many members there were.
+    pub n_entries: u64,
+}
+
+/// Unpacks a tar (not compressed; see [`crate::decompress`]) below `root`.
+///
+/// What is in the way is replaced, except that directories stay and get the new attributes. The
+/// tree must not be changed by others at the same time. Reading stops at the archive's end mark.
+///
+/// # Errors
+///
+/// Fails when the archive is malformed or something cannot be made; what was unpacked before stays.
+pub fn apply_tar(
+    reader: impl BufRead,
+    root: &RootDir,
+    options: &UnpackOptions,
+) -> Result<Unpacked, UnpackError> {
+    let mut unpacker = Unpacker {
+        root,
+        options,
+        parent: None,
+        directories: Vec::new(),
+        done: Unpacked::default(),
+    };
+    let mut tar = TarReader::new(reader);
+    while let Some(entry) = tar.next()? {
+        unpacker.unpack(&entry, &mut tar)?;
+    }
+    unpacker.finish()
+}
+
+struct Unpacker<'a> {
+    root: &'a RootDir,
+    options: &'a UnpackOptions,
+    /// The directory of the last member, since the next one is usually in the same.
+    parent: Option<(PathBuf, Directory)>,
+    /// Times are set last, for making files changes them.
+    directories: Vec<(PathBuf, Duration)>,
+    done: Unpacked,
+}
+
+impl Unpacker<'_> {
+    fn unpack<R: BufRead>(
+        &mut self,
+        entry: &Entry,
+        tar: &mut TarReader<R>,
+    ) -> Result<(), UnpackError> {
+        self.done.n_entries += 1;
+        let path = name::clean(&entry.path);
+        let Some((parent_path, base)) = name::split(&path) else {
+            return self.unpack_root(entry);
+        };
+        let fail = |source| UnpackError::entry(&path, source);
+        let parent = self.take_parent(parent_path).map_err(fail)?;
+        let overlay = self.options.whiteouts == Whiteouts::Overlay;
+        let result = match name::whiteout(base) {
+            Some(hidden) if overlay => whiteout::apply(&parent, &hidden, &path),
+            _ => self.make(&parent, base, &path, entry, tar),
+        };
+        // Put back only what is surely still there: removing something may have removed it.
+        if !matches!(result, Ok(Changed::Replaced)) {
+            self.parent = Some((parent_path.to_owned(), parent));
+        }
+        result.map(|_changed| ())
+    }
+
+    fn unpack_root(&mut self, entry: &Entry) -> Result<(), UnpackError> {
+        if entry.kind != EntryKind::Directory {
+            return Err(UnpackError::Malformed {
+                path: PathBuf::from("/"),
+                detail: "something that is no directory would replace the root",
+            });
+        }
+        let fail = |source| UnpackError::entry(Path::new("/"), source);
+        let root = self.root.root().map_err(fail)?;
+        let (uid, gid) = self.owner(entry);
+        root.set_own(entry.mode, uid, gid).map_err(fail)?;
+        attributes::set_own_xattrs(&root, &entry.xattrs).map_err(fail)?;
+        self.directories.push((PathBuf::from("."), entry.modified));
+        Ok(())
+    }
+
+    fn make<R: BufRead>(
+        &mut self,
+        parent: &Directory,
+        base: &OsStr,
+        path: &Path,
+        entry: &Entry,
+        tar: &mut TarReader<R>,
+    ) -> Result<Changed, UnpackError> {
+        let fail = |source| UnpackError::entry(path, source);
+        let mut changed = Changed::Added;
+        let mut was_whiteout = false;
+        if let Ok(existing) = parent.attributes(base) {
+            let is_directory = existing.kind == NodeKind::Directory;
+            if is_directory && entry.kind == EntryKind::Directory {
+                return self.make_directory(parent, base, path, entry);
+            }
+            was_whiteout = whiteout::is_whiteout(&existing);
+            parent.remove(base).map_err(fail)?;
+            changed = Changed::Replaced;
+        }
+        match &entry.kind {
+            EntryKind::Directory => {
+                parent.make_dir(base, 0o700).map_err(fail)?;
+                if was_whiteout && self.options.whiteouts == Whiteouts::Overlay {
+                    // The whiteout hid a directory below; its files must not show up again.
+                    whiteout::make_opaque(parent, base).map_err(fail)?;
+                }
+                self.make_directory(parent, base, path, entry)?;
+                return Ok(changed);
+            }
+            EntryKind::File { .. } => self.make_file(parent, base, path, entry, tar)?,
+            EntryKind::HardLink => {
+                self.make_hard_link(parent, base, path, entry)?;
+                return Ok(changed);
+            }
+            EntryKind::Symlink => {
+                let target = name::os(&entry.link);
+                parent.symlink(base, target).map_err(fail)?;
+                self.set_attributes(parent, base, entry).map_err(fail)?;
+            }
+            EntryKind::CharacterDevice => {
+                self.make_node(parent, base, path, entry, NodeKind::CharacterDevice)?;
+            }
+            EntryKind::BlockDevice => {
+                self.make_node(parent, base, path, entry, NodeKind::BlockDevice)?;
+            }
+            EntryKind::Fifo => self.make_node(parent, base, path, entry, NodeKind::Fifo)?,
+            EntryKind::Unknown(letter) => {
+                return Err(UnpackError::UnknownKind {
+                    path: path.to_owned(),
+                    letter: char::from(*letter),
+                });
+            }
+        }
+        Ok(changed)
+    }
+
+    fn make_directory(
+        &mut self,
+        parent: &Directory,
+        base: &OsStr,
+        path: &Path,
+        entry: &Entry,
+    ) -> Result<Changed, UnpackError> {
+        let fail = |source| UnpackError::entry(path, source);
+        let directory = parent.open_dir(base).map_err(fail)?;
+        let (uid, gid) = self.owner(entry);
+        directory.set_own(entry.mode, uid, gid).map_err(fail)?;
+        attributes::set_own_xattrs(&directory, &entry.xattrs).map_err(fail)?;
+        self.directories.push((path.to_owned(), entry.modified));
+        Ok(Changed::Added)
+    }
+
+    fn make_file<R: BufRead>(
+        &mut self,
+        parent: &Directory,
+        base: &OsStr,
+        path: &Path,
+        entry: &Entry,
+        tar: &mut TarReader<R>,
+    ) -> Result<(), UnpackError> {
+        let fail = |source| UnpackError::entry(path, source);
+        let mut file = parent.create_file(base, 0o600).map_err(fail)?;
+        self.done.size = self.done.size.saturating_add(entry.size);
+        write_data(&mut file, entry, tar).map_err(|error| match error {
+            TarError::Write(source) => UnpackError::entry(path, source),
+            error => error.into(),
+        })?;
+        let (uid, gid) = self.owner(entry);
+        attributes::set_on_file(&file, entry, uid, gid).map_err(fail)?;
+        if !entry.xattrs.is_empty() {
+            attributes::set_xattrs(parent, base, &entry.xattrs).map_err(fail)?;
+            // Setting an attribute leaves the time alone on the filesystems that matter.
+        }
+        Ok(())
+    }
+
+    fn make_hard_link(
+        &self,
+        parent: &Directory,
+        base: &OsStr,
+        path: &Path,
+        entry: &Entry,
+    ) -> Result<(), UnpackError> {
+        let target = name::clean(&entry.link);
+        let fail = |source| UnpackError::Link {
+            path: path.to_owned(),
+            target: target.clone(),
+            source,
+        };
+        let (directory, original) = self.root.open_parent(&target).map_err(fail)?;
+        parent.hard_link(base, &directory, &original).map_err(fail)
+    }
+
+    fn make_node(
+        &self,
+        parent: &Directory,
+        base: &OsStr,
+        path: &Path,
+        entry: &Entry,
+        kind: NodeKind,
+    ) -> Result<(), UnpackError> {
+        let fail = |source| UnpackError::entry(path, source);
+        match parent.make_node(base, kind, 0o600, entry.device) {
+            // Where the machine itself may not make devices, containers could not use them either.
+            Err(error)
+                if error.raw_os_error() == Some(Errno::EPERM as i32) && kind != NodeKind::Fifo =>
+            {
+                tracing::warn!(path = %path.display(), "a device node may not be made here");
+                return Ok(());
+            }
+            result => result.map_err(fail)?,
+        }
+        self.set_attributes(parent, base, entry).map_err(fail)
+    }
+
+    fn set_attributes(
+        &self,
+        parent: &Directory,
+        base: &OsStr,
+        entry: &Entry,
+    ) -> std::io::Result<()> {
+        let (uid, gid) = self.owner(entry);
+        parent.chown(base, uid, gid)?;
+        if entry.kind != EntryKind::Symlink {
+            parent.chmod(base, entry.mode)?;
+        }
+        attributes::set_xattrs(parent, base, &entry.xattrs)?;
+        parent.set_modified(base, entry.modified)
+    }
+
+    /// Returns the directory to work in, making what is missing as root's.
+    fn take_parent(&mut self, path: &Path) -> std::io::Result<Directory> {
+        if let Some((cached, directory)) = self.parent.take()
+            && cached == path
+        {
+            return Ok(directory);
+        }
+        let (uid, gid) = self.options.owner.unwrap_or((0, 0));
+        self.root
+            .create_dir_all_with(path, 0o755, &mut |made| made.set_own(0o755, uid, gid))
+    }
+
+    fn owner(&self, entry: &Entry) -> (u32, u32) {
+        self.options.owner.unwrap_or((entry.uid, entry.gid))
+    }
+
+    fn finish(self) -> Result<Unpacked, UnpackError> {
+        for (path, modified) in self.directories.iter().rev() {
+            match self.root.open_dir(path) {
+                Ok(directory) => directory
+                    .set_own_modified(*modified)
+                    .map_err(|source| UnpackError::entry(path, source))?,
+                // A later member replaced it.
+                Err(_gone) => {}
+            }
+        }
+        Ok(self.done)
+    }
+}
+
+/// Whether making something removed something else.
+enum Changed {
+    Added,
+    Replaced,
+}
+
+fn write_data<R: BufRead>(
+    file: &mut File,
+    entry: &Entry,
+    tar: &mut TarReader<R>,
+) -> Result<(), TarError> {
+    let EntryKind::File { sparse: Some(map) } = &entry.kind else {
+        return tar.copy(entry.size, file);
+    };
+    for &(offset, length) in &map.pieces {
+        file.seek(SeekFrom::Start(offset)).map_err(TarError::Write)?;
+        tar.copy(length, file)?;
+    }
+    file.set_len(map.real_size).map_err(TarError::Write)
+}
