@@ -1,11 +1,14 @@
 //! Gives statements their types.
 
-use std::time::Duration;
+mod health;
+mod run;
+mod transfer;
 
-use super::duration::parse_duration;
+use self::health::healthcheck;
+use self::run::run;
+use self::transfer::{add, copy};
 use super::flags::{FlagKind, Flags};
-use super::heredoc::parse_heredoc;
-use super::instruction::{Argument, CommandLine, Healthcheck, Instruction, Pair, Run, Transfer};
+use super::instruction::{Argument, CommandLine, Instruction, Pair};
 use super::lines::Statements;
 use super::node::Node;
 use super::suggest::suggestion;
@@ -302,154 +305,4 @@ fn onbuild(node: &Node) -> Result<String, SyntaxProblem> {
         expression.push_str(&heredoc.name);
     }
     Ok(expression)
-}
-
-fn run(node: &Node) -> Result<Run, SyntaxProblem> {
-    let known = [
-        ("device", FlagKind::Many),
-        ("mount", FlagKind::Many),
-        ("network", FlagKind::Text),
-    ];
-    let flags = Flags::check(&node.flags, &known)?;
-    let mounts = flags.all("mount").to_vec();
-    for mount in &mounts {
-        // Which stages a build needs must be known before anything is expanded.
-        let from = mount.split(',').filter_map(|field| field.split_once('='));
-        let mut from = from.filter(|(key, _)| key.eq_ignore_ascii_case("from"));
-        if from.any(|(_, value)| value.find('$').is_some_and(|at| at + 1 < value.len())) {
-            return Err(SyntaxProblem::MountFromVariable);
-        }
-    }
-    Ok(Run {
-        command: command_line(node, &node.arguments.values),
-        heredocs: node.heredocs.clone(),
-        mounts,
-        network: flags.text("network"),
-        flags: flags.used(),
-    })
-}
-
-fn add(node: &Node) -> Result<Transfer, SyntaxProblem> {
-    let known = [
-        ("chown", FlagKind::Text),
-        ("chmod", FlagKind::Text),
-        ("link", FlagKind::Switch),
-        ("keep-git-dir", FlagKind::Switch),
-        ("checksum", FlagKind::Text),
-        ("unpack", FlagKind::Switch),
-    ];
-    transfer(node, "ADD", &known)
-}
-
-fn copy(node: &Node) -> Result<Transfer, SyntaxProblem> {
-    let known = [
-        ("chown", FlagKind::Text),
-        ("from", FlagKind::Text),
-        ("chmod", FlagKind::Text),
-        ("link", FlagKind::Switch),
-    ];
-    transfer(node, "COPY", &known)
-}
-
-fn transfer(
-    node: &Node,
-    keyword: &'static str,
-    known: &[(&'static str, FlagKind)],
-) -> Result<Transfer, SyntaxProblem> {
-    let [sources @ .., destination] = node.arguments.values.as_slice() else {
-        return Err(SyntaxProblem::NoDestination(keyword));
-    };
-    if sources.is_empty() {
-        return Err(SyntaxProblem::NoDestination(keyword));
-    }
-    let flags = Flags::check(&node.flags, known)?;
-    if parse_heredoc(destination).is_some() {
-        return Err(SyntaxProblem::HeredocDestination(keyword));
-    }
-    let mut transfer = Transfer {
-        destination: destination.clone(),
-        from: flags.text("from"),
-        chown: flags.text("chown"),
-        chmod: flags.text("chmod"),
-        link: flags.switch("link").unwrap_or_default(),
-        checksum: flags.text("checksum"),
-        keep_git_dir: flags.switch("keep-git-dir"),
-        unpack: flags.switch("unpack"),
-        ..Transfer::default()
-    };
-    for source in sources {
-        match parse_heredoc(source) {
-            None => transfer.sources.push(source.clone()),
-            Some(opening) => {
-                let heredoc = node
-                    .heredocs
-                    .iter()
-                    .find(|heredoc| heredoc.name == opening.name);
-                transfer.contents.push(heredoc.cloned().unwrap_or(opening));
-            }
-        }
-    }
-    Ok(transfer)
-}
-
-fn healthcheck(node: &Node) -> Result<Healthcheck, SyntaxProblem> {
-    let values = at_least_one(node, "HEALTHCHECK")?;
-    let (kind, arguments) = (values[0].to_uppercase(), &values[1..]);
-    match kind.as_str() {
-        "NONE" if arguments.is_empty() => {
-            return Ok(Healthcheck {
-                test: vec![kind],
-                ..Healthcheck::default()
-            });
-        }
-        "NONE" => return Err(SyntaxProblem::HealthcheckNone),
-        _ => {}
-    }
-    let known = [
-        ("interval", FlagKind::Text),
-        ("timeout", FlagKind::Text),
-        ("start-period", FlagKind::Text),
-        ("start-interval", FlagKind::Text),
-        ("retries", FlagKind::Text),
-    ];
-    let flags = Flags::check(&node.flags, &known)?;
-    if kind != "CMD" {
-        return Err(SyntaxProblem::HealthcheckType(kind));
-    }
-    let mut test = match command_line(node, arguments) {
-        CommandLine::Exec(words) => [vec![kind], words].concat(),
-        CommandLine::Shell(text) => ["CMD-SHELL".to_owned()].into_iter().chain(text).collect(),
-    };
-    if test.len() == 1 {
-        return Err(SyntaxProblem::HealthcheckCommand);
-    }
-    test.shrink_to_fit();
-    Ok(Healthcheck {
-        test,
-        interval: interval(&flags, "interval")?,
-        timeout: interval(&flags, "timeout")?,
-        start_period: interval(&flags, "start-period")?,
-        start_interval: interval(&flags, "start-interval")?,
-        retries: retries(&flags)?,
-    })
-}
-
-fn interval(flags: &Flags, flag: &'static str) -> Result<Duration, SyntaxProblem> {
-    let value = flags.text(flag);
-    if value.is_empty() {
-        return Ok(Duration::ZERO);
-    }
-    let duration = parse_duration(&value).ok_or(SyntaxProblem::Duration { flag, value })?;
-    if !duration.is_zero() && duration < Duration::from_millis(1) {
-        return Err(SyntaxProblem::ShortInterval(flag));
-    }
-    Ok(duration)
-}
-
-fn retries(flags: &Flags) -> Result<u32, SyntaxProblem> {
-    let value = flags.text("retries");
-    if value.is_empty() {
-        return Ok(0);
-    }
-    value.parse::<u32>().or(Err(SyntaxProblem::Retries(value)))
 }
