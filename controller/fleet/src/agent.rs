@@ -1,8 +1,17 @@
 //! Reaching a machine's agent.
 
-use berth_controller_client::{Agent, ConnectError, IdentityError};
+use berth_controller_client::{
+    Agent, ConnectError, Identity, IdentityError, Route, Target, Tunnel, connect,
+};
+use berth_controller_ssh::{HostKey, HostKeyPolicy};
+use berth_controller_store::MachineRecord;
+use berth_provisioners_api::Machine;
 
+use crate::ssh::ssh_endpoint;
 use crate::{Fleet, MachineError, Progress};
+
+/// The agent's unix socket on every machine.
+const AGENT_SOCKET: &str = "/run/berth/berthd.sock";
 
 /// A machine's agent cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +63,70 @@ impl Fleet {
     ///
     /// When there is no such machine or no way to its agent.
     pub async fn agent(&self, name: &str, progress: &dyn Progress) -> Result<Agent, AgentError> {
-        progress.step(name, "");
-        todo!()
+        let loaded = self.load(name)?;
+        loaded.require_complete()?;
+        self.connect_agent(&loaded.record, &*loaded.machine, progress)
+            .await
     }
+
+    pub(crate) async fn connect_agent(
+        &self,
+        record: &MachineRecord,
+        machine: &dyn Machine,
+        progress: &dyn Progress,
+    ) -> Result<Agent, AgentError> {
+        let name = record.name.as_str();
+        // The address on record spares asking a cloud; a stale one leads to the tunnel or to a
+        // machine that cannot show the right name.
+        let host = match record.config.ip_address() {
+            Some(address) => address.to_owned(),
+            None => machine.ip().await.map_err(MachineError::from)?,
+        };
+        let server_name = record.side.stable_name.as_deref().unwrap_or(&host);
+        let paths = self.store.machine(&record.name);
+        let identity =
+            Identity::load(&paths.ca, &paths.cert, &paths.key, server_name).map_err(|source| {
+                AgentError::Identity {
+                    machine: name.to_owned(),
+                    source,
+                }
+            })?;
+        let target = Target {
+            port: machine.engine_port(),
+            identity,
+            tunnel: tunnel(record, machine).await,
+            host,
+        };
+        let told = |route| {
+            let text = match route {
+                Route::TunnelToPort | Route::TunnelToSocket => {
+                    "the engine's port cannot be reached; going through ssh"
+                }
+                Route::Direct => return,
+            };
+            progress.notice(name, text);
+        };
+        connect(&target, &told)
+            .await
+            .map_err(|source| AgentError::Connect {
+                machine: name.to_owned(),
+                source,
+            })
+    }
+}
+
+/// Returns the way round; there is none through a host that cannot be verified.
+async fn tunnel(record: &MachineRecord, machine: &dyn Machine) -> Option<Tunnel> {
+    let endpoint = machine.ssh_endpoint().await.ok()?;
+    let known = record
+        .side
+        .host_key
+        .as_deref()
+        .or(endpoint.host_key.as_deref())?;
+    let host_key = HostKeyPolicy::Pinned(HostKey::parse(known).ok()?);
+    Some(Tunnel {
+        endpoint: ssh_endpoint(endpoint),
+        host_key,
+        socket: AGENT_SOCKET.to_owned(),
+    })
 }

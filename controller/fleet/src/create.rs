@@ -1,9 +1,16 @@
 //! Making a machine.
 
-use berth_controller_store::EngineOptions;
-use berth_provisioners_api::{DriverError, FlagValues};
+use berth_controller_pki::stable_name;
+use berth_controller_store::{
+    self as store, EngineOptions, HostConfig, LoadError, MachineName, MachineRecord, SideRecord,
+};
+use berth_provisioners_api::{Driver, DriverError, FlagValues, Machine};
 
-use crate::{CredentialsError, Fleet, MachineError, Progress, ProvisionError};
+use crate::journal::{self, StoreJournal};
+use crate::{Fleet, MachineError, Progress, ProvisionError};
+
+/// A machine about to be made, with its record, which is on disk.
+type Begun = (MachineRecord, Box<dyn Machine>, Created);
 
 /// What to make.
 #[derive(Clone, Debug, Default)]
@@ -44,13 +51,21 @@ pub enum CreateError {
     PreCreateCheck(#[source] DriverError),
     /// Another process works on that machine.
     #[error(transparent)]
-    Locked(#[from] berth_controller_store::LockError),
+    Locked(#[from] store::LockError),
     /// The store cannot be written.
     #[error(transparent)]
-    Store(#[from] berth_controller_store::WriteError),
-    /// The authority cannot be made or used.
-    #[error(transparent)]
-    Credentials(#[from] CredentialsError),
+    Store(#[from] store::WriteError),
+    /// Its removal was cut off.
+    #[error("machine {0:?} is being removed")]
+    Removing(String),
+    /// The machine whose creation was cut off is of another driver.
+    #[error("machine {machine:?} was begun with driver {driver}")]
+    OtherDriver {
+        /// The machine.
+        machine: String,
+        /// Its driver.
+        driver: String,
+    },
     /// The driver failed; what it made is on record.
     #[error("driver {driver} could not make machine {machine:?}")]
     Driver {
@@ -77,6 +92,10 @@ impl CreateError {
                 error.hint().map(ToOwned::to_owned)
             }
             Self::Provision(error) => error.hint(),
+            Self::Removing(machine) => Some(format!("berth machine rm {machine} ends it")),
+            Self::OtherDriver { machine, driver } => Some(format!(
+                "go on with --driver {driver}, or remove it: berth machine rm {machine}"
+            )),
             _ => None,
         }
     }
@@ -95,7 +114,129 @@ impl Fleet {
         request: &CreateRequest,
         progress: &dyn Progress,
     ) -> Result<Created, CreateError> {
-        progress.step(&request.name, "");
-        todo!()
+        let name: MachineName = request.name.parse().map_err(MachineError::from)?;
+        let driver = self.driver(&request.driver)?;
+        let mut lock = self.store.lock_machine(&name)?;
+        let begun = match self.unfinished(&name, &request.driver)? {
+            Some(record) => self.resume(record, &*driver, progress),
+            None => self.begin(&name, &*driver, request, progress).await,
+        };
+        if !self.store.exists(&name) {
+            lock.retire();
+        }
+        let (record, machine, created) = begun?;
+        self.carry_out(record, machine, progress).await?;
+        Ok(created)
+    }
+
+    /// Returns the record of a creation that was cut off, or nothing when there is no machine.
+    fn unfinished(
+        &self,
+        name: &MachineName,
+        driver: &str,
+    ) -> Result<Option<MachineRecord>, CreateError> {
+        let record = match self.store.load(name) {
+            Ok(record) => record,
+            // Nothing was made before the record was written.
+            Err(LoadError::Absent(_) | LoadError::Empty(_)) => return Ok(None),
+            Err(source) => {
+                return Err(MachineError::Record {
+                    machine: name.to_string(),
+                    source,
+                }
+                .into());
+            }
+        };
+        match record.side.progress {
+            store::Progress::Ready => Err(CreateError::Exists(name.to_string())),
+            store::Progress::Removing => Err(CreateError::Removing(name.to_string())),
+            store::Progress::Creating if record.config.driver_name() != driver => {
+                Err(CreateError::OtherDriver {
+                    machine: name.to_string(),
+                    driver: record.config.driver_name().to_owned(),
+                })
+            }
+            store::Progress::Creating => Ok(Some(record)),
+        }
+    }
+
+    fn resume(
+        &self,
+        record: MachineRecord,
+        driver: &dyn Driver,
+        progress: &dyn Progress,
+    ) -> Result<Begun, CreateError> {
+        progress.notice(
+            record.name.as_str(),
+            "an earlier create was cut off; going on with it",
+        );
+        let machine = driver
+            .load(&self.context(&record.name), record.config.driver().clone())
+            .map_err(MachineError::from)?;
+        Ok((record, machine, Created::Resumed))
+    }
+
+    async fn begin(
+        &self,
+        name: &MachineName,
+        driver: &dyn Driver,
+        request: &CreateRequest,
+        progress: &dyn Progress,
+    ) -> Result<Begun, CreateError> {
+        progress.step(name.as_str(), "Running pre-create checks");
+        let machine = driver
+            .configure(&self.context(name), &request.flags)
+            .map_err(MachineError::from)?;
+        machine
+            .pre_create_check()
+            .await
+            .map_err(CreateError::PreCreateCheck)?;
+        let (certs, paths) = (self.store.certs(), self.store.machine(name));
+        let mut config = HostConfig::new(
+            name,
+            driver.name(),
+            &request.engine,
+            &request.certificate_names,
+            (&certs, &paths),
+        );
+        config.set_driver(machine.config());
+        let side = SideRecord {
+            progress: store::Progress::Creating,
+            stable_name: Some(stable_name(name.as_str())),
+            ..SideRecord::default()
+        };
+        let record = MachineRecord {
+            name: name.clone(),
+            config,
+            side,
+        };
+        self.store.save(&record)?;
+        Ok((record, machine, Created::New))
+    }
+
+    async fn carry_out(
+        &self,
+        record: MachineRecord,
+        mut machine: Box<dyn Machine>,
+        progress: &dyn Progress,
+    ) -> Result<(), CreateError> {
+        let name = record.name.clone();
+        progress.step(name.as_str(), "Creating machine");
+        let journal = StoreJournal::new(&self.store, record, progress);
+        let made = machine.create(&journal).await;
+        let mut record = journal.into_record();
+        record.config.set_driver(machine.config());
+        self.store.save(&record)?;
+        made.map_err(|source| CreateError::Driver {
+            driver: record.config.driver_name().to_owned(),
+            machine: name.to_string(),
+            source,
+        })?;
+        journal::step(&self.store, &mut record, "provision")?;
+        self.put_agent(&mut record, &*machine, false, progress)
+            .await?;
+        record.side.progress = store::Progress::Ready;
+        journal::step(&self.store, &mut record, "ready")?;
+        Ok(())
     }
 }

@@ -1,8 +1,22 @@
 //! Starting, stopping, restarting and killing machines.
 
-use berth_provisioners_api::DriverError;
+use std::time::Duration;
 
+use berth_controller_ssh::Session;
+use berth_controller_store::MachineRecord;
+use berth_provisioners_api::{DriverError, Machine, Restart};
+use tokio::time::{Instant, sleep};
+
+use crate::fleet::Loaded;
 use crate::{Fleet, MachineError, Progress, ProvisionError, SshError};
+
+/// Reboots a host, whoever has logged in.
+const REBOOT: &str = "if [ \"$(id -u)\" = 0 ]; then shutdown -r now || reboot; \
+                      else sudo -n shutdown -r now || sudo -n reboot; fi";
+/// How long a host may take for a reboot.
+const REBOOT_PATIENCE: Duration = Duration::from_secs(600);
+/// How long to wait before asking a rebooting host again.
+const REBOOT_PAUSE: Duration = Duration::from_millis(500);
 
 /// A machine could not be started, stopped, restarted or killed.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +45,14 @@ pub enum LifecycleError {
     /// The host could not be told to restart.
     #[error(transparent)]
     Ssh(#[from] SshError),
+    /// The host refused to restart.
+    #[error("machine {machine:?} did not restart: {said}")]
+    Reboot {
+        /// The machine.
+        machine: String,
+        /// What the host printed.
+        said: String,
+    },
     /// The machine runs, but its agent does not answer.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
@@ -50,6 +72,15 @@ impl LifecycleError {
     }
 }
 
+/// What is done with a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Start,
+    Stop,
+    Restart,
+    Kill,
+}
+
 impl Fleet {
     /// Starts a machine and makes sure that its agent runs, with a certificate for the address
     /// that the machine has now.
@@ -58,8 +89,7 @@ impl Fleet {
     ///
     /// When it cannot be started or its agent does not answer.
     pub async fn start(&self, name: &str, progress: &dyn Progress) -> Result<(), LifecycleError> {
-        progress.step(name, "");
-        todo!()
+        self.act(name, Action::Start, progress).await
     }
 
     /// Stops a machine in an orderly way.
@@ -68,8 +98,7 @@ impl Fleet {
     ///
     /// When it cannot be stopped.
     pub async fn stop(&self, name: &str, progress: &dyn Progress) -> Result<(), LifecycleError> {
-        progress.step(name, "");
-        todo!()
+        self.act(name, Action::Stop, progress).await
     }
 
     /// Restarts a machine and makes sure that its agent runs.
@@ -78,8 +107,7 @@ impl Fleet {
     ///
     /// When it cannot be restarted or its agent does not answer.
     pub async fn restart(&self, name: &str, progress: &dyn Progress) -> Result<(), LifecycleError> {
-        progress.step(name, "");
-        todo!()
+        self.act(name, Action::Restart, progress).await
     }
 
     /// Turns a machine off at once.
@@ -88,7 +116,112 @@ impl Fleet {
     ///
     /// When it cannot be turned off.
     pub async fn kill(&self, name: &str, progress: &dyn Progress) -> Result<(), LifecycleError> {
-        progress.step(name, "");
-        todo!()
+        self.act(name, Action::Kill, progress).await
+    }
+
+    async fn act(
+        &self,
+        name: &str,
+        action: Action,
+        progress: &dyn Progress,
+    ) -> Result<(), LifecycleError> {
+        let _lock = self.store.lock_machine(&self.record(name)?.name)?;
+        let Loaded {
+            mut record,
+            mut machine,
+        } = self.load(name)?;
+        progress.step(name, action.announcement());
+        let result = match action {
+            Action::Start => machine.start().await.map(|()| Restart::Done),
+            Action::Stop => machine.stop().await.map(|()| Restart::Done),
+            Action::Kill => machine.kill().await.map(|()| Restart::Done),
+            Action::Restart => machine.restart().await,
+        };
+        // Whatever has happened, the driver knows best what there is now.
+        record.config.set_driver(machine.config());
+        self.store.save(&record)?;
+        let left = result.map_err(|source| LifecycleError::Driver {
+            machine: name.to_owned(),
+            participle: action.participle(),
+            source,
+        })?;
+        if left == Restart::AskHost {
+            self.reboot_over_ssh(&record, &*machine).await?;
+        }
+        if matches!(action, Action::Start | Action::Restart) {
+            self.put_agent(&mut record, &*machine, false, progress)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Tells a host to reboot and waits until it has: its boot has another identity then.
+    async fn reboot_over_ssh(
+        &self,
+        record: &MachineRecord,
+        machine: &dyn Machine,
+    ) -> Result<(), LifecycleError> {
+        let session = self.log_in(record, machine, REBOOT_PATIENCE).await?;
+        let before = boot_id(record, &session).await?;
+        // The connection may break before the command has ended: that is success.
+        let asked = session.exec(REBOOT, b"").await;
+        if let Ok(output) = asked
+            && !output.status.success()
+        {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(LifecycleError::Reboot {
+                machine: record.name.to_string(),
+                said,
+            });
+        }
+        let deadline = Instant::now() + REBOOT_PATIENCE;
+        loop {
+            // The old system answers for a while; nothing announces that it is gone.
+            sleep(REBOOT_PAUSE).await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let session = self.log_in(record, machine, left).await?;
+            match boot_id(record, &session).await {
+                Ok(now) if now != before => return Ok(()),
+                Err(error) if left.is_zero() => return Err(error.into()),
+                Ok(_) if left.is_zero() => {
+                    let machine = record.name.to_string();
+                    let said = "it still runs".to_owned();
+                    return Err(LifecycleError::Reboot { machine, said });
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+}
+
+async fn boot_id(record: &MachineRecord, session: &Session) -> Result<Vec<u8>, SshError> {
+    let output = session
+        .exec("cat /proc/sys/kernel/random/boot_id", b"")
+        .await;
+    Ok(output
+        .map_err(|source| SshError::Exec {
+            machine: record.name.to_string(),
+            source,
+        })?
+        .stdout)
+}
+
+impl Action {
+    fn announcement(self) -> &'static str {
+        match self {
+            Self::Start => "Starting",
+            Self::Stop => "Stopping",
+            Self::Restart => "Restarting",
+            Self::Kill => "Killing",
+        }
+    }
+
+    fn participle(self) -> &'static str {
+        match self {
+            Self::Start => "started",
+            Self::Stop => "stopped",
+            Self::Restart => "restarted",
+            Self::Kill => "killed",
+        }
     }
 }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use berth_provisioners_api::MachineState;
+use futures::future::join_all;
+use tokio::time::{Instant, timeout_at};
 
-use crate::Fleet;
+use crate::fleet::Loaded;
+use crate::{Fleet, Silent};
 
 /// What a machine is doing, as far as it could be found out in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct LsRow {
 impl Fleet {
     /// Asks all machines at the same time; each has until `deadline` to answer.
     ///
+    /// Rows come in the order of the names.
+    ///
     /// # Errors
     ///
     /// Only when the store cannot be read; a machine's own trouble is in its row.
@@ -50,13 +55,77 @@ impl Fleet {
         &self,
         deadline: Duration,
     ) -> Result<Vec<LsRow>, berth_controller_store::OpenError> {
-        todo!("{deadline:?}")
+        let names = self.names()?;
+        Ok(join_all(names.iter().map(|name| self.ls_one(name, deadline))).await)
     }
 
     /// Asks one machine as [`Fleet::ls`] does.
     pub async fn ls_one(&self, name: &str, deadline: Duration) -> LsRow {
-        todo!("{name} {deadline:?}")
+        let begin = Instant::now();
+        let mut row = LsRow {
+            name: name.to_owned(),
+            driver: String::new(),
+            state: RowState::Error,
+            url: String::new(),
+            agent_version: None,
+            labels: Vec::new(),
+            error: None,
+            response_time: Duration::ZERO,
+        };
+        let asked = timeout_at(begin + deadline, self.fill(&mut row)).await;
+        match asked {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => row.error = Some(error),
+            Err(_elapsed) if matches!(row.state, RowState::Known(_)) => {
+                let limit = deadline.as_secs_f32();
+                row.error = Some(format!("agent did not answer within {limit:.1} s"));
+            }
+            Err(_elapsed) => row.state = RowState::Timeout,
+        }
+        row.response_time = begin.elapsed();
+        row
     }
+
+    /// Fills a row as far as it gets.
+    async fn fill(&self, row: &mut LsRow) -> Result<(), String> {
+        let record = self.record(&row.name).map_err(|error| chain(&error))?;
+        record.config.driver_name().clone_into(&mut row.driver);
+        row.labels = record.config.engine().labels;
+        if record.side.progress == berth_controller_store::Progress::Creating {
+            row.state = RowState::Creating;
+            return Ok(());
+        }
+        let Loaded { record, machine } = self.load(&row.name).map_err(|error| chain(&error))?;
+        let state = machine.state().await.map_err(|error| chain(&error))?;
+        row.state = RowState::Known(state);
+        if state != MachineState::Running {
+            return Ok(());
+        }
+        row.url = machine.engine_url().await.map_err(|error| chain(&error))?;
+        let agent = self
+            .connect_agent(&record, &*machine, &Silent)
+            .await
+            .map_err(|error| chain(&error))?;
+        let answer = agent.version().await.map_err(|status| chain(&status))?;
+        row.agent_version = Some(answer.version);
+        Ok(())
+    }
+}
+
+/// Returns an error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        // Transparent variants repeat their source.
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text.replace('\n', " ")
 }
 
 impl RowState {

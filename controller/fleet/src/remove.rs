@@ -1,7 +1,10 @@
 //! Removing machines, complete or not.
 
+use berth_controller_store as store;
 use berth_provisioners_api::DriverError;
 
+use crate::fleet::Loaded;
+use crate::list::chain;
 use crate::{Fleet, MachineError, Progress};
 
 /// A machine could not be removed; what is left is still on record.
@@ -13,7 +16,7 @@ pub enum RemoveError {
     Machine(#[from] MachineError),
     /// Another process works on that machine.
     #[error(transparent)]
-    Locked(#[from] berth_controller_store::LockError),
+    Locked(#[from] store::LockError),
     /// The driver failed.
     #[error("machine {machine:?} could not be removed from driver {driver}")]
     Driver {
@@ -27,10 +30,10 @@ pub enum RemoveError {
     },
     /// The store cannot be written.
     #[error(transparent)]
-    Store(#[from] berth_controller_store::WriteError),
+    Store(#[from] store::WriteError),
     /// The machine's directory cannot be removed.
     #[error(transparent)]
-    Directory(#[from] berth_controller_store::RemoveError),
+    Directory(#[from] store::RemoveError),
 }
 
 impl RemoveError {
@@ -49,7 +52,8 @@ impl Fleet {
     /// Removes a machine and its record.
     ///
     /// With `force`, the record is removed even when the driver fails or the record cannot be
-    /// read; what may be left is then said as a notice.
+    /// read, and a machine that does not exist is no error; what may be left is then said as a
+    /// notice.
     ///
     /// # Errors
     ///
@@ -60,7 +64,52 @@ impl Fleet {
         force: bool,
         progress: &dyn Progress,
     ) -> Result<(), RemoveError> {
-        progress.step(name, if force { "f" } else { "" });
-        todo!()
+        let Some(checked) = name.parse().ok().filter(|name| self.store.exists(name)) else {
+            let absent = MachineError::Absent(name.to_owned());
+            return if force { Ok(()) } else { Err(absent.into()) };
+        };
+        let mut lock = self.store.lock_machine(&checked)?;
+        match self.load(name) {
+            Ok(loaded) => self.remove_from_driver(loaded, force, progress).await?,
+            // Cut off before anything was made: there is only the directory.
+            Err(MachineError::Incomplete(_)) => {}
+            Err(error) if force => {
+                progress.notice(
+                    name,
+                    &format!("only the record is removed: {}", chain(&error)),
+                );
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.store.remove(&checked)?;
+        lock.retire();
+        Ok(())
+    }
+
+    async fn remove_from_driver(
+        &self,
+        Loaded {
+            mut record,
+            mut machine,
+        }: Loaded,
+        force: bool,
+        progress: &dyn Progress,
+    ) -> Result<(), RemoveError> {
+        record.side.progress = store::Progress::Removing;
+        self.store.save_side(&record)?;
+        let removed = machine.remove().await;
+        let Err(source) = removed else { return Ok(()) };
+        record.config.set_driver(machine.config());
+        self.store.save(&record)?;
+        if force {
+            let text = format!("something may be left: {}", chain(&source));
+            progress.notice(record.name.as_str(), &text);
+            return Ok(());
+        }
+        Err(RemoveError::Driver {
+            machine: record.name.to_string(),
+            driver: record.config.driver_name().to_owned(),
+            source,
+        })
     }
 }

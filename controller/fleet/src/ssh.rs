@@ -1,8 +1,16 @@
 //! Reaching a machine by SSH.
 
-use berth_controller_ssh as ssh;
+use std::time::Duration;
 
+use berth_controller_ssh as ssh;
+use berth_controller_store::{MachineRecord, WriteError};
+use berth_provisioners_api::{Machine, MachineState, SshEndpoint};
+
+use crate::fleet::Loaded;
 use crate::{Fleet, MachineError};
+
+/// How long a machine that runs may take to let us in.
+const SSH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A machine cannot be reached by SSH.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +25,9 @@ pub enum SshError {
         /// The machine.
         machine: String,
     },
+    /// The host's key cannot be written down.
+    #[error(transparent)]
+    Store(#[from] WriteError),
     /// The key on record makes no sense.
     #[error("host key on record for machine {machine:?} cannot be used")]
     HostKey {
@@ -53,6 +64,15 @@ impl SshError {
         match self {
             Self::Machine(error) => error.hint(),
             Self::NotRunning { machine } => Some(format!("berth machine start {machine}")),
+            Self::Connect {
+                machine,
+                source: ssh::ConnectError::HostKeyChanged { presented, .. },
+            } => Some(format!(
+                "somebody may be in between, or the host was installed anew; if you know that \
+                     it was, replace \"host_key\" in the machine's berth.json by {:?} (or remove \
+                     and create machine {machine})",
+                presented.to_openssh()
+            )),
             _ => None,
         }
     }
@@ -67,6 +87,78 @@ impl Fleet {
     ///
     /// When there is no such machine, its host key has changed, or it cannot be logged in to.
     pub async fn ssh(&self, name: &str) -> Result<ssh::Session, SshError> {
-        todo!("{name}")
+        let Loaded {
+            mut record,
+            machine,
+        } = self.load(name)?;
+        let (endpoint, policy) = way(&record, &*machine).await?;
+        let session = match ssh::Session::connect(&endpoint, &policy, SSH_TIMEOUT).await {
+            Ok(session) => session,
+            Err(source) => {
+                let state = machine.state().await;
+                let off = state.is_ok_and(|state| state != MachineState::Running);
+                let machine = name.to_owned();
+                return Err(if off && source.may_pass() {
+                    SshError::NotRunning { machine }
+                } else {
+                    SshError::Connect { machine, source }
+                });
+            }
+        };
+        if record.side.host_key.is_none() {
+            // Learnt on the first connection, such as to a machine that docker-machine has made.
+            record.side.host_key = Some(session.host_key().to_openssh());
+            self.store.save_side(&record)?;
+        }
+        Ok(session)
+    }
+
+    /// Opens a session with a machine that may still be coming up.
+    pub(crate) async fn log_in(
+        &self,
+        record: &MachineRecord,
+        machine: &dyn Machine,
+        patience: Duration,
+    ) -> Result<ssh::Session, SshError> {
+        let (endpoint, policy) = way(record, machine).await?;
+        ssh::Session::connect_when_up(&endpoint, &policy, patience)
+            .await
+            .map_err(|source| SshError::Connect {
+                machine: record.name.to_string(),
+                source,
+            })
+    }
+}
+
+/// Returns where a machine's SSH server is and which key it must show.
+async fn way(
+    record: &MachineRecord,
+    machine: &dyn Machine,
+) -> Result<(ssh::Endpoint, ssh::HostKeyPolicy), SshError> {
+    let endpoint = machine.ssh_endpoint().await.map_err(MachineError::from)?;
+    let known = record
+        .side
+        .host_key
+        .as_deref()
+        .or(endpoint.host_key.as_deref());
+    let policy = match known {
+        Some(text) => {
+            let key = ssh::HostKey::parse(text).map_err(|source| SshError::HostKey {
+                machine: record.name.to_string(),
+                source,
+            })?;
+            ssh::HostKeyPolicy::Pinned(key)
+        }
+        None => ssh::HostKeyPolicy::Learn,
+    };
+    Ok((ssh_endpoint(endpoint), policy))
+}
+
+pub(crate) fn ssh_endpoint(endpoint: SshEndpoint) -> ssh::Endpoint {
+    ssh::Endpoint {
+        host: endpoint.host,
+        port: endpoint.port,
+        user: endpoint.user,
+        key: endpoint.key,
     }
 }

@@ -129,9 +129,9 @@ impl Authority {
     /// When either text makes no sense, or they do not belong together.
     pub fn load(certificate_pem: &str, key_pem: &str) -> Result<Self, AuthorityError> {
         let key = pkcs::key_pair(key_pem).map_err(|error| AuthorityError::Key(error.into()))?;
-        let facts = crate::CertificateFacts::parse(certificate_pem)
+        crate::CertificateFacts::parse(certificate_pem)
             .map_err(|error| AuthorityError::Certificate(error.into()))?;
-        if facts.public_key() != rcgen::PublicKeyData::subject_public_key_info(&key) {
+        if !pkcs::key_belongs(key_pem, certificate_pem) {
             return Err(AuthorityError::Mismatch);
         }
         let issuer = Issuer::from_ca_cert_pem(certificate_pem, key)

@@ -10,3 +10,4 @@ mod pkcs;
 
 pub use authority::{Authority, AuthorityError, IssueError, Issued, ServerIdentity, stable_name};
 pub use certificate::{CertificateError, CertificateFacts};
+pub use pkcs::key_belongs;

@@ -1,8 +1,10 @@
 //! Private keys in the form that docker-machine writes them.
 
-use rcgen::KeyPair;
+use rcgen::{KeyPair, PublicKeyData as _};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::CertificateFacts;
 
 /// The algorithm identifier `rsaEncryption` with its empty parameters.
 const RSA_ENCRYPTION: [u8; 15] = [
@@ -27,6 +29,15 @@ pub(crate) fn key_pair(pem: &str) -> Result<KeyPair, KeyError> {
         }
         other => KeyPair::try_from(&other).map_err(KeyError::Kind),
     }
+}
+
+/// Returns whether `key_pem` is the private key of the certificate `certificate_pem`.
+#[must_use]
+pub fn key_belongs(key_pem: &str, certificate_pem: &str) -> bool {
+    let (Ok(key), Ok(facts)) = (key_pair(key_pem), CertificateFacts::parse(certificate_pem)) else {
+        return false;
+    };
+    facts.public_key() == key.subject_public_key_info()
 }
 
 /// Puts an RSA key into the envelope that PKCS#8 is: version 0, the algorithm, the key.

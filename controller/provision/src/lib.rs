@@ -1,1 +1,24 @@
-//! Skeleton.
+//! What happens on a host over SSH: look at it, upload the agent, install it, start it.
+//!
+//! Three commands on one connection: [`probe`] finds out what the host is, the upload sends the
+//! agent when the host has another one, and the installation writes configuration and keys, starts
+//! the agent under whatever supervises services there and returns when it has said that it is
+//! ready. Each is safe to repeat, so that running all of it again goes on where it stopped.
+//!
+//! What is secret travels on standard input, never in an argument. Certificates are made and
+//! agents are spoken to elsewhere.
+
+mod agent;
+mod config;
+mod facts;
+mod install;
+mod probe;
+mod run;
+mod services;
+mod upload;
+
+pub use agent::{AgentBinary, BinaryError};
+pub use config::{AgentConfig, TlsFiles};
+pub use facts::{HostFacts, Init, OsRelease, Privilege};
+pub use probe::probe;
+pub use run::{Plan, Progress, ProvisionError, Report, Step, provision};

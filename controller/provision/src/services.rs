@@ -1,0 +1,162 @@
+//! The agent as a service of each kind of host.
+
+/// The unit for systemd.
+///
+/// Containers outlive the agent, so only its main process is killed and its control group is its
+/// own to divide; limits are what containers may inherit.
+const UNIT: &str = "\
+[Unit]
+Description=berth engine agent
+Wants=network-online.target
+After=network-online.target local-fs.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStart=/usr/local/bin/berthd serve --config /etc/berth/berthd.json
+Restart=always
+RestartSec=1
+TimeoutStartSec=60
+Delegate=yes
+KillMode=process
+OOMScoreAdjust=-500
+LimitNOFILE=1048576
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
+";
+
+const INSTALL: &str = "
+[Install]
+WantedBy=multi-user.target
+";
+
+/// Returns the unit for systemd.
+pub(crate) fn systemd_unit(environment: &[String]) -> String {
+    let mut unit = UNIT.to_owned();
+    for variable in environment
+        .iter()
+        .filter(|variable| is_assignment(variable))
+    {
+        // Quoted for systemd; a per cent sign would start one of its specifiers.
+        let text = variable
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('%', "%%");
+        unit.push_str(&format!("Environment=\"{text}\"\n"));
+    }
+    unit.push_str(INSTALL);
+    unit
+}
+
+/// Returns the service script for OpenRC.
+///
+/// Readiness comes through a named pipe that the installation listens on; without a listener, as
+/// when the host boots, what is written there is lost, which is fine.
+pub(crate) fn openrc_script(environment: &[String]) -> String {
+    let exports: String = environment
+        .iter()
+        .filter_map(|variable| variable.split_once('='))
+        .filter(|(name, value)| is_assignment(&format!("{name}={value}")))
+        .map(|(name, value)| format!("export {name}={}\n", crate::run::quote(value)))
+        .collect();
+    format!(
+        "#!/sbin/openrc-run\n\
+         description=\"berth engine agent\"\n\
+         supervisor=supervise-daemon\n\
+         command=/bin/sh\n\
+         command_args=\"-c 'exec 3<>/run/berth/ready; \
+         exec /usr/local/bin/berthd serve --config /etc/berth/berthd.json --ready-fd 3'\"\n\
+         output_log=/var/log/berthd.log\n\
+         error_log=/var/log/berthd.log\n\
+         respawn_delay=1\n\
+         respawn_max=0\n\
+         rc_ulimit=\"-n 1048576\"\n\
+         {exports}\n\
+         depend() {{\n\tneed localmount\n\tafter net firewall\n}}\n\n\
+         start_pre() {{\n\tcheckpath -d -m 0700 /run/berth\n\t\
+         [ -p /run/berth/ready ] || mkfifo -m 0600 /run/berth/ready\n}}\n"
+    )
+}
+
+/// Returns shell lines that set the environment for an agent that supervises itself.
+pub(crate) fn own_environment(environment: &[String]) -> String {
+    let assignments = environment
+        .iter()
+        .filter(|variable| is_assignment(variable));
+    assignments
+        .filter_map(|variable| variable.split_once('='))
+        .map(|(name, value)| format!("export {name}={}\n", crate::run::quote(value)))
+        .collect()
+}
+
+/// Lets through only what is a variable in every shell and fits on one line.
+fn is_assignment(text: &str) -> bool {
+    let Some((name, value)) = text.split_once('=') else {
+        return false;
+    };
+    let mut letters = name.bytes();
+    letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'_')
+        && !value.contains(['\n', '\r', '\0'])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use super::*;
+
+    fn environment() -> Vec<String> {
+        [
+            "HTTP_PROXY=http://p:3128/a b%c\"d\\e",
+            "not an assignment",
+            "A=b'c",
+            "B=1\nEvil=2",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
+    #[test]
+    fn unit_is_one_that_systemd_understands() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("berthd.service");
+        let unit = systemd_unit(&environment());
+        // The check wants the executable to be there.
+        let unit = unit.replace("/usr/local/bin/berthd", "/bin/true");
+        fs::write(&path, &unit).unwrap();
+        let output = Command::new("systemd-analyze")
+            .arg("verify")
+            .arg(&path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("berthd.service:"), "{said}\n{unit}");
+        assert!(unit.contains("Environment=\"HTTP_PROXY=http://p:3128/a b%%c\\\"d\\\\e\"\n"));
+        assert!(!unit.contains("Evil"), "{unit}");
+    }
+
+    #[test]
+    fn shells_read_back_the_environment_that_was_meant() {
+        let script = format!("{}echo \"$A|$HTTP_PROXY\"", own_environment(&environment()));
+        let output = Command::new("sh").arg("-c").arg(&script).output().unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "b'c|http://p:3128/a b%c\"d\\e\n"
+        );
+    }
+
+    #[test]
+    fn openrc_script_is_shell() {
+        let script = openrc_script(&environment());
+        let status = Command::new("sh")
+            .args(["-n", "-c", &script])
+            .status()
+            .unwrap();
+        assert!(status.success(), "{script}");
+    }
+}
