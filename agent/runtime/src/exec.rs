@@ -1,8 +1,19 @@
 //! A command that runs inside a container beside its first process.
 
-use crate::attachment::Attachment;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use berth_agent_sys::terminal::set_size;
+use tokio::sync::watch;
+
+use crate::attachment::{Attachment, Output, Stdin};
+use crate::connection::Connection;
 use crate::error::ControlError;
+use crate::protocol::{ExecStream, Reply, Request};
 use crate::request::TerminalSize;
+use crate::running::control;
 
 /// A started command.
 #[derive(Debug)]
@@ -15,27 +26,81 @@ pub struct ExecProcess {
 
 /// A handle on a started command; clones are handles on the same one.
 #[derive(Clone, Debug)]
-pub struct ExecHandle {}
+pub struct ExecHandle {
+    shared: Arc<Shared>,
+    ended: watch::Receiver<Option<i32>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Of the container.
+    id: String,
+    run_dir: PathBuf,
+    pid: i32,
+    warnings: Vec<String>,
+    terminal: Option<OwnedFd>,
+}
+
+impl ExecProcess {
+    /// Takes over the streams that the supervisor sent, and a connection on which it will tell the end.
+    pub(crate) fn new(
+        (id, run_dir): (String, PathBuf),
+        pid: i32,
+        warnings: Vec<String>,
+        streams: &[ExecStream],
+        attach: bool,
+        mut connection: Connection,
+    ) -> io::Result<Self> {
+        let (sender, ended) = watch::channel(None);
+        let (mut stdout, mut stderr, mut stdin, mut terminal) = (None, None, None, None);
+        for (kind, fd) in streams.iter().zip(connection.take_descriptors()) {
+            match kind {
+                ExecStream::Stdin => stdin = Some(Stdin::of_pipe(fd)?),
+                ExecStream::Stdout => stdout = Some(fd),
+                ExecStream::Stderr => stderr = Some(fd),
+                ExecStream::Terminal => {
+                    stdin = Some(Stdin::of_terminal(fd.try_clone()?)?);
+                    stdout = Some(fd.try_clone()?);
+                    terminal = Some(fd);
+                }
+            }
+        }
+        tokio::spawn(async move {
+            if let Ok(Some(Reply::ExecExited { code })) = connection.receive().await {
+                sender.send_replace(Some(code));
+            }
+            // Otherwise the supervisor is gone, and dropping the sender says so.
+        });
+        let output = Output::of_command(stdout, stderr, ended.clone())?;
+        let attachment = attach.then_some(Attachment { output, stdin });
+        let shared = Arc::new(Shared { id, run_dir, pid, warnings, terminal });
+        Ok(Self { attachment, handle: ExecHandle { shared, ended } })
+    }
+}
 
 impl ExecHandle {
     /// Returns the command's process id, as the agent sees it.
     pub fn pid(&self) -> i32 {
-        todo!()
+        self.shared.pid
     }
 
     /// Returns what could not be done as asked, though the command runs.
     pub fn warnings(&self) -> &[String] {
-        todo!()
+        &self.shared.warnings
     }
 
     /// Sets the size of the command's terminal.
     ///
     /// # Errors
     /// Fails when the command has ended or has no terminal.
+    #[expect(clippy::unused_async, reason = "sizes of containers are set the same way, and that waits")]
     pub async fn resize(&self, size: TerminalSize) -> Result<(), ControlError> {
-        let _ = size;
-        tokio::task::yield_now().await;
-        todo!()
+        let id = self.shared.id.clone();
+        match &self.shared.terminal {
+            Some(terminal) => set_size(terminal, size.rows, size.cols)
+                .map_err(|source| ControlError::Supervisor { id, source }),
+            None => Err(ControlError::Refused { id, message: "the command has no terminal".to_owned() }),
+        }
     }
 
     /// Sends a signal to the command.
@@ -43,9 +108,8 @@ impl ExecHandle {
     /// # Errors
     /// Fails when the command has ended or the signal's number is none.
     pub async fn signal(&self, signal: i32) -> Result<(), ControlError> {
-        let _ = signal;
-        tokio::task::yield_now().await;
-        todo!()
+        let request = Request::SignalExec { pid: self.shared.pid, number: signal };
+        control(&self.shared.id, &self.shared.run_dir, &request).await
     }
 
     /// Waits for the command's end and returns its exit code as shells count it; `None` when the container's supervisor
@@ -54,7 +118,8 @@ impl ExecHandle {
     /// # Cancel safety
     /// May be dropped and called again at any time, from any number of clones.
     pub async fn wait(&self) -> Option<i32> {
-        tokio::task::yield_now().await;
-        todo!()
+        let mut ended = self.ended.clone();
+        let code = ended.wait_for(Option::is_some).await;
+        code.ok().and_then(|code| *code)
     }
 }

@@ -12,12 +12,19 @@ pub mod log;
 pub mod seccomp;
 
 mod attachment;
+mod cgroup;
+mod connection;
 mod error;
 mod exec;
 mod exit;
+mod failure;
+mod init;
+mod protocol;
 mod request;
 mod running;
 mod runtime;
+mod socket;
+mod supervise;
 
 pub use attachment::{Attachment, Output, Stdin};
 pub use error::{AttachError, ControlError, ExecError, FailureKind, ReattachError, RuntimeError, StartError};
@@ -26,14 +33,4 @@ pub use exit::ExitRecord;
 pub use request::{AttachFrom, AttachOptions, ExecRequest, Rootfs, StartRequest, TerminalSize};
 pub use running::Running;
 pub use runtime::{Reattached, Runtime, RuntimeConfig};
-
-use std::ffi::OsString;
-use std::process::ExitCode;
-
-/// Runs the supervisor of one container until that container has ended: the body of `berthd supervise`.
-///
-/// Must be called before the process starts any thread; the request arrives on standard input.
-pub fn supervise_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _ = arguments;
-    todo!()
-}
+pub use supervise::supervise_main;

@@ -1,32 +1,88 @@
 //! A handle on one running container, as its supervisor shows it.
 
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::attachment::Attachment;
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::attachment::{Attachment, Output, Stdin};
+use crate::connection::{Connection, ask, is_gone};
 use crate::error::{AttachError, ControlError, ExecError};
 use crate::exec::ExecProcess;
 use crate::exit::ExitRecord;
-use crate::request::{AttachOptions, ExecRequest, TerminalSize};
+use crate::protocol::{EXIT_RECORD, ExecMessage, Reply, Request, Started};
+use crate::request::{AttachFrom, AttachOptions, ExecRequest, TerminalSize};
 
 /// A running container; clones are handles on the same one.
 #[derive(Clone, Debug)]
-pub struct Running {}
+pub struct Running {
+    shared: Arc<Shared>,
+    ended: watch::Receiver<Ended>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    id: String,
+    bundle_dir: PathBuf,
+    run_dir: PathBuf,
+    started: Started,
+}
+
+/// What is known of a container's end.
+#[derive(Clone, Debug)]
+enum Ended {
+    NotYet,
+    With(ExitRecord),
+    /// The supervisor is gone and left no record.
+    Unknown,
+}
 
 impl Running {
+    /// Takes over a connection on which the supervisor will tell the container's end.
+    pub(crate) fn new(
+        id: String,
+        bundle_dir: PathBuf,
+        run_dir: PathBuf,
+        started: Started,
+        mut connection: Connection,
+    ) -> Self {
+        let (sender, ended) = watch::channel(Ended::NotYet);
+        let shared = Arc::new(Shared { id, bundle_dir, run_dir, started });
+        let watched = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let end = match connection.receive().await {
+                Ok(Some(Reply::Exited(record))) => Ended::With(record),
+                other => {
+                    warn!(id = watched.id, answer = ?other.err(), "a supervisor is gone");
+                    watched.read_record().map_or(Ended::Unknown, Ended::With)
+                }
+            };
+            sender.send_replace(end);
+        });
+        Self { shared, ended }
+    }
+
     /// Returns the process id of the container's first process, as the agent sees it.
     pub fn pid(&self) -> i32 {
-        todo!()
+        self.shared.started.pid
+    }
+
+    pub(crate) fn bundle_dir(&self) -> &Path {
+        &self.shared.bundle_dir
     }
 
     /// Returns when the container's command was executed.
     pub fn started_at(&self) -> SystemTime {
-        todo!()
+        self.shared.started.started_at
     }
 
     /// Returns what could not be done as asked, though the container runs (a missing cgroup controller, a limit that
-    /// the agent may not raise); empty after a reattach.
+    /// the agent may not raise).
     pub fn warnings(&self) -> &[String] {
-        todo!()
+        &self.shared.started.warnings
     }
 
     /// Sends a signal to the container's first process.
@@ -34,9 +90,7 @@ impl Running {
     /// # Errors
     /// Fails when the container has ended or the signal's number is none.
     pub async fn signal(&self, signal: i32) -> Result<(), ControlError> {
-        let _ = signal;
-        tokio::task::yield_now().await;
-        todo!()
+        self.control(Request::Signal { number: signal }).await
     }
 
     /// Sets the size of the container's terminal.
@@ -44,9 +98,7 @@ impl Running {
     /// # Errors
     /// Fails when the container has ended or has no terminal.
     pub async fn resize(&self, size: TerminalSize) -> Result<(), ControlError> {
-        let _ = size;
-        tokio::task::yield_now().await;
-        todo!()
+        self.control(Request::Resize(size)).await
     }
 
     /// Stops all processes of the container from running until [`Self::resume`].
@@ -54,8 +106,7 @@ impl Running {
     /// # Errors
     /// Fails when the container has ended or the machine has no freezer.
     pub async fn pause(&self) -> Result<(), ControlError> {
-        tokio::task::yield_now().await;
-        todo!()
+        self.control(Request::Freeze { frozen: true }).await
     }
 
     /// Lets a paused container run on.
@@ -63,20 +114,47 @@ impl Running {
     /// # Errors
     /// Fails when the container has ended or the machine has no freezer.
     pub async fn resume(&self) -> Result<(), ControlError> {
-        tokio::task::yield_now().await;
-        todo!()
+        self.control(Request::Freeze { frozen: false }).await
     }
 
     /// Attaches to the container's output and, if asked, its standard input.
     ///
-    /// A slow reader holds up nobody and loses nothing. The output ends after the container's last byte.
+    /// A slow reader holds up nobody and loses nothing. The output ends after the container's last byte. Attaching to
+    /// a container that has just ended gives its output all the same.
     ///
     /// # Errors
-    /// Fails when the container has ended and its supervisor is gone.
+    /// Fails when the supervisor cannot be talked to, or the log cannot be read.
     pub async fn attach(&self, options: AttachOptions) -> Result<Attachment, AttachError> {
-        let _ = options;
-        tokio::task::yield_now().await;
-        todo!()
+        let failed = |source| AttachError::Supervisor { id: self.shared.id.clone(), source };
+        match self.attach_to_supervisor(options).await {
+            Ok(Some(attachment)) => return Ok(attachment),
+            Ok(None) => {}
+            Err(e) if is_gone(&e) => {}
+            Err(e) => return Err(failed(e)),
+        }
+        let output = match options.from {
+            AttachFrom::Now => Output::empty(),
+            AttachFrom::Start => Output::of_log(self, self.shared.started.log_start).await.map_err(failed)?,
+            AttachFrom::Beginning => Output::of_log(self, 0).await.map_err(failed)?,
+        };
+        Ok(Attachment { output, stdin: options.stdin.then(Stdin::closed) })
+    }
+
+    /// Returns nothing when the supervisor went away before it answered.
+    async fn attach_to_supervisor(&self, options: AttachOptions) -> io::Result<Option<Attachment>> {
+        let mut connection = Connection::request(&self.shared.run_dir, &Request::Attach(options), b"").await?;
+        let Some(Reply::Attached { offset }) = connection.receive().await? else { return Ok(None) };
+        let (stream, first) = connection.into_parts();
+        let (reader, writer) = stream.into_split();
+        let output = Output::of_supervisor(reader, first, offset, self.clone());
+        let stdin = if options.stdin {
+            Stdin::of_supervisor(writer)
+        } else {
+            // Closing this side would tell the supervisor nothing, and dropping the half would close it.
+            writer.forget();
+            return Ok(Some(Attachment { output, stdin: None }));
+        };
+        Ok(Some(Attachment { output, stdin: Some(stdin) }))
     }
 
     /// Runs a further command inside the container.
@@ -84,9 +162,25 @@ impl Running {
     /// # Errors
     /// Fails with the name of the step that failed, or when the container has ended.
     pub async fn exec(&self, request: ExecRequest) -> Result<ExecProcess, ExecError> {
-        let _ = request;
-        tokio::task::yield_now().await;
-        todo!()
+        let ExecRequest { process, terminal_size, attach, stdin, seccomp } = request;
+        let message = Request::Exec(ExecMessage { process, terminal_size, attach, stdin });
+        let failed = |source: io::Error| {
+            let id = self.shared.id.clone();
+            if is_gone(&source) { ExecError::NotRunning { id } } else { ExecError::Supervisor { id, source } }
+        };
+        let program = seccomp.as_deref().unwrap_or_default();
+        let mut connection =
+            Connection::request(&self.shared.run_dir, &message, program).await.map_err(failed)?;
+        match connection.receive().await.map_err(failed)? {
+            Some(Reply::ExecStarted { pid, warnings, streams }) => {
+                let (id, run_dir) = (self.shared.id.clone(), self.shared.run_dir.clone());
+                ExecProcess::new((id, run_dir), pid, warnings, &streams, attach, connection).map_err(failed)
+            }
+            Some(Reply::Failed(failure)) => {
+                Err(ExecError::Step { step: failure.step, message: failure.message, kind: failure.kind })
+            }
+            Some(_) | None => Err(ExecError::NotRunning { id: self.shared.id.clone() }),
+        }
     }
 
     /// Waits until the container has ended and all of its output is in the log; `None` when its supervisor was killed
@@ -95,12 +189,42 @@ impl Running {
     /// # Cancel safety
     /// May be dropped and called again at any time, from any number of clones.
     pub async fn wait(&self) -> Option<ExitRecord> {
-        tokio::task::yield_now().await;
-        todo!()
+        let mut ended = self.ended.clone();
+        let end = ended.wait_for(|end| !matches!(end, Ended::NotYet)).await;
+        match end.as_deref() {
+            Ok(Ended::With(record)) => Some(record.clone()),
+            Ok(Ended::NotYet | Ended::Unknown) | Err(_) => None,
+        }
     }
 
-    /// Returns how the container ended, if it has.
+    /// Returns how the container ended, if it has and that is known.
     pub fn exited(&self) -> Option<ExitRecord> {
-        todo!()
+        match &*self.ended.borrow() {
+            Ended::With(record) => Some(record.clone()),
+            Ended::NotYet | Ended::Unknown => None,
+        }
+    }
+
+    async fn control(&self, request: Request) -> Result<(), ControlError> {
+        control(&self.shared.id, &self.shared.run_dir, &request).await
+    }
+}
+
+impl Shared {
+    fn read_record(&self) -> Option<ExitRecord> {
+        let bytes = std::fs::read(self.bundle_dir.join(EXIT_RECORD)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
+
+/// Asks a supervisor to do something that has no other answer than that it is done.
+pub(crate) async fn control(id: &str, run_dir: &Path, request: &Request) -> Result<(), ControlError> {
+    let id = || id.to_owned();
+    match ask(run_dir, request).await {
+        Ok(Some(Reply::Done)) => Ok(()),
+        Ok(Some(Reply::Refused(message))) => Err(ControlError::Refused { id: id(), message }),
+        Ok(Some(_) | None) => Err(ControlError::NotRunning { id: id() }),
+        Err(e) if is_gone(&e) => Err(ControlError::NotRunning { id: id() }),
+        Err(source) => Err(ControlError::Supervisor { id: id(), source }),
     }
 }

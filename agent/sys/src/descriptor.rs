@@ -1,9 +1,10 @@
-//! Sending open descriptors to another process with a message.
+//! Sending open descriptors to another process with a message, and files into sockets.
 #![expect(unsafe_code, reason = "takes ownership of the descriptors that arrive")]
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
+use nix::libc;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
 /// The most descriptors that travel with one message here.
@@ -55,6 +56,19 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<O
         }
     }
     Ok((message.bytes, descriptors))
+}
+
+/// Lets the kernel send up to `count` bytes of a file from `offset` on, and returns how many went.
+///
+/// # Errors
+/// Fails when the peer is gone or, on a socket that does not block, there is no room.
+pub fn send_file(socket: impl AsFd, file: impl AsFd, offset: u64, count: usize) -> io::Result<usize> {
+    let mut position = libc::off64_t::try_from(offset).map_err(io::Error::other)?;
+    let (socket, file) = (socket.as_fd().as_raw_fd(), file.as_fd().as_raw_fd());
+    // SAFETY: sendfile wants two open descriptors, which are borrowed, and a pointer to an offset, which outlives the
+    // call.
+    let result = unsafe { libc::sendfile64(socket, file, &raw mut position, count) };
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 )]
 
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 
 use nix::libc;
 
@@ -15,14 +17,14 @@ const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
 
 /// Runs `child` in a copy of this process and returns its process id; the copy ends with what `child` returns.
 ///
+/// Of the descriptors the copy keeps those in `keep` and the three standard ones; `child` must not use others.
+///
 /// # Errors
 /// Fails when the process has other threads, whose locks the copy would inherit in an unknown state, or when the
 /// system has no room for one more process.
-pub fn fork(child: impl FnOnce() -> i32) -> io::Result<i32> {
+pub fn fork(keep: &[BorrowedFd<'_>], child: impl FnOnce() -> i32) -> io::Result<i32> {
     if std::fs::read_dir("/proc/self/task")?.take(2).count() != 1 {
-        return Err(io::Error::other(
-            "a process with several threads does not fork",
-        ));
+        return Err(io::Error::other("a process with several threads does not fork"));
     }
     // SAFETY: after a fork only async-signal-safe functions may be called in the copy of a process with several
     // threads; the check above says that this one has a single thread, and nothing between could have made another.
@@ -30,9 +32,28 @@ pub fn fork(child: impl FnOnce() -> i32) -> io::Result<i32> {
     if pid != 0 {
         return check(pid.into()).map(|_| pid);
     }
-    let code = child();
+    let code = match close_all_but(keep) {
+        Ok(()) => child(),
+        Err(_) => 255,
+    };
     // SAFETY: _exit takes a number; it runs no destructors, which belong to the original process.
     unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor above the standard ones that is not in `keep`. The owners of the others never run again in
+/// the copy that calls this.
+fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).filter(|fd| *fd > 2).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().chain([RawFd::MAX]) {
+        if first < fd {
+            // SAFETY: close_range takes three numbers. What it closes is used by nobody afterwards, see above.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) })?;
+        }
+        first = fd.saturating_add(1);
+    }
+    Ok(())
 }
 
 /// Sends the signal with this number (real-time signals too) to a process.
@@ -43,6 +64,18 @@ pub fn send_signal(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: kill takes two numbers.
     let result = unsafe { libc::kill(pid, signal) };
     check(result.into()).map(drop)
+}
+
+/// Takes the exit status of any child that has ended; `None` when none has.
+///
+/// # Errors
+/// Fails when the process has no children.
+pub fn reap_any() -> io::Result<Option<(i32, ExitStatus)>> {
+    let mut status = 0;
+    // SAFETY: waitpid wants room for an int, which outlives the call.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    check(pid.into())?;
+    Ok((pid > 0).then(|| (pid, ExitStatus::from_raw(status))))
 }
 
 /// Opens a descriptor that stands for a process.
@@ -90,6 +123,16 @@ pub fn reset_signals() -> io::Result<()> {
     Ok(())
 }
 
+/// Sets the NIS domain name of the calling process's UTS namespace.
+///
+/// # Errors
+/// Fails without `CAP_SYS_ADMIN` and for names longer than 64 bytes.
+pub fn set_domain_name(name: &str) -> io::Result<()> {
+    // SAFETY: setdomainname wants a pointer and a length, and reads that many bytes.
+    let result = unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) };
+    check(result.into()).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,7 +140,7 @@ mod tests {
     #[test]
     fn a_threaded_process_does_not_fork() {
         // The test harness runs this on a thread of its own.
-        let error = fork(|| 0).expect_err("fork of a threaded process");
+        let error = fork(&[], || 0).expect_err("fork of a threaded process");
         assert!(error.to_string().contains("several threads"), "{error}");
     }
 

@@ -5,9 +5,12 @@
 
 mod reader;
 mod record;
+mod writer;
 
 pub use reader::{LogSelection, ReadLogError, Reader};
 pub use record::{Line, LineSplitter, Record, Stream};
+pub(crate) use record::{HEADER, Header};
+pub(crate) use writer::Writer;
 
 /// Name of the log inside a bundle directory.
 pub const FILE_NAME: &str = "container.log";

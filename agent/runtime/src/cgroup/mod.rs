@@ -1,0 +1,200 @@
+//! Control groups of one container: version 1, version 2, and the hybrid of both.
+//!
+//! A container has the same path in every hierarchy that the machine has. What a machine cannot limit ends up in the
+//! list of warnings: a container without its limit is better than none, and the caller says so.
+
+mod devices;
+mod layout;
+mod procs;
+mod v1;
+mod v2;
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use oci_spec::runtime::LinuxResources;
+
+pub(crate) use self::layout::Layout;
+
+/// Something about a control group failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} {path}")]
+pub(crate) struct CgroupError {
+    /// What was being done, for example `writing 5 to`.
+    action: String,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl CgroupError {
+    fn new(action: impl Into<String>, path: &Path, source: io::Error) -> Self {
+        Self { action: action.into(), path: path.to_owned(), source }
+    }
+
+    pub(crate) fn io_error(&self) -> &io::Error {
+        &self.source
+    }
+}
+
+/// The control group of one container.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    layout: Layout,
+    /// Relative to each hierarchy's root.
+    path: PathBuf,
+}
+
+/// A hierarchy as a container sees it: a name below `/sys/fs/cgroup` and the container's directory in it.
+#[derive(Debug)]
+pub(crate) struct VisibleHierarchy {
+    pub(crate) name: String,
+    pub(crate) directory: PathBuf,
+}
+
+impl Cgroup {
+    /// Names the group at `path`, below the root of each hierarchy that the caller sees.
+    pub(crate) fn new(layout: Layout, path: &Path) -> Result<Self, CgroupError> {
+        let parts: Option<PathBuf> = path
+            .components()
+            .filter(|part| !matches!(part, Component::RootDir))
+            .map(|part| match part {
+                Component::Normal(name) => Some(name),
+                _ => None,
+            })
+            .collect();
+        match parts {
+            Some(parts) if parts.components().next().is_some() => Ok(Self { layout, path: parts }),
+            _ => Err(CgroupError::new("using cgroup path", path, io::ErrorKind::InvalidInput.into())),
+        }
+    }
+
+    /// Makes the group anew in every hierarchy and applies the limits; returns what had no effect.
+    ///
+    /// Whatever runs in a group that a killed supervisor left behind is ended first.
+    pub(crate) fn create(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+        if self.directories().any(|directory| directory.exists()) {
+            self.kill_all();
+            self.delete()?;
+        }
+        let mut warnings = Vec::new();
+        for hierarchy in &self.layout.v1 {
+            v1::create(hierarchy, &self.path)?;
+        }
+        if let Some(root) = &self.layout.v2 {
+            v2::create(root, &self.path, self.layout.is_unified(), &mut warnings)?;
+        }
+        if self.layout.is_unified() {
+            if let Some(root) = &self.layout.v2 {
+                v2::apply(&root.join(&self.path), resources, &mut warnings)?;
+            }
+        } else {
+            v1::apply(&self.layout, &self.path, resources, &mut warnings)?;
+        }
+        Ok(warnings)
+    }
+
+    /// Moves a process into the group, in every hierarchy.
+    pub(crate) fn join(&self, pid: i32) -> Result<(), CgroupError> {
+        for directory in self.directories() {
+            write(&directory.join("cgroup.procs"), &pid.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Stops all processes of the group from running, or lets them run on.
+    pub(crate) fn freeze(&self, frozen: bool) -> Result<(), CgroupError> {
+        if let Some(hierarchy) = self.layout.hierarchy("freezer") {
+            return v1::freeze(&hierarchy.mount.join(&self.path), frozen);
+        }
+        match &self.layout.v2 {
+            Some(root) => v2::freeze(&root.join(&self.path), frozen),
+            None => Err(CgroupError::new("freezing", &self.path, io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    /// Returns whether the kernel killed something in the group for want of memory.
+    pub(crate) fn was_out_of_memory(&self) -> bool {
+        let file = match (self.layout.hierarchy("memory"), &self.layout.v2) {
+            (Some(hierarchy), _) => hierarchy.mount.join(&self.path).join("memory.oom_control"),
+            (None, Some(root)) => root.join(&self.path).join("memory.events"),
+            (None, None) => return false,
+        };
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")
+    }
+
+    /// Ends every process of the group, also while it is frozen.
+    pub(crate) fn kill_all(&self) {
+        let directories: Vec<PathBuf> = self.directories().filter(|d| d.exists()).collect();
+        procs::kill_all(&directories, || drop(self.freeze(false)));
+    }
+
+    /// Removes the group from every hierarchy; one that is gone already is as good.
+    pub(crate) fn delete(&self) -> Result<(), CgroupError> {
+        // A process that has just ended keeps its group busy for a moment.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        let mut result = Ok(());
+        for directory in self.directories() {
+            let removed = procs::remove_tree(&directory, deadline);
+            result = result.and(removed.map_err(|source| CgroupError::new("removing", &directory, source)));
+        }
+        result
+    }
+
+    /// Returns what of the hierarchies the container may see.
+    pub(crate) fn visible(&self) -> Vec<VisibleHierarchy> {
+        if let (true, Some(root)) = (self.layout.is_unified(), &self.layout.v2) {
+            return vec![VisibleHierarchy { name: String::new(), directory: root.join(&self.path) }];
+        }
+        let v1 = self.layout.v1.iter().map(|h| VisibleHierarchy { name: h.name(), directory: h.mount.join(&self.path) });
+        v1.collect()
+    }
+
+    /// Returns the group's directories, one for each hierarchy.
+    pub(crate) fn directories(&self) -> impl Iterator<Item = PathBuf> {
+        let v1 = self.layout.v1.iter().map(|hierarchy| &hierarchy.mount);
+        v1.chain(&self.layout.v2).map(|mount| mount.join(&self.path))
+    }
+}
+
+/// Writes a value to a control file, which must exist.
+fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
+    let result = fs::OpenOptions::new().write(true).open(path).and_then(|file| io::Write::write_all(&mut &file, value.as_bytes()));
+    result.map_err(|source| CgroupError::new(format!("writing {value} to"), path, source))
+}
+
+/// Writes a limit; a kernel that has no such file cannot limit, which is a warning.
+fn write_limit(
+    directory: &Path,
+    file: &str,
+    value: &str,
+    what: &str,
+    warnings: &mut Vec<String>,
+) -> Result<(), CgroupError> {
+    let path = directory.join(file);
+    match write(&path, value) {
+        Err(e) if e.source.kind() == io::ErrorKind::NotFound => {
+            warnings.push(format!("{what} has no effect: the kernel has no {file}"));
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_has_a_name_of_its_own_below_the_root() {
+        let layout = || Layout { v1: Vec::new(), v2: None };
+        for path in ["/", "", "../berth", "/berth/../.."] {
+            let error = Cgroup::new(layout(), Path::new(path)).unwrap_err();
+            assert_eq!(error.io_error().kind(), io::ErrorKind::InvalidInput, "{path}");
+        }
+        assert_eq!(Cgroup::new(layout(), Path::new("/berth/x")).unwrap().path, Path::new("berth/x"));
+    }
+}

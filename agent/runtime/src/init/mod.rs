@@ -1,0 +1,120 @@
+//! What a forked process does inside a container's namespaces until it executes the container's command.
+//!
+//! The order matters: everything that needs paths of the machine comes before the change of root, everything that
+//! needs privileges before the change of user.
+
+mod devices;
+mod executable;
+mod exec;
+mod mounts;
+mod namespaces;
+mod process;
+mod root;
+mod shield;
+mod sync;
+mod terminal;
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use berth_agent_sys::mount::{attribute, set_attributes};
+use nix::unistd::sethostname;
+use oci_spec::runtime::{Process, Spec};
+
+pub(crate) use self::exec::{Joining, run_exec};
+pub(crate) use self::namespaces::Namespaces;
+pub(crate) use self::process::Stdio;
+pub(crate) use self::root::mount_root;
+pub(crate) use self::sync::{ChildEnd, ParentEnd, ToParent, channel};
+use crate::cgroup::Cgroup;
+use crate::failure::{AtStep as _, Failure, step};
+use crate::protocol::StartMessage;
+
+/// The making of a container's first process.
+#[derive(Debug)]
+pub(crate) struct Init<'a> {
+    pub(crate) message: &'a StartMessage,
+    pub(crate) process: &'a Process,
+    pub(crate) seccomp: &'a [u8],
+    pub(crate) cgroup: &'a Cgroup,
+    /// None when the container gets a terminal.
+    pub(crate) stdio: Option<&'a Stdio>,
+    pub(crate) sync: &'a ChildEnd,
+}
+
+/// Becomes the first process of a container; to be called in a forked process. Returns its exit code if that failed.
+pub(crate) fn run_init(init: &Init<'_>) -> i32 {
+    init.sync.report(start(init));
+    1
+}
+
+fn start(init: &Init<'_>) -> Result<Infallible, Failure> {
+    let Init { message, process, seccomp, cgroup, stdio, sync } = *init;
+    let spec = &message.spec;
+    let namespaces = Namespaces::of(spec);
+    // The umask of the agent must not change the modes of what is made here.
+    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    process::set_oom_score(process, sync)?;
+    namespaces.enter()?;
+    let place = mount_root(&message.rootfs, &message.run_dir)?;
+    let root = root::Root::open(&place).at(step::ROOT, || place.display().to_string())?;
+
+    let is_joined = Cell::new(false);
+    let join = || {
+        if !is_joined.replace(true) {
+            sync.wait_for_cgroup()?;
+            namespaces.enter_cgroup()?;
+        }
+        Ok(())
+    };
+    let cgroups = || join().map(|()| cgroup.visible());
+    for mount in spec.mounts().iter().flatten() {
+        mounts::mount_one(&root, mount, &cgroups)?;
+    }
+    devices::make(&root, spec)?;
+    let terminal;
+    let stdio = match stdio {
+        Some(stdio) => stdio,
+        None => {
+            let peer = terminal::open(&root, message.terminal_size, sync)?;
+            terminal::show_as_console(&root, &peer)?;
+            terminal = Stdio::Terminal(peer);
+            &terminal
+        }
+    };
+    shield::set_parameters(&root, spec)?;
+    join()?;
+    make_directory(&root, process.cwd())?;
+    if spec.root().as_ref().is_some_and(|root| root.readonly() == Some(true)) {
+        set_attributes(root.fd().as_fd(), attribute::RDONLY, 0, None, false).at(step::ROOT, || "making it read-only")?;
+    }
+    shield::raise(&root, spec)?;
+    root.pivot()?;
+    name_host(spec, &namespaces)?;
+    process::become_command(process, seccomp, stdio, sync)
+}
+
+/// Makes the working directory while the root is still writable.
+fn make_directory(root: &root::Root, path: &Path) -> Result<(), Failure> {
+    let what = || path.display().to_string();
+    match root.ensure(path, root::Kind::Directory) {
+        // Entering it tells better why it cannot be used.
+        Err(nix::errno::Errno::ENOTDIR | nix::errno::Errno::ELOOP | nix::errno::Errno::EROFS) => Ok(()),
+        other => other.map(drop).at(step::DIRECTORY, what),
+    }
+}
+
+fn name_host(spec: &Spec, namespaces: &Namespaces<'_>) -> Result<(), Failure> {
+    if !namespaces.has_own_hostname() {
+        return Ok(());
+    }
+    if let Some(name) = spec.hostname() {
+        sethostname(name).at(step::HOSTNAME, || name)?;
+    }
+    if let Some(name) = spec.domainname() {
+        berth_agent_sys::process::set_domain_name(name).at(step::HOSTNAME, || name)?;
+    }
+    Ok(())
+}

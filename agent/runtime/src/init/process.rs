@@ -1,0 +1,248 @@
+//! The last stretch of a process on its way to being a container's: user, capabilities, limits, filter, `execve`.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use berth_agent_sys::capability::{self, CapabilitySets};
+use berth_agent_sys::process::{close_on_exec_from, reset_signals};
+use berth_agent_sys::terminal::make_controlling;
+use berth_agent_sys::{keyring, seccomp};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, ResolveFlag};
+use nix::sys::prctl::{set_keepcaps, set_no_new_privs, set_pdeathsig};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, fstat, umask};
+use nix::unistd::{
+    Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, execve, fchdir, fchown, getcwd, setgroups, setresgid, setresuid,
+    setsid,
+};
+use oci_spec::runtime::{PosixRlimitType, Process};
+
+use super::executable;
+use super::root::{Kind, Root};
+use super::sync::ChildEnd;
+use crate::capabilities::{bits, names_of_bits};
+use crate::error::FailureKind;
+use crate::failure::{AtStep as _, Failure, step};
+
+/// What becomes standard input, output and error.
+#[derive(Debug)]
+pub(crate) enum Stdio {
+    Terminal(OwnedFd),
+    Files { stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd },
+}
+
+impl Stdio {
+    /// Returns its descriptors.
+    pub(crate) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Terminal(peer) => vec![peer.as_fd()],
+            Self::Files { stdin, stdout, stderr } => vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+        }
+    }
+}
+
+/// Turns this process into the command; returns only with what prevented it.
+pub(super) fn become_command(
+    process: &Process,
+    program: &[u8],
+    stdio: &Stdio,
+    sync: &ChildEnd,
+) -> Result<Infallible, Failure> {
+    let user = process.user();
+    setsid().at(step::STREAMS, || "beginning a session")?;
+    connect(stdio, Uid::from_raw(user.uid()))?;
+    limit(process, sync)?;
+    if let Err(e) = keyring::join_new_session() {
+        // Kernels without keyrings, and filters of an outer container, leave nothing to separate.
+        if !matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) {
+            return Err(Failure::from_io(step::USER, "session keyring", &e));
+        }
+    }
+    close_on_exec_from(3).at(step::STREAMS, || "closing descriptors")?;
+    reset_signals().at(step::EXECUTE, || "resetting signals")?;
+    umask(Mode::from_bits_truncate(user.umask().unwrap_or(0o022)));
+
+    let wanted = wanted_capabilities(process, sync)?;
+    change_user(process)?;
+    enter_directory(process.cwd())?;
+    let arguments = strings(process.args().as_deref().unwrap_or_default())?;
+    let command = process.args().iter().flatten().next().map_or("", String::as_str);
+    let environment = process.env().as_deref().unwrap_or_default();
+    let executable = executable::find(command, environment)?;
+    let environment = strings(environment)?;
+
+    // A container does not outlive its supervisor. Changing the user forgets this, so it comes after.
+    set_pdeathsig(Signal::SIGKILL).at(step::USER, || "tying the process to its supervisor")?;
+    sync.executing().at(step::EXECUTE, || "telling the supervisor")?;
+    confine(process, program, wanted)?;
+    let Err(errno) = execve(&executable, &arguments, &environment);
+    Err(executable::describe(command, errno))
+}
+
+fn strings(list: &[String]) -> Result<Vec<CString>, Failure> {
+    let convert = |text: &String| {
+        CString::new(text.as_str()).map_err(|e| Failure::from_io(step::EXECUTE, text.escape_debug(), &e.into()))
+    };
+    list.iter().map(convert).collect()
+}
+
+fn connect(stdio: &Stdio, user: Uid) -> Result<(), Failure> {
+    let (stdin, stdout, stderr) = match stdio {
+        Stdio::Terminal(peer) => (peer, peer, peer),
+        Stdio::Files { stdin, stdout, stderr } => (stdin, stdout, stderr),
+    };
+    for stream in [stdin, stdout, stderr] {
+        let stat = fstat(stream).at(step::STREAMS, || "standard stream")?;
+        let is_terminal = matches!(stdio, Stdio::Terminal(_));
+        // Another user than root opens /dev/stdout again only if it owns what is behind it; /dev/null is nobody's.
+        if (is_terminal || stat.st_mode & libc::S_IFMT == libc::S_IFIFO) && stat.st_uid != user.as_raw() {
+            fchown(stream, Some(user), None).at(step::STREAMS, || "owner of a standard stream")?;
+        }
+    }
+    if let Stdio::Terminal(peer) = stdio {
+        make_controlling(peer).at(step::TERMINAL, || "controlling terminal")?;
+    }
+    let connect = dup2_stdin(stdin).and_then(|()| dup2_stdout(stdout)).and_then(|()| dup2_stderr(stderr));
+    connect.at(step::STREAMS, || "standard streams")
+}
+
+fn limit(process: &Process, sync: &ChildEnd) -> Result<(), Failure> {
+    for limit in process.rlimits().iter().flatten() {
+        let resource = resource(limit.typ());
+        let (soft, hard) = (limit.soft().min(limit.hard()), limit.hard());
+        match setrlimit(resource, soft, hard) {
+            Ok(()) => {}
+            Err(Errno::EPERM) => {
+                // Without CAP_SYS_RESOURCE nobody gets more than the agent has.
+                let (_, most) = getrlimit(resource).at(step::LIMITS, || limit.typ())?;
+                sync.warn(format!("{}: {hard} is more than the {most} that the agent may give", limit.typ()));
+                let most = hard.min(most);
+                setrlimit(resource, soft.min(most), most).at(step::LIMITS, || limit.typ())?;
+            }
+            Err(e) => return Err(Failure::from_io(step::LIMITS, limit.typ(), &e.into())),
+        }
+    }
+    Ok(())
+}
+
+fn resource(kind: PosixRlimitType) -> Resource {
+    match kind {
+        PosixRlimitType::RlimitCpu => Resource::RLIMIT_CPU,
+        PosixRlimitType::RlimitFsize => Resource::RLIMIT_FSIZE,
+        PosixRlimitType::RlimitData => Resource::RLIMIT_DATA,
+        PosixRlimitType::RlimitStack => Resource::RLIMIT_STACK,
+        PosixRlimitType::RlimitCore => Resource::RLIMIT_CORE,
+        PosixRlimitType::RlimitRss => Resource::RLIMIT_RSS,
+        PosixRlimitType::RlimitNproc => Resource::RLIMIT_NPROC,
+        PosixRlimitType::RlimitNofile => Resource::RLIMIT_NOFILE,
+        PosixRlimitType::RlimitMemlock => Resource::RLIMIT_MEMLOCK,
+        PosixRlimitType::RlimitAs => Resource::RLIMIT_AS,
+        PosixRlimitType::RlimitLocks => Resource::RLIMIT_LOCKS,
+        PosixRlimitType::RlimitSigpending => Resource::RLIMIT_SIGPENDING,
+        PosixRlimitType::RlimitMsgqueue => Resource::RLIMIT_MSGQUEUE,
+        PosixRlimitType::RlimitNice => Resource::RLIMIT_NICE,
+        PosixRlimitType::RlimitRtprio => Resource::RLIMIT_RTPRIO,
+        PosixRlimitType::RlimitRttime => Resource::RLIMIT_RTTIME,
+    }
+}
+
+/// The sets that the command starts with.
+#[derive(Clone, Copy)]
+struct Wanted {
+    sets: CapabilitySets,
+    ambient: u64,
+}
+
+/// Shrinks the bounding set, while that is still allowed, and returns the other sets, without what the agent itself
+/// does not have.
+fn wanted_capabilities(process: &Process, sync: &ChildEnd) -> Result<Wanted, Failure> {
+    let own = capability::sets().at(step::CAPABILITIES, || "reading capabilities")?;
+    let Some(asked) = process.capabilities() else {
+        return Ok(Wanted { sets: CapabilitySets { inheritable: 0, ..own }, ambient: 0 });
+    };
+    let possible = capability::bounding();
+    let bounding = bits(asked.bounding().as_ref());
+    let missing = bounding & !possible;
+    if missing != 0 {
+        sync.warn(format!("the agent itself lacks {}", names_of_bits(missing).join(", ")));
+    }
+    for number in (0..64).filter(|number| (possible & !bounding) >> number & 1 == 1) {
+        capability::drop_bounding(number).at(step::CAPABILITIES, || format!("dropping capability {number}"))?;
+    }
+    let permitted = bits(asked.permitted().as_ref()) & own.permitted;
+    let inheritable = bits(asked.inheritable().as_ref()) & permitted;
+    let sets = CapabilitySets { permitted, inheritable, effective: bits(asked.effective().as_ref()) & permitted };
+    Ok(Wanted { sets, ambient: bits(asked.ambient().as_ref()) & inheritable })
+}
+
+fn change_user(process: &Process) -> Result<(), Failure> {
+    let user = process.user();
+    let groups: Vec<Gid> = user.additional_gids().iter().flatten().copied().map(Gid::from_raw).collect();
+    let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));
+    let what = || format!("{uid}:{gid}");
+    set_keepcaps(true).at(step::USER, what)?;
+    setgroups(&groups).at(step::USER, what)?;
+    setresgid(gid, gid, gid).at(step::USER, what)?;
+    setresuid(uid, uid, uid).at(step::USER, what)?;
+    set_keepcaps(false).at(step::USER, what)
+}
+
+/// Enters the working directory, which must be inside the root. It is opened without following magic links: those of
+/// procfs lead to whatever a descriptor that was left open leads to.
+fn enter_directory(path: &Path) -> Result<(), Failure> {
+    let what = || path.display().to_string();
+    let refused = |failure: Failure| failure.with_kind(FailureKind::WorkingDirectory);
+    let root = Root::open(Path::new("/")).at(step::DIRECTORY, what)?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    let found = match root.find(path, flags, ResolveFlag::empty()) {
+        // As Docker does; only root may make it.
+        Err(Errno::ENOENT) => root.ensure(path, Kind::Directory).and_then(|_| root.find(path, flags, ResolveFlag::empty())),
+        other => other,
+    };
+    let directory = found.at(step::DIRECTORY, what).map_err(refused)?;
+    fchdir(directory.as_fd()).at(step::DIRECTORY, what).map_err(refused)?;
+    let is_inside = getcwd().is_ok_and(|directory| directory.is_absolute() && !directory.starts_with("/(unreachable)"));
+    if is_inside { Ok(()) } else { Err(refused(Failure::new(step::DIRECTORY, format!("{}: outside of the root", what())))) }
+}
+
+/// Takes away what the command does not get: last, since from here on hardly anything is allowed.
+fn confine(process: &Process, program: &[u8], wanted: Wanted) -> Result<(), Failure> {
+    let what = || "seccomp filter";
+    if process.no_new_privileges() == Some(true) {
+        set_no_new_privs().at(step::SECCOMP, || "no_new_privs")?;
+    }
+    let without_privilege = process.no_new_privileges() == Some(true);
+    if !program.is_empty() && !without_privilege {
+        // Installing a filter without no_new_privs takes CAP_SYS_ADMIN.
+        let own = capability::sets().at(step::CAPABILITIES, what)?;
+        let all = CapabilitySets { effective: own.permitted, ..own };
+        capability::set(all).at(step::CAPABILITIES, what)?;
+        seccomp::install_filter(program).at(step::SECCOMP, what)?;
+    }
+    capability::clear_ambient().at(step::CAPABILITIES, || "emptying the ambient set")?;
+    capability::set(wanted.sets).at(step::CAPABILITIES, || "capability sets")?;
+    for number in (0..64).filter(|number| wanted.ambient >> number & 1 == 1) {
+        capability::raise_ambient(number).at(step::CAPABILITIES, || format!("ambient capability {number}"))?;
+    }
+    if !program.is_empty() && without_privilege {
+        seccomp::install_filter(program).at(step::SECCOMP, what)?;
+    }
+    Ok(())
+}
+
+/// Sets how willingly the kernel kills this process for want of memory; to be called before the namespaces change.
+pub(super) fn set_oom_score(process: &Process, sync: &ChildEnd) -> Result<(), Failure> {
+    let Some(score) = process.oom_score_adj() else { return Ok(()) };
+    match std::fs::write("/proc/self/oom_score_adj", score.to_string()) {
+        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied) => {
+            sync.warn(format!("oom_score_adj {score} is less than the agent may give"));
+            Ok(())
+        }
+        other => other.at(step::LIMITS, || format!("oom_score_adj {score}")),
+    }
+}

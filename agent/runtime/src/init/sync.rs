@@ -1,0 +1,109 @@
+//! The channel between a supervisor and a process that it forked, until that process executes its command.
+//!
+//! It closes by itself at `execve`: an end without a word after [`ToParent::Executing`] is success.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use berth_agent_sys::descriptor;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{AtStep as _, Failure, step};
+
+/// The longest message; longer ones are cut, so that a failure always arrives.
+const MAX_MESSAGE: usize = 8192;
+
+/// What the child says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToParent {
+    /// Something could not be done as asked, and is not important enough to fail.
+    Warning(String),
+    /// The master of the terminal comes with this message.
+    Terminal,
+    /// All that is left is `execve`.
+    Executing,
+    Failed(Failure),
+}
+
+/// The child's end.
+#[derive(Debug)]
+pub(crate) struct ChildEnd(OwnedFd);
+
+/// The parent's end.
+#[derive(Debug)]
+pub(crate) struct ParentEnd(OwnedFd);
+
+/// Makes a channel.
+pub(crate) fn channel() -> io::Result<(ParentEnd, ChildEnd)> {
+    let (parent, child) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    Ok((ParentEnd(parent), ChildEnd(child)))
+}
+
+impl ChildEnd {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    pub(super) fn warn(&self, text: impl Into<String>) {
+        let mut text = text.into();
+        text.truncate(text.floor_char_boundary(MAX_MESSAGE / 4));
+        // A parent that does not listen any more needs no warning.
+        drop(self.send(&ToParent::Warning(text), &[]));
+    }
+
+    pub(super) fn terminal(&self, master: BorrowedFd<'_>) -> io::Result<()> {
+        self.send(&ToParent::Terminal, &[master])
+    }
+
+    pub(super) fn executing(&self) -> io::Result<()> {
+        self.send(&ToParent::Executing, &[])
+    }
+
+    /// Reports how the child ended without executing anything.
+    pub(super) fn report(&self, result: Result<Infallible, Failure>) {
+        let Err(mut failure) = result;
+        failure.message.truncate(failure.message.floor_char_boundary(MAX_MESSAGE / 4));
+        // Nobody is left to be told about a failure to tell.
+        drop(self.send(&ToParent::Failed(failure), &[]));
+    }
+
+    /// Waits until the parent says that this process is in its cgroup.
+    pub(super) fn wait_for_cgroup(&self) -> Result<(), Failure> {
+        let mut word = [0; 1];
+        let (received, _) = descriptor::receive(&self.0, &mut word).at(step::CGROUP, || "waiting for the supervisor")?;
+        if received == 1 { Ok(()) } else { Err(Failure::new(step::CGROUP, "the supervisor went away")) }
+    }
+
+    fn send(&self, message: &ToParent, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let bytes = serde_json::to_vec(message)?;
+        descriptor::send(&self.0, &bytes, descriptors).map(drop)
+    }
+}
+
+impl ParentEnd {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Tells the child that it is in its cgroup.
+    pub(crate) fn go(&self) -> io::Result<()> {
+        descriptor::send(&self.0, b"g", &[]).map(drop)
+    }
+
+    /// Waits for the next message, and the descriptor that came with it; `None` when the child has closed its end.
+    pub(crate) fn receive(&self) -> io::Result<Option<(ToParent, Option<OwnedFd>)>> {
+        let mut buffer = vec![0; MAX_MESSAGE];
+        let (length, mut descriptors) = match descriptor::receive(&self.0, &mut buffer) {
+            // A child that was killed with a message of ours unread resets the channel.
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            other => other?,
+        };
+        if length == 0 {
+            return Ok(None);
+        }
+        let message = serde_json::from_slice(buffer.get(..length).unwrap_or_default())?;
+        Ok(Some((message, descriptors.pop())))
+    }
+}

@@ -1,0 +1,162 @@
+//! The supervisor's loop: waits for whatever happens first, and lets the part that it concerns deal with it.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::ExitStatus;
+use std::time::SystemTime;
+
+use berth_agent_sys::process::reap_any;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signalfd::SignalFd;
+
+use super::clients::{Client, State};
+use super::commands::Command;
+use super::launch::Launched;
+use crate::protocol::{Reply, Started};
+
+/// How often a full disk is tried again.
+const RETRY_MILLISECONDS: u16 = 500;
+
+/// Everything that a supervisor has.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    pub(super) container: Launched,
+    pub(super) clients: Vec<Client>,
+    pub(super) commands: Vec<Command>,
+    signals: SignalFd,
+    listener: UnixListener,
+    /// How and when the first process ended.
+    ended: Option<(ExitStatus, SystemTime)>,
+}
+
+/// What a descriptor that is waited for stands for.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Signals,
+    Listener,
+    Output(usize),
+    Input,
+    Client(usize),
+    Command(usize),
+    Discarded(usize, usize),
+}
+
+impl Supervisor {
+    /// Takes over a started container and tells the agent.
+    pub(super) fn new(container: Launched, signals: SignalFd, agent: UnixStream) -> io::Result<Self> {
+        let listener = container.bundle.listen().map_err(|failure| io::Error::other(failure.message))?;
+        let mut supervisor =
+            Self { container, clients: Vec::new(), commands: Vec::new(), signals, listener, ended: None };
+        let mut client = Client::new(agent)?;
+        client.state = State::Watching;
+        client.reply(&supervisor.started());
+        supervisor.clients.push(client);
+        Ok(supervisor)
+    }
+
+    /// Answers with what runs here.
+    pub(super) fn started(&self) -> Reply {
+        let Launched { pid, started_at, warnings, bundle, .. } = &self.container;
+        let (warnings, log_start) = (warnings.clone(), bundle.log_start);
+        Reply::Started(Started { pid: *pid, started_at: *started_at, warnings, log_start })
+    }
+
+    /// Serves until the container has ended and its clients have been served.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        // A child that ended before the signals were watched sends none any more.
+        self.reap();
+        while self.ended.is_none() {
+            for (source, flags) in self.wait_for(&self.interests())? {
+                self.handle(source, flags);
+            }
+            if self.container.streams.is_stalled() {
+                self.container.streams.retry(&mut self.container.bundle.log);
+            }
+            self.send_output();
+            self.clients.retain(|client| !client.is_gone);
+        }
+        self.finish()
+    }
+
+    fn interests(&self) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
+        let mut list = vec![
+            (Source::Signals, self.signals.as_fd(), PollFlags::POLLIN),
+            (Source::Listener, self.listener.as_fd(), PollFlags::POLLIN),
+        ];
+        let streams = &self.container.streams;
+        list.extend(streams.readable().map(|(index, fd)| (Source::Output(index), fd, PollFlags::POLLIN)));
+        list.extend(streams.writable().map(|fd| (Source::Input, fd, PollFlags::POLLOUT)));
+        for (index, client) in self.clients.iter().enumerate() {
+            list.push((Source::Client(index), client.fd(), client.interest(streams.takes_input())));
+        }
+        for (index, command) in self.commands.iter().enumerate() {
+            list.extend(command.sync().map(|fd| (Source::Command(index), fd, PollFlags::POLLIN)));
+            let discarded = command.discarded().enumerate();
+            list.extend(discarded.map(|(n, fd)| (Source::Discarded(index, n), fd, PollFlags::POLLIN)));
+        }
+        list
+    }
+
+    fn wait_for(
+        &self,
+        interests: &[(Source, BorrowedFd<'_>, PollFlags)],
+    ) -> io::Result<Vec<(Source, PollFlags)>> {
+        let mut fds: Vec<PollFd<'_>> = interests.iter().map(|(_, fd, flags)| PollFd::new(*fd, *flags)).collect();
+        let is_stalled = self.container.streams.is_stalled();
+        let timeout = if is_stalled { PollTimeout::from(RETRY_MILLISECONDS) } else { PollTimeout::NONE };
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let ready = interests.iter().zip(&fds).filter_map(|((source, _, _), fd)| Some((*source, fd.revents()?)));
+        Ok(ready.filter(|(_, flags)| !flags.is_empty()).collect())
+    }
+
+    fn handle(&mut self, source: Source, flags: PollFlags) {
+        match source {
+            Source::Signals => {
+                while let Ok(Some(_)) = self.signals.read_signal() {}
+                self.reap();
+            }
+            Source::Listener => {
+                while let Ok((connection, _)) = self.listener.accept() {
+                    self.clients.extend(Client::new(connection));
+                }
+            }
+            Source::Output(index) => drop(self.container.streams.pump(index, &mut self.container.bundle.log)),
+            Source::Input => self.container.streams.flush_input(),
+            Source::Client(index) => self.serve(index, flags),
+            Source::Command(index) => self.follow_command(index),
+            Source::Discarded(index, n) => {
+                if let Some(command) = self.commands.get_mut(index) {
+                    command.discard(n);
+                }
+            }
+        }
+    }
+
+    /// Takes the exit statuses of all children that have ended.
+    pub(super) fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = reap_any() {
+            if pid == self.container.pid {
+                self.ended = Some((status, SystemTime::now()));
+            } else {
+                self.command_ended(pid, status);
+            }
+        }
+    }
+
+    /// Sends attached clients what the log has got.
+    pub(super) fn send_output(&mut self) {
+        let log = &self.container.bundle.log;
+        for client in &mut self.clients {
+            client.send_output(log);
+        }
+    }
+
+    pub(super) fn ended(&self) -> Option<(ExitStatus, SystemTime)> {
+        self.ended
+    }
+}

@@ -1,0 +1,263 @@
+//! Containers that an external OCI runtime (runc, crun, youki) runs.
+//!
+//! The root filesystem is mounted in a mount namespace of the supervisor's own, so it goes away with the supervisor.
+//! The runtime's `create` leaves the container's first process behind as an orphan, which the kernel hands to this
+//! process, so that everything after the start is as with the built-in runtime.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio as Pipe};
+use std::time::SystemTime;
+
+use berth_agent_sys::descriptor;
+use berth_agent_sys::process::open_pidfd;
+use berth_agent_sys::terminal::set_size;
+use nix::sched::{CloneFlags, unshare};
+use oci_spec::runtime::{Process, RootBuilder};
+use serde::Deserialize;
+
+use super::bundle::Bundle;
+use super::commands::open_streams;
+use super::launch::Parts;
+use super::streams::Streams;
+use crate::cgroup::Cgroup;
+use crate::error::FailureKind;
+use crate::failure::{AtStep as _, Failure, step};
+use crate::init::{Stdio, mount_root};
+use crate::protocol::{ExecMessage, ExecStream, StartMessage};
+
+/// A container of an external runtime.
+#[derive(Debug)]
+pub(super) struct External {
+    program: PathBuf,
+    id: String,
+    run_dir: PathBuf,
+}
+
+impl External {
+    /// Creates and starts the container.
+    pub(super) fn launch(
+        program: &Path,
+        message: &StartMessage,
+        bundle: &Bundle,
+        cgroup: Cgroup,
+        mut streams: Streams,
+        stdio: Option<Stdio>,
+    ) -> Result<Parts, Failure> {
+        let run_dir = bundle.run_dir().to_owned();
+        let external = Self { program: program.to_owned(), id: message.id.clone(), run_dir };
+        let started = external.start(message, &mut streams, stdio);
+        let result = started.and_then(|pid| {
+            let pidfd = open_pidfd(pid).at(step::EXTERNAL, || "the container's first process")?;
+            Ok((pid, pidfd))
+        });
+        match result {
+            Ok((pid, pidfd)) => Ok(Parts {
+                pid,
+                pidfd,
+                started_at: SystemTime::now(),
+                warnings: Vec::new(),
+                cgroup,
+                streams,
+                external: Some(external),
+            }),
+            Err(failure) => {
+                external.delete();
+                cgroup.kill_all();
+                // What is left of a group is removed by the next start.
+                drop(cgroup.delete());
+                Err(failure)
+            }
+        }
+    }
+
+    fn start(&self, message: &StartMessage, streams: &mut Streams, stdio: Option<Stdio>) -> Result<i32, Failure> {
+        let bundle = self.prepare(message)?;
+        let mut create = self.command("create", stdio)?;
+        create.arg("--bundle").arg(&bundle).arg("--pid-file").arg(self.run_dir.join("pid"));
+        let console = Console::open(&self.run_dir, streams_terminal(message.spec.process().as_ref()), &mut create)?;
+        self.run(create.arg(&self.id))?;
+        if let Some(master) = console.receive()? {
+            if let Some(size) = message.terminal_size {
+                set_size(&master, size.rows, size.cols).at(step::TERMINAL, || "size")?;
+            }
+            streams.take_terminal(master).at(step::TERMINAL, || "taking the terminal over")?;
+        }
+        let pid = self.read_pid()?;
+        self.run(self.command("start", None)?.arg(&self.id))?;
+        Ok(pid)
+    }
+
+    /// Mounts the root filesystem and writes the specification that names it.
+    fn prepare(&self, message: &StartMessage) -> Result<PathBuf, Failure> {
+        let root = self.run_dir.join("rootfs");
+        let bundle = self.run_dir.join("bundle");
+        for directory in [&root, &bundle] {
+            match fs::create_dir(directory) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(Failure::from_io(step::BUNDLE, directory.display(), &e));
+                }
+                _ => {}
+            }
+        }
+        unshare(CloneFlags::CLONE_NEWNS).at(step::NAMESPACES, || "mount namespace of the supervisor")?;
+        mount_root(&message.rootfs, &root)?;
+        let mut spec = message.spec.clone();
+        let is_readonly = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
+        let placed = RootBuilder::default().path(root).readonly(is_readonly).build();
+        spec.set_root(Some(placed.map_err(|e| Failure::new(step::BUNDLE, e.to_string()))?));
+        let path = bundle.join("config.json");
+        let bytes = serde_json::to_vec(&spec).map_err(io::Error::from).at(step::BUNDLE, || path.display())?;
+        fs::write(&path, bytes).at(step::BUNDLE, || path.display())?;
+        Ok(bundle)
+    }
+
+    /// Runs a further command; the runtime returns when it has started.
+    pub(super) fn exec(&self, message: &ExecMessage) -> Result<(i32, Vec<(ExecStream, OwnedFd)>), Failure> {
+        let (mut streams, stdio) = open_streams(message)?;
+        let path = self.run_dir.join("process.json");
+        let bytes = serde_json::to_vec(&message.process).map_err(io::Error::from).at(step::EXTERNAL, || path.display())?;
+        fs::write(&path, bytes).at(step::EXTERNAL, || path.display())?;
+        let mut exec = self.command("exec", stdio)?;
+        exec.arg("--detach").arg("--process").arg(&path).arg("--pid-file").arg(self.run_dir.join("pid"));
+        let console = Console::open(&self.run_dir, streams_terminal(Some(&message.process)), &mut exec)?;
+        self.run(exec.arg(&self.id))?;
+        if let Some(master) = console.receive()? {
+            if let Some(size) = message.terminal_size {
+                set_size(&master, size.rows, size.cols).at(step::TERMINAL, || "size")?;
+            }
+            streams.push((ExecStream::Terminal, master));
+        }
+        Ok((self.read_pid()?, streams))
+    }
+
+    /// Removes what the runtime keeps about the container.
+    pub(super) fn delete(&self) {
+        if let Ok(mut delete) = self.command("delete", None) {
+            // A container that was never created is gone as well.
+            drop(self.run(delete.arg("--force").arg(&self.id)));
+        }
+    }
+
+    fn command(&self, verb: &str, stdio: Option<Stdio>) -> Result<Command, Failure> {
+        let log = self.log();
+        match fs::remove_file(&log) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(Failure::from_io(step::EXTERNAL, log.display(), &e));
+            }
+            _ => {}
+        }
+        let mut command = Command::new(&self.program);
+        command.arg("--root").arg(self.run_dir.join("runtime")).arg("--log").arg(log).args(["--log-format", "json"]);
+        command.arg(verb);
+        match stdio {
+            Some(Stdio::Files { stdin, stdout, stderr }) => {
+                command.stdin(Pipe::from(stdin)).stdout(Pipe::from(stdout)).stderr(Pipe::from(stderr));
+            }
+            _ => {
+                command.stdin(Pipe::null()).stdout(Pipe::null()).stderr(Pipe::null());
+            }
+        }
+        Ok(command)
+    }
+
+    fn run(&self, command: &mut Command) -> Result<(), Failure> {
+        let what = || self.program.display();
+        let status = command.status().at(step::EXTERNAL, what)?;
+        if status.success() {
+            return Ok(());
+        }
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let message = last_error(&log).unwrap_or_else(|| format!("{}: {status}", what()));
+        let kind = kind_of(&message);
+        Err(Failure::new(step::EXTERNAL, message).with_kind(kind))
+    }
+
+    fn read_pid(&self) -> Result<i32, Failure> {
+        let path = self.run_dir.join("pid");
+        let text = fs::read_to_string(&path).at(step::EXTERNAL, || path.display())?;
+        text.trim().parse().map_err(|_| Failure::new(step::EXTERNAL, format!("{}: no process id", path.display())))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.run_dir.join("runtime.log")
+    }
+}
+
+fn streams_terminal(process: Option<&Process>) -> bool {
+    process.is_some_and(|process| process.terminal() == Some(true))
+}
+
+/// Where the runtime sends the master of a terminal to.
+struct Console(Option<UnixListener>);
+
+impl Console {
+    fn open(run_dir: &Path, terminal: bool, command: &mut Command) -> Result<Self, Failure> {
+        if !terminal {
+            return Ok(Self(None));
+        }
+        let path = run_dir.join("console.sock");
+        drop(fs::remove_file(&path));
+        let listener = UnixListener::bind(&path).at(step::TERMINAL, || path.display())?;
+        command.arg("--console-socket").arg(&path);
+        Ok(Self(Some(listener)))
+    }
+
+    /// Takes the master, which has been sent when the runtime has returned.
+    fn receive(self) -> Result<Option<OwnedFd>, Failure> {
+        let Some(listener) = self.0 else { return Ok(None) };
+        let what = || "console socket";
+        listener.set_nonblocking(true).at(step::TERMINAL, what)?;
+        let (connection, _) = listener.accept().at(step::TERMINAL, what)?;
+        let mut buffer = [0; 4096];
+        let (_, mut descriptors) = descriptor::receive(&connection, &mut buffer).at(step::TERMINAL, what)?;
+        let master = descriptors.pop().ok_or_else(|| Failure::new(step::TERMINAL, "no terminal came"))?;
+        Ok(Some(File::from(master).into()))
+    }
+}
+
+#[derive(Deserialize)]
+struct LogLine {
+    #[serde(default)]
+    level: String,
+    #[serde(default)]
+    msg: String,
+}
+
+/// Returns the last error in a runtime's log.
+fn last_error(log: &str) -> Option<String> {
+    let lines = log.lines().rev().filter_map(|line| serde_json::from_str::<LogLine>(line).ok());
+    lines.filter(|line| matches!(line.level.as_str(), "error" | "fatal")).map(|line| line.msg).next()
+}
+
+/// Guesses the cause from the runtime's words, since the interface of OCI runtimes has nothing better.
+fn kind_of(message: &str) -> FailureKind {
+    let lower = message.to_lowercase();
+    if !lower.contains("exec") {
+        FailureKind::Other
+    } else if lower.contains("executable file not found") || lower.contains("no such file or directory") {
+        FailureKind::CommandNotFound
+    } else if lower.contains("permission denied") || lower.contains("exec format error") {
+        FailureKind::CommandNotExecutable
+    } else {
+        FailureKind::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_error_of_a_log_is_the_reason() {
+        let log = "{\"level\":\"error\",\"msg\":\"first\"}\n\
+                   {\"level\":\"error\",\"msg\":\"exec: \\\"x\\\": executable file not found in $PATH\"}\n\
+                   {\"level\":\"info\",\"msg\":\"bye\"}\n";
+        let message = last_error(log).unwrap();
+        assert_eq!(kind_of(&message), FailureKind::CommandNotFound);
+        assert_eq!(last_error("garbage"), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! The supervisor: one small process for each container, which outlives the agent.
+//!
+//! It makes the container, holds its streams, appends its output to the log, serves clients over a unix socket, and
+//! writes down how the container ended. One thread waits for all of it with `poll`. To stay small it keeps no copy of
+//! output: an attached client is an offset into the log, from which the kernel sends directly.
+
+mod bundle;
+mod clients;
+mod commands;
+mod events;
+mod external;
+mod finish;
+mod launch;
+mod requests;
+mod streams;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+
+use nix::sys::prctl::{set_child_subreaper, set_dumpable};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{dup2_stdin, setsid};
+
+use self::events::Supervisor;
+use crate::failure::{AtStep as _, Failure, step};
+use crate::protocol::{Frames, Reply, StartMessage, frame};
+
+/// Why no container runs.
+enum NotStarted {
+    Failed(Failure),
+    /// Another supervisor has this container.
+    Busy,
+}
+
+impl From<Failure> for NotStarted {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Runs the supervisor of one container until that container has ended: the body of `berthd supervise`.
+///
+/// Must be called before the process starts any thread; the request arrives on standard input, which is a socket.
+/// There are no arguments yet; those of a newer agent are ignored.
+pub fn supervise_main(_arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match supervise() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn supervise() -> io::Result<()> {
+    // Nobody in the container may look into this process, or into its children before they are the container's.
+    set_dumpable(false)?;
+    // Fails when the agent has made this process a session's leader already.
+    let _is_leader = setsid();
+    let signals = block_signals()?;
+    let mut agent = take_control_socket()?;
+    let (message, seccomp) = read_order(&mut agent)?;
+    leave_traces_of_panics(&message.bundle_dir);
+    set_child_subreaper(true)?;
+    match launch::launch(message, &seccomp) {
+        Ok(launched) => {
+            drop(seccomp);
+            berth_agent_sys::memory::release_free_memory();
+            Supervisor::new(launched, signals, agent)?.run()
+        }
+        Err(NotStarted::Busy) => agent.write_all(&frame(&Reply::Busy, b"")?),
+        Err(NotStarted::Failed(failure)) => agent.write_all(&frame(&Reply::Failed(failure), b"")?),
+    }
+}
+
+/// Arranges for the ends of children to be read, and for nothing else to interrupt.
+fn block_signals() -> io::Result<SignalFd> {
+    let mut blocked = SigSet::empty();
+    // A machine that shuts down ends containers through the agent; a supervisor that left first would only take
+    // the record of the end with it.
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        blocked.add(signal);
+    }
+    blocked.thread_block()?;
+    let mut watched = SigSet::empty();
+    watched.add(Signal::SIGCHLD);
+    Ok(SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+}
+
+/// Moves the socket to the agent away from standard input, which children inherit.
+fn take_control_socket() -> io::Result<UnixStream> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    Ok(UnixStream::from(socket))
+}
+
+fn read_order(agent: &mut UnixStream) -> io::Result<(StartMessage, Vec<u8>)> {
+    let mut frames = Frames::default();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        let received = agent.read(&mut buffer)?;
+        if received == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        frames.push(buffer.get(..received).unwrap_or_default());
+        if let Some(order) = frames.take()? {
+            return Ok(order);
+        }
+    }
+}
+
+/// A supervisor has nowhere to print to; what a panic says goes to a file of the bundle.
+fn leave_traces_of_panics(bundle_dir: &Path) {
+    let path = bundle_dir.join("supervisor-panic.txt");
+    std::panic::set_hook(Box::new(move |panic| {
+        // There is nobody to tell about a failure here.
+        drop(std::fs::write(&path, panic.to_string()));
+    }));
+}
+
+/// Names the run directory of a message in failures.
+fn make_run_dir(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.at(step::BUNDLE, || path.display().to_string())
+}
