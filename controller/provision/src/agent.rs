@@ -205,11 +205,11 @@ mod tests {
     #[test]
     fn executable_is_hashed_and_compressed_once() {
         let directory = tempfile::tempdir().unwrap();
-        let path = std::env::current_exe().unwrap();
+        let path = env::current_exe().unwrap();
         let agent = AgentBinary::open(&path).unwrap();
         let content = fs::read(&path).unwrap();
         assert_eq!(agent.sha256(), hex::encode(Sha256::digest(&content)));
-        assert_eq!(agent.architecture(), std::env::consts::ARCH);
+        assert_eq!(agent.architecture(), env::consts::ARCH);
         let small = directory.path().join("small");
         fs::write(&small, [b"\x7fELF".as_slice(), &[0; 100]].concat()).unwrap();
         let agent = AgentBinary::open(&small).unwrap();

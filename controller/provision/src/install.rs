@@ -69,11 +69,28 @@ fi
 /// agent, so that the end of the pipe without a word means that it has died.
 const OWN: &str = r#"
 say service
-if [ "$changed" = 1 ] || ! kill -0 "$(cat /run/berth/watch.pid 2>/dev/null || echo none)" 2>/dev/null; then
+old=$(cat /run/berth/watch.pid 2>/dev/null || :)
+case $(readlink "/proc/${old:-none}/exe" 2>/dev/null || :) in
+    */berthd*) ;;
+    *) old= ;;
+esac
+if [ "$changed" = 1 ] || [ -z "$old" ]; then
     say start
+    if [ -n "$old" ]; then
+        kill -TERM "$old" 2>/dev/null || :
+        tries=0
+        while kill -0 "$old" 2>/dev/null; do
+            tries=$((tries + 1))
+            if [ "$tries" = 200 ]; then
+                echo "the former agent (process $old) does not end" >&2
+                exit 70
+            fi
+            sleep 0.1 2>/dev/null || sleep 1
+        done
+    fi
     log=/var/log/berthd.log
     umask 022
-    ready=$(/usr/local/bin/berthd watch --replace --config /etc/berth/berthd.json --ready-fd 3 \
+    ready=$(/usr/local/bin/berthd watch --config /etc/berth/berthd.json --ready-fd 3 \
         3>&1 >>"$log" 2>&1 </dev/null) || :
     if [ "$ready" != ready ]; then
         echo "berthd ended before it was ready:" >&2

@@ -142,7 +142,10 @@ mod tests {
 
     #[test]
     fn shells_read_back_the_environment_that_was_meant() {
-        let script = format!("{}echo \"$A|$HTTP_PROXY\"", own_environment(&environment()));
+        let script = format!(
+            "{}printf '%s\\n' \"$A|$HTTP_PROXY\"",
+            own_environment(&environment())
+        );
         let output = Command::new("sh").arg("-c").arg(&script).output().unwrap();
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
