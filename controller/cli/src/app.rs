@@ -42,6 +42,15 @@ struct MachineApp {
     command: machine::Command,
 }
 
+/// Every command with all of its flags, for completion and manual pages.
+pub(crate) fn whole() -> clap::Command {
+    let mut app = App::command();
+    app.build();
+    app.mut_subcommand("machine", |machine| {
+        machine.mut_subcommand("create", |_| machine::create::complete_command())
+    })
+}
+
 /// Name under which the machine commands are the top level.
 const MACHINE_NAME: &str = "docker-machine";
 

@@ -64,8 +64,7 @@ pub(crate) struct Engine {
 impl Global {
     /// The machines of the store.
     pub(crate) fn fleet(&self) -> Result<Fleet, Failure> {
-        let registry = Registry::new().with(SandboxDriver::new());
-        Fleet::open(&self.store_root()?, registry).map_err(|error| {
+        Fleet::open(&self.store_root()?, drivers()).map_err(|error| {
             Failure::because(&error).hint("--storage-path chooses another folder for machines")
         })
     }
@@ -132,6 +131,11 @@ impl Global {
             machine,
         })
     }
+}
+
+/// The drivers of this berth.
+pub(crate) fn drivers() -> Registry {
+    Registry::new().with(SandboxDriver::new())
 }
 
 /// A variable of the environment that is set to something.

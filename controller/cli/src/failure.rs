@@ -162,7 +162,7 @@ fn next_step(reason: &str, code: Code) -> Option<&'static str> {
         "command-not-found" | "command-not-executable" => {
             "look at the image's command with `berth inspect`"
         }
-        _ if code == Code::Unimplemented => {
+        "" if code == Code::Unimplemented => {
             "the agent is older than this berth: `berth machine provision` brings it up to date"
         }
         _ => return None,

@@ -8,6 +8,7 @@ pub(crate) fn with_value(arg: Arg) -> Arg {
         return arg;
     }
     arg.action(ArgAction::Set)
+        .value_parser(clap::value_parser!(bool))
         .num_args(0..=1)
         .require_equals(true)
         .default_value("false")

@@ -1,9 +1,8 @@
 //! `berth completion`.
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::app::App;
+use crate::app;
 use crate::failure::Outcome;
 use crate::ui;
 
@@ -19,7 +18,7 @@ pub(crate) struct Args {
 /// Prints the script.
 pub(super) fn run(args: &Args) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut App::command(), "berth", &mut script);
+    clap_complete::generate(args.shell, &mut app::whole(), "berth", &mut script);
     ui::print(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -1,10 +1,10 @@
 //! `berth create`.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
-use berth_proto::v1::CreateRequest;
+use berth_proto::v1::{CreateRequest, CreateResponse};
 
 use super::container_config::{self, Attached};
 use super::container_options::ContainerOptions;
@@ -51,10 +51,24 @@ pub(super) async fn create(
     options: &ContainerOptions,
     request: CreateRequest,
 ) -> Result<String, Failure> {
-    let id_file = options.cidfile.as_deref().map(new_id_file).transpose()?;
-    let name = request
-        .config
-        .as_ref()
+    let id_file = options.cidfile.as_deref().map(IdFile::new).transpose()?;
+    let created = pull_and_create(engine, options, request).await?;
+    for warning in &created.warnings {
+        ui::warn(warning);
+    }
+    if let Some(id_file) = id_file {
+        id_file.write(&created.id)?;
+    }
+    Ok(created.id)
+}
+
+async fn pull_and_create(
+    engine: &Engine,
+    options: &ContainerOptions,
+    request: CreateRequest,
+) -> Result<CreateResponse, Failure> {
+    let config = request.config.as_ref();
+    let name = config
         .map(|config| config.image.clone())
         .unwrap_or_default();
     let platform = options.platform.as_deref().unwrap_or_default();
@@ -67,11 +81,11 @@ pub(super) async fn create(
         transfer::pull(engine, &name, platform, place).await?;
     }
     let mut containers = engine.containers();
-    let created = match containers
+    let created = containers
         .create(request.clone())
         .await
-        .map_err(Failure::from)
-    {
+        .map_err(Failure::from);
+    match created {
         Err(error)
             if error.reason() == "image-not-found" && options.pull == PullPolicy::Missing =>
         {
@@ -82,36 +96,63 @@ pub(super) async fn create(
                 ));
             }
             transfer::pull(engine, &name, platform, place).await?;
-            containers.create(request).await?
+            Ok(containers.create(request).await?.into_inner())
         }
-        result => result?,
-    };
-    let created = created.into_inner();
-    for warning in &created.warnings {
-        ui::warn(warning);
+        created => Ok(created?.into_inner()),
     }
-    if let Some((path, mut file)) = id_file {
-        file.write_all(created.id.as_bytes())
-            .map_err(|error| Failure::during(&format!("writing {}", path.display()), &error))?;
-    }
-    Ok(created.id)
 }
 
-/// Makes the file for the id, which must not be there yet: another container's would be lost.
-fn new_id_file(path: &Path) -> Result<(&Path, std::fs::File), Failure> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    file.map(|file| (path, file)).map_err(|error| {
-        let failure = if error.kind() == std::io::ErrorKind::AlreadyExists {
-            Failure::new(format!(
-                "container ID file found, make sure the other container isn't running or delete {}",
-                path.display()
-            ))
-        } else {
-            Failure::during(
-                &format!("failed to create the container ID file {}", path.display()),
-                &error,
-            )
-        };
-        failure.exit(ENGINE_ERROR)
-    })
+/// The file that the id goes to. It is made before the container, so that nothing is made in vain,
+/// and taken back when there is no container.
+#[derive(Debug)]
+struct IdFile<'a> {
+    path: &'a Path,
+    file: File,
+    written: bool,
+}
+
+// === impl IdFile ===
+
+impl<'a> IdFile<'a> {
+    /// Makes the file, which must not be there yet: another container's would be lost.
+    fn new(path: &'a Path) -> Result<Self, Failure> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path);
+        let file = file.map_err(|error| {
+            let shown = path.display();
+            let failure = if error.kind() == ErrorKind::AlreadyExists {
+                Failure::new(format!(
+                    "container ID file found, make sure the other container isn't running or \
+                     delete {shown}"
+                ))
+            } else {
+                Failure::during(
+                    &format!("failed to create the container ID file {shown}"),
+                    &error,
+                )
+            };
+            failure.exit(ENGINE_ERROR)
+        })?;
+        Ok(Self {
+            path,
+            file,
+            written: false,
+        })
+    }
+
+    fn write(mut self, id: &str) -> Result<(), Failure> {
+        self.file.write_all(id.as_bytes()).map_err(|error| {
+            Failure::during(&format!("writing {}", self.path.display()), &error)
+        })?;
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for IdFile<'_> {
+    fn drop(&mut self) {
+        if !self.written {
+            // Whoever made it unreadable in the meantime may keep it.
+            let _ = fs::remove_file(self.path);
+        }
+    }
 }

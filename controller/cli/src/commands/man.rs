@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 
-use crate::app::App;
+use crate::app;
 use crate::failure::{Failure, Outcome};
 
 /// Write manual pages into a folder
@@ -21,9 +21,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let shown = args.folder.display();
     fs::create_dir_all(&args.folder)
         .map_err(|error| Failure::during(&format!("making {shown}"), &error))?;
-    let mut app = App::command();
-    app.build();
-    pages(&app, "berth", &args.folder)
+    pages(&app::whole(), "berth", &args.folder)
         .map_err(|error| Failure::during(&format!("writing pages into {shown}"), &error))?;
     Ok(0)
 }

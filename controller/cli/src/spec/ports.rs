@@ -149,7 +149,13 @@ mod tests {
         };
         let vectors: Vec<Value> = serde_json::from_str(&text).unwrap();
         assert!(vectors.len() > 100);
-        for vector in vectors {
+        for mut vector in vectors {
+            // The wire has one word for "any port that is free".
+            for binding in vector["spec"].as_array_mut().into_iter().flatten() {
+                if binding["host_port"] == "0" {
+                    binding["host_port"] = json!("");
+                }
+            }
             let input = vector["input"].as_str().unwrap();
             match mappings(input) {
                 Ok(found) => {

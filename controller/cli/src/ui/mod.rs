@@ -50,14 +50,14 @@ pub(crate) fn tell(program: &str, failure: &Failure) {
     note(&text);
 }
 
-/// Says whether progress on standard output would be seen by a person.
+/// Says whether standard output is a terminal that can show progress.
 pub(crate) fn output_is_terminal() -> bool {
-    io::stdout().is_terminal()
+    io::stdout().is_terminal() && terminal::moves_its_cursor()
 }
 
-/// Says whether progress on standard error would be seen by a person.
+/// Says whether standard error is a terminal that can show progress.
 pub(crate) fn errors_are_terminal() -> bool {
-    io::stderr().is_terminal()
+    io::stderr().is_terminal() && terminal::moves_its_cursor()
 }
 
 /// Says whether someone types.

@@ -44,6 +44,11 @@ fn change(how: impl FnOnce(&mut Termios)) -> io::Result<Option<Changed>> {
     Ok(Some(guard))
 }
 
+/// Says whether a line that was written can be changed again.
+pub(crate) fn moves_its_cursor() -> bool {
+    std::env::var_os("TERM").is_some_and(|kind| !kind.is_empty() && kind != "dumb")
+}
+
 /// The size of the terminal; `None` without one, or when it does not know.
 pub(crate) fn size() -> Option<TerminalSize> {
     let size = termios::tcgetwinsize(io::stdout())

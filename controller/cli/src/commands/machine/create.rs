@@ -201,6 +201,13 @@ pub(crate) fn command(flags: &[FlagSpec]) -> Command {
         .args(flags.iter().map(argument))
 }
 
+/// The command line of `create` with the flags of all drivers.
+pub(crate) fn complete_command() -> Command {
+    let drivers = engine::drivers();
+    let flags: Vec<FlagSpec> = drivers.iter().flat_map(|driver| driver.flags()).collect();
+    command(&flags)
+}
+
 fn argument(flag: &FlagSpec) -> Arg {
     let name = flag.name.to_string();
     let mut help = flag.help.to_string();

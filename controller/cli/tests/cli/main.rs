@@ -1,0 +1,10 @@
+//! The `berth` program as it is run by people, against an agent made for the test that answers on
+//! a unix socket. What real agents do is not tested here.
+
+mod agent;
+mod containers;
+mod images;
+mod machines;
+mod program;
+mod terminal;
+mod usage;
