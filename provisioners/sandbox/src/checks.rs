@@ -30,7 +30,11 @@ pub(crate) fn before_create(machine: &HostMachine) -> Result<(), DriverError> {
 }
 
 fn programs(machine: &HostMachine) -> Result<(), DriverError> {
-    let root = machine.config.rootfs.as_deref().unwrap_or(Path::new("/"));
+    let root = machine
+        .config
+        .rootfs
+        .as_deref()
+        .unwrap_or_else(|| Path::new("/"));
     if !root.is_dir() {
         return Err(
             DriverError::refused(format!("there is no directory {}", root.display()))

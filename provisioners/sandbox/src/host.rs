@@ -3,39 +3,25 @@
 //! All of this waits for the kernel and for files; the asynchronous face is in `machine`.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Read as _;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use berth_provisioners_api::{DriverError, MachineState};
 use nix::fcntl::{Flock, FlockArg};
 use rustix::process::Signal;
 
+use crate::boot::Booting;
 use crate::cgroups::{ControlGroups, Limits, Part};
 use crate::config::SandboxConfig;
 use crate::disk::{self, Disk};
 use crate::failure::{Doing as _, chain};
 use crate::init;
 use crate::keys;
-use crate::messages::{Message, Receiver};
 use crate::plan::{BootPlan, Files};
-use crate::processes::readable;
 use crate::register::Register;
-use crate::{monitor, wiring};
-
-/// How long a machine may take to come up, on a host that is very busy.
-const BOOT_PATIENCE: Duration = Duration::from_secs(60);
-
-/// The pipes to a monitor.
-#[derive(Debug)]
-struct Talk {
-    input: ChildStdin,
-    output: Receiver<ChildStdout>,
-}
+use crate::wiring;
 
 /// A machine on this host.
 #[derive(Clone, Debug)]
@@ -106,9 +92,10 @@ impl HostMachine {
             memory: self.config.memory,
             millicpus: self.config.millicpus,
         })?;
-        let monitor = self.start_monitor();
-        translation.finish()?;
-        let booted = monitor.and_then(|monitor| self.await_ready(monitor));
+        let booted = Booting::start(&plan, self.executable.as_deref()).and_then(|booting| {
+            translation.finish()?;
+            booting.finish()
+        });
         if booted.is_err() {
             groups.kill()?;
             groups.remove()?;
@@ -125,78 +112,6 @@ impl HostMachine {
             rootfs: self.config.rootfs.clone(),
             address,
             subnet: self.config.subnet,
-        }
-    }
-
-    fn start_monitor(&self) -> Result<Talk, DriverError> {
-        let doing = || format!("cannot start the monitor of machine {}", self.name());
-        let console = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(self.files().console())
-            .doing(doing)?;
-        console.set_len(0).doing(doing)?;
-        let program = self.executable.as_deref();
-        let mut child = Command::new(program.unwrap_or(Path::new("/proc/self/exe")))
-            .arg0(format!("berth-sandbox-monitor: {}", self.name()))
-            .arg(monitor::ARGUMENT)
-            .arg(&self.directory)
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(console)
-            .spawn()
-            .doing(doing)?;
-        let pipes = child.stdin.take().zip(child.stdout.take());
-        // Somebody has to hear of its end, lest it stays as a zombie while this process lives.
-        std::thread::Builder::new()
-            .name("sandbox-reaper".to_owned())
-            .spawn(move || child.wait())
-            .doing(doing)?;
-        let (input, output) = pipes.ok_or_else(|| DriverError::refused(doing()))?;
-        Ok(Talk {
-            input,
-            output: Receiver::new(output),
-        })
-    }
-
-    fn await_ready(&self, mut talk: Talk) -> Result<(), DriverError> {
-        let doing = || format!("cannot boot machine {}", self.name());
-        let deadline = Instant::now() + BOOT_PATIENCE;
-        let why = loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !readable(talk.output.pipe(), left).doing(doing)? {
-                break format!("it is not up after {} seconds", BOOT_PATIENCE.as_secs());
-            }
-            match talk.output.receive().doing(doing)? {
-                Some(Message::Found) => Message::Go.send(&talk.input).doing(doing)?,
-                Some(Message::Ready) => return Ok(()),
-                Some(Message::Failed(why)) => break why,
-                _ => break "its monitor died".to_owned(),
-            }
-        };
-        let console = self.end_of_console();
-        let error = DriverError::failed(doing(), why);
-        Err(if console.is_empty() {
-            error
-        } else {
-            error.with_hint(format!("its console says: {console}"))
-        })
-    }
-
-    fn end_of_console(&self) -> String {
-        let mut text = Vec::new();
-        let read = File::open(self.files().console())
-            .and_then(|file| file.take(64 << 10).read_to_end(&mut text));
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text
-            .lines()
-            .filter(|line| !line.starts_with("failed "))
-            .collect();
-        match read {
-            Ok(_) => lines[lines.len().saturating_sub(5)..].join(" | "),
-            Err(_) => String::new(),
         }
     }
 
@@ -277,7 +192,8 @@ impl HostMachine {
         let register = Register::hold()?;
         let struck = register.strike(&self.config.id);
         let removed = wiring::remove_unused(&register, self.config.subnet);
-        struck.and(removed).and(register.release())
+        let released = register.release();
+        struck.and(removed).and(released)
     }
 
     /// Waits until nobody else changes this machine.

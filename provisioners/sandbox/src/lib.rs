@@ -19,9 +19,11 @@
 //! The machine is a test bed for friends, not a jail: root inside is root outside, only its view
 //! is narrowed.
 
+mod boot;
 mod cgroups;
 mod checks;
 mod config;
+mod detached;
 mod disk;
 mod driver;
 mod failure;

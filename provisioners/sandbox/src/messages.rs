@@ -1,6 +1,6 @@
 //! What the init tells the monitor while it boots, and the monitor whoever started it: lines.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 
 use berth_provisioners_api::DriverError;
 

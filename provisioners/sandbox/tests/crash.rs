@@ -84,7 +84,7 @@ async fn a_machine_whose_monitor_or_init_is_killed_is_off_and_starts_again() -> 
     let mut subject = bench.subject("shot")?;
     subject.create().await?;
     subject.remote().await?.run("echo kept >/root/kept").await?;
-    let identity = support::identity(&subject);
+    let identity = support::identity(&subject)?;
     for part in ["monitor", "machine/init.scope", "machine"] {
         let pid = ["unified", "pids", ""].iter().find_map(|hierarchy| {
             let path = PathBuf::from("/sys/fs/cgroup")
@@ -132,5 +132,107 @@ async fn a_store_that_was_deleted_gives_its_address_back() -> Result<()> {
     next.create().await?;
     support::expect_no_trace(&identity, &lost.directory)?;
     next.remove().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_machine_holds_nothing_of_the_process_that_made_it() -> Result<()> {
+    let store = tempfile::tempdir()?;
+    let context = context(store.path().to_owned());
+    std::fs::create_dir_all(&context.directory)?;
+    let lock = store.path().join("lock-of-a-script");
+    // The script's lock has two digits, as the shell gives them out by itself.
+    let status = Command::new("bash")
+        .arg("-c")
+        .arg("exec {fd}>\"$1\" 7>\"$1.7\"; flock $fd; \"$2\" --exact a_process_that_creates >/dev/null")
+        .arg("bash")
+        .arg(&lock)
+        .arg(std::env::current_exe()?)
+        .env(STORE, store.path())
+        .status()?;
+    ensure!(status.success());
+    let flags = FlagValues::defaults(&driver().flags());
+    let mut machine = driver().configure(&context, &flags)?;
+    let state = machine.state().await?;
+    let free = Command::new("flock")
+        .arg("-n")
+        .arg(&lock)
+        .arg("true")
+        .status()?;
+    machine.remove().await?;
+    ensure!(state == MachineState::Running, "the machine is {state}");
+    ensure!(free.success(), "the machine holds the script's lock");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_machine_starts_after_the_host_has_forgotten_all_of_it() -> Result<()> {
+    let subnet = [("sandbox-subnet", "10.199.8.0/24")];
+    let bench = support::bench(&subnet)?;
+    let mut subject = bench.subject("rebooted")?;
+    subject.create().await?;
+    subject
+        .remote()
+        .await?
+        .run("echo kept >/root/kept; sync")
+        .await?;
+    subject.machine.kill().await?;
+    // What a restart of the host takes away.
+    for command in [
+        "ip link del bsb0ac70800",
+        "nft delete table ip berth_sandbox_0ac70800",
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        ensure!(Command::new(words[0]).args(&words[1..]).status()?.success());
+    }
+    subject.machine.start().await?;
+    let kept = subject.remote().await?.run("cat /root/kept").await?;
+    ensure!(kept.trim() == "kept");
+    let identity = support::identity(&subject)?;
+    let directory = subject
+        .machine
+        .ssh_endpoint()
+        .await?
+        .key
+        .context("no key")?;
+    subject.remove().await?;
+    ensure!(
+        !std::path::Path::new("/sys/class/net/bsb0ac70800").exists(),
+        "the bridge is left"
+    );
+    let tables = Command::new("nft")
+        .args(["list", "tables"])
+        .output()?
+        .stdout;
+    let tables = String::from_utf8(tables)?;
+    ensure!(!tables.contains("berth_sandbox_0ac70800"), "{tables}");
+    support::expect_no_trace(&identity, directory.parent().context("no directory")?)
+}
+
+#[tokio::test]
+async fn a_machine_with_frozen_processes_stops_and_is_killed() -> Result<()> {
+    let bench = support::bench(&[])?;
+    let mut subject = bench.subject("frozen")?;
+    for kill in [false, true] {
+        subject.create().await?;
+        subject
+            .remote()
+            .await?
+            .run(
+                "f=/sys/fs/cgroup/freezer; s=freezer.state; v=FROZEN; \
+                 test -d $f || { f=/sys/fs/cgroup; s=cgroup.freeze; v=1; }; mkdir $f/paused; \
+                 setsid sh -c \"echo \\$\\$ >$f/paused/cgroup.procs; exec sleep 1000\" \
+                   >/dev/null 2>&1 </dev/null & \
+                 until grep -q . $f/paused/cgroup.procs; do :; done; echo $v >$f/paused/$s",
+            )
+            .await?;
+        if kill {
+            subject.machine.kill().await?;
+        } else {
+            subject.machine.stop().await?;
+        }
+        ensure!(subject.machine.state().await? == MachineState::Stopped);
+    }
+    subject.remove().await?;
     Ok(())
 }

@@ -89,7 +89,7 @@ async fn the_hosts_homes_temporary_files_and_stores_are_not_there() -> Result<()
         .filter(|line| !line.is_empty() && !line.ends_with(':'))
         .collect();
     ensure!(lines.is_empty(), "the machine sees {lines:?}");
-    let secret = support::identity(&subject);
+    let secret = support::identity(&subject)?;
     let found = remote
         .run(&format!(
             "grep -rl {secret} /proc/self/mountinfo /etc 2>/dev/null; true"

@@ -41,7 +41,7 @@ async fn a_dozen_machines_are_made_and_removed_at_once() -> Result<()> {
     let mut removing = JoinSet::new();
     for mut subject in subjects {
         removing.spawn(async move {
-            let identity = support::identity(&subject);
+            let identity = support::identity(&subject)?;
             subject.remove().await?;
             let gone = std::path::Path::new("/sys/class/net").join(format!("bsv{identity}"));
             ensure!(!gone.exists(), "{} is left", gone.display());

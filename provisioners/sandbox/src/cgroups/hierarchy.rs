@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::cgroups::group;
+
 /// A mounted hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hierarchy {
@@ -157,6 +159,25 @@ impl Hierarchy {
         fs::write(group.join("cpu.cfs_period_us"), PERIOD_US.to_string())?;
         fs::write(group.join("cpu.cfs_quota_us"), quota.to_string())
     }
+}
+
+/// Lets everything in `group` and below it run, from the outside in.
+///
+/// In the first version a frozen process does not even die when it is killed.
+pub(crate) fn thaw(group: &Path) -> io::Result<()> {
+    let file = group.join("freezer.state");
+    // The root of a hierarchy cannot be frozen and has no such file.
+    if file.exists() {
+        fs::write(file, "THAWED")?;
+    }
+    for child in group::children(group) {
+        match thaw(&child) {
+            // Removed while we looked.
+            Err(error) if group::is_gone(&error) => {}
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -74,7 +74,8 @@ fn mount_control_groups(hierarchies: &[Hierarchy]) -> io::Result<()> {
     Ok(())
 }
 
-fn place_inside(hierarchy: &Hierarchy) -> PathBuf {
+/// Returns where a hierarchy of the host is in the machine.
+pub(super) fn place_inside(hierarchy: &Hierarchy) -> PathBuf {
     let host = hierarchy.root();
     if host.starts_with(CONTROL_GROUPS) && host != Path::new(CONTROL_GROUPS) {
         return host.to_owned();

@@ -143,7 +143,7 @@ pub(super) fn put_on(
 
 fn name(plan: &BootPlan) -> io::Result<()> {
     let name = host_name(&plan.name);
-    replace("/etc/hostname", &format!("{name}\n"), 0o644)?;
+    replace("/etc/hostname", format!("{name}\n"), 0o644)?;
     let hosts = format!(
         "127.0.0.1\tlocalhost\n{}\t{name}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
         plan.address

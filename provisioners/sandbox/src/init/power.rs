@@ -9,7 +9,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::cgroups::{Hierarchy, thaw};
 use crate::failure::Doing as _;
+use crate::init::kernel::place_inside;
 
 /// What somebody wants of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,14 @@ pub(super) fn watched_signals() -> Result<SignalFd, DriverError> {
 }
 
 /// Ends all processes of the machine but this one.
-pub(super) fn end_everything() {
+pub(super) fn end_everything(hierarchies: &[Hierarchy]) {
+    for hierarchy in hierarchies
+        .iter()
+        .filter(|hierarchy| hierarchy.controls("freezer"))
+    {
+        // Paused containers cannot end. Where this fails, whoever stops the machine does it.
+        let _still_frozen = thaw(&place_inside(hierarchy));
+    }
     let everybody = Pid::from_raw(-1);
     // Nobody being left is the only error there can be. Shells end by SIGHUP, stopped processes
     // need SIGCONT to hear anything.

@@ -49,7 +49,7 @@ pub(super) fn enter(plan: &BootPlan, disk: &Disk) -> Result<(), DriverError> {
 /// Mounts the overlay, and further ones for the parts of this host that are mounts themselves.
 fn stack(plan: &BootPlan, disk: &Disk) -> Result<(), DriverError> {
     let root = disk.mount_point();
-    let lower = plan.rootfs.as_deref().unwrap_or(Path::new("/"));
+    let lower = plan.rootfs.as_deref().unwrap_or_else(|| Path::new("/"));
     overlay(disk, "root", lower, &root)
         .doing(|| format!("cannot mount an overlay on {}", lower.display()))?;
     if plan.rootfs.is_some() {

@@ -133,7 +133,7 @@ fn drain(signals: &SignalFd) -> Result<Option<Wish>, DriverError> {
         .read_signal()
         .doing(|| "cannot read signals".to_owned())?
     {
-        wish = wish.or(Wish::of_signal(signal.ssi_signo));
+        wish = wish.or_else(|| Wish::of_signal(signal.ssi_signo));
     }
     Ok(wish)
 }

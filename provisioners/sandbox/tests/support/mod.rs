@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use berth_provisioners_api::{Driver as _, FlagValue, FlagValues, MachineState};
 use berth_provisioners_conformance::{Bench, Subject};
 use berth_provisioners_sandbox::SandboxDriver;
@@ -36,8 +36,12 @@ pub(crate) async fn until_state(subject: &Subject, expected: MachineState) -> Re
 }
 
 /// Returns the machine's identity on this host.
-pub(crate) fn identity(subject: &Subject) -> String {
-    subject.machine.config()["Id"].as_str().unwrap().to_owned()
+pub(crate) fn identity(subject: &Subject) -> Result<String> {
+    let config = subject.machine.config();
+    let identity = config["Id"]
+        .as_str()
+        .context("the machine has no identity")?;
+    Ok(identity.to_owned())
 }
 
 /// Fails if anything of a machine is left on this host.

@@ -83,7 +83,7 @@ fn run(directory: &Path) -> Result<power::Wish, DriverError> {
     tell(&Message::Ready)?;
     let_go_of_the_monitor()?;
     let wish = services.keep(&signals)?;
-    power::end_everything();
+    power::end_everything(groups.hierarchies());
     Ok(wish)
 }
 

@@ -7,20 +7,17 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use berth_provisioners_api::DriverError;
-use nix::errno::Errno;
-use rustix::process::Signal;
 
 use crate::failure::Doing as _;
 use crate::identity::Identity;
 use crate::processes::Process;
 
+mod group;
 mod hierarchy;
 
-pub(crate) use hierarchy::Hierarchy;
+pub(crate) use hierarchy::{Hierarchy, thaw};
 
 const PARENT: &str = "berth-sandbox";
 
@@ -88,7 +85,7 @@ impl ControlGroups {
             let home = self.home(hierarchy);
             for part in [Part::Monitor, Part::Machine] {
                 let group = home.join(part.name());
-                make_group(&group)
+                group::make(&group)
                     .doing(|| format!("cannot make control group {}", group.display()))?;
             }
             hierarchy.open_to_children(&[hierarchy.root(), home.parent().unwrap_or(&home), &home]);
@@ -145,8 +142,8 @@ impl ControlGroups {
     /// Returns handles on the processes of one part that live now.
     pub(crate) fn processes(&self, part: Part) -> Result<Vec<Process>, DriverError> {
         let group = self.home(self.index()).join(part.name());
-        let members =
-            members(&group).doing(|| format!("cannot list processes of {}", group.display()))?;
+        let members = group::members(&group)
+            .doing(|| format!("cannot list processes of {}", group.display()))?;
         Ok(members
             .into_iter()
             .map(|(_number, process)| process)
@@ -156,8 +153,14 @@ impl ControlGroups {
     /// Kills all processes of the machine, its monitor included, and waits for their end.
     pub(crate) fn kill(&self) -> Result<(), DriverError> {
         for hierarchy in &self.hierarchies {
+            if hierarchy.controls("freezer") {
+                let home = self.home(hierarchy);
+                thaw(&home).doing(|| format!("cannot thaw processes of {}", home.display()))?;
+            }
+        }
+        for hierarchy in &self.hierarchies {
             let home = self.home(hierarchy);
-            kill_group(&home).doing(|| format!("cannot kill processes of {}", home.display()))?;
+            group::kill(&home).doing(|| format!("cannot kill processes of {}", home.display()))?;
         }
         Ok(())
     }
@@ -167,7 +170,7 @@ impl ControlGroups {
         let mut first_error = Ok(());
         for hierarchy in &self.hierarchies {
             let home = self.home(hierarchy);
-            let result = remove_group(&home)
+            let result = group::remove(&home)
                 .doing(|| format!("cannot remove control group {}", home.display()));
             // The last machine takes the common parent with it; others keep it busy.
             if let Some(parent) = home.parent() {
@@ -182,8 +185,8 @@ impl ControlGroups {
     pub(crate) fn clear_machine(&self) -> Result<(), DriverError> {
         for hierarchy in &self.hierarchies {
             let group = self.home(hierarchy).join(Part::Machine.name());
-            for child in children(&group) {
-                remove_group(&child)
+            for child in group::children(&group) {
+                group::remove(&child)
                     .doing(|| format!("cannot remove control group {}", child.display()))?;
             }
         }
@@ -212,101 +215,4 @@ impl ControlGroups {
             .min_by_key(rank)
             .unwrap_or(&self.hierarchies[0])
     }
-}
-
-/// Makes a group and those above it, although another machine may be removing the common one.
-fn make_group(group: &Path) -> io::Result<()> {
-    let mut attempts = 0;
-    loop {
-        match fs::create_dir_all(group) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && attempts < 100 => {
-                attempts += 1;
-            }
-            result => return result,
-        }
-    }
-}
-
-fn children(group: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(group) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-        .collect()
-}
-
-/// Returns the processes in `group` and below it; none when there is no such group.
-fn members(group: &Path) -> io::Result<Vec<(i32, Process)>> {
-    let mut found = Vec::new();
-    let text = match fs::read_to_string(group.join("cgroup.procs")) {
-        Ok(text) => text,
-        Err(error) if is_gone(&error) => return Ok(found),
-        // A group of threads has no list of processes; its parent lists them.
-        Err(error) if error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32) => String::new(),
-        Err(error) => return Err(error),
-    };
-    for number in text.lines().filter_map(|line| line.parse().ok()) {
-        if let Some(process) = Process::open(number)? {
-            found.push((number, process));
-        }
-    }
-    // A number may have gone to a stranger between the list and the handle.
-    if !found.is_empty() {
-        let still = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-        found.retain(|(number, _process)| still.lines().any(|line| line.parse() == Ok(*number)));
-    }
-    for child in children(group) {
-        found.extend(members(&child)?);
-    }
-    Ok(found)
-}
-
-fn kill_group(group: &Path) -> io::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let members = members(group)?;
-        if members.is_empty() {
-            return Ok(());
-        }
-        for (_number, process) in &members {
-            process.signal(Signal::KILL)?;
-        }
-        for (number, process) in &members {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !process.wait(left)? {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("process {number} does not end"),
-                ));
-            }
-        }
-    }
-}
-
-/// Removes a group and all below it. Processes that are just ending may keep it busy for a moment,
-/// as may a monitor that was told nothing, has come late, and is about to see that nobody is there.
-fn remove_group(group: &Path) -> io::Result<()> {
-    for child in children(group) {
-        remove_group(&child)?;
-    }
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        match fs::remove_dir(group) {
-            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
-                if Instant::now() > deadline {
-                    return Err(error);
-                }
-                thread::sleep(Duration::from_millis(2));
-            }
-            Err(error) if is_gone(&error) => return Ok(()),
-            result => return result,
-        }
-    }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ENODEV as i32)
 }
