@@ -132,7 +132,9 @@ impl Content {
     fn sweep_ingest(&self) -> Result<(), StoreError> {
         for name in names(&self.ingest)? {
             let path = self.ingest.join(&name);
-            let is_partial = path.extension().is_some_and(|extension| extension == PARTIAL);
+            let is_partial = path
+                .extension()
+                .is_some_and(|extension| extension == PARTIAL);
             let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
             let age = modified.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
             if !is_partial || age.is_ok_and(|age| age > STALE) {

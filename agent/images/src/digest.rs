@@ -51,7 +51,9 @@ impl Digest {
     /// Returns the name of the algorithm.
     #[must_use]
     pub fn algorithm(&self) -> &str {
-        self.0.split_once(':').map_or("", |(algorithm, _hex)| algorithm)
+        self.0
+            .split_once(':')
+            .map_or("", |(algorithm, _hex)| algorithm)
     }
 
     /// Returns the hexadecimal part.
@@ -96,7 +98,10 @@ impl FromStr for Digest {
         if hex.len() != digits {
             return Err(ParseDigestError::Length);
         }
-        if !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        if !hex
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        {
             return Err(ParseDigestError::Format);
         }
         Ok(Self(text.to_owned()))

@@ -7,6 +7,8 @@ mod lookup;
 mod mend;
 mod remove;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -151,7 +153,9 @@ impl OpenError {
 impl Inner {
     /// Returns the record of a layer that is here with its files.
     pub(crate) fn present_layer(&self, layer: &LayerId) -> Result<Option<LayerRecord>, StoreError> {
-        let record = self.state.read(|reader| reader.get::<LayerRecord>(layer.as_str()))?;
+        let record = self
+            .state
+            .read(|reader| reader.get::<LayerRecord>(layer.as_str()))?;
         Ok(record.filter(|_record| self.snapshotter.has_layer(layer)))
     }
 
@@ -162,7 +166,9 @@ impl Inner {
         record: LayerRecord,
     ) -> Result<(), StoreError> {
         Ok(self.state.write(|writer| {
-            let mut merged = writer.get::<LayerRecord>(layer.as_str())?.unwrap_or_default();
+            let mut merged = writer
+                .get::<LayerRecord>(layer.as_str())?
+                .unwrap_or_default();
             merged.size = record.size;
             merged.unsettled = record.unsettled;
             for blob in record.blobs {

@@ -29,9 +29,8 @@ pub(crate) enum Chunk {
 /// What came in.
 #[derive(Debug)]
 pub(crate) struct Ingested {
-    /// Digest and size as it came.
+    /// Digest as it came.
     pub(crate) digest: Digest,
-    pub(crate) size: u64,
     /// Digest of the tar.
     pub(crate) diff_id: LayerId,
     pub(crate) unpacked: Unpacked,
@@ -85,7 +84,7 @@ pub(crate) fn ingest(
     if let Some(failure) = source.failure.take() {
         return Err(failure);
     }
-    let (digest, size) = source.finish();
+    let digest = source.finish();
     let fail = |source| IngestError::Unpack {
         digest: Some(digest.clone()),
         source,
@@ -94,17 +93,12 @@ pub(crate) fn ingest(
     let unpacked = unpacked.map_err(fail)?;
     Ok(Ingested {
         digest,
-        size,
         diff_id,
         unpacked,
     })
 }
 
-fn unpack(
-    reader: PipeReader,
-    root: &RootDir,
-    stop: &AtomicBool,
-) -> Result<Unpacked, UnpackError> {
+fn unpack(reader: PipeReader, root: &RootDir, stop: &AtomicBool) -> Result<Unpacked, UnpackError> {
     let options = UnpackOptions {
         whiteouts: Whiteouts::Overlay,
         owner: None,
@@ -150,7 +144,6 @@ struct Source<'a> {
     replaying: bool,
     current: Bytes,
     sum: Sha256,
-    size: u64,
     ended: bool,
     failure: Option<IngestError>,
 }
@@ -167,7 +160,6 @@ impl<'a> Source<'a> {
             replaying: true,
             current: Bytes::new(),
             sum: Sha256::new(),
-            size: 0,
             ended: false,
             failure: None,
         }
@@ -218,8 +210,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn finish(self) -> (Digest, u64) {
-        (Digest::from_sha256(self.sum.finalize().into()), self.size)
+    fn finish(self) -> Digest {
+        Digest::from_sha256(self.sum.finalize().into())
     }
 }
 
@@ -229,7 +221,6 @@ impl BufRead for Source<'_> {
             match self.next() {
                 Ok(chunk) => {
                     self.sum.update(&chunk);
-                    self.size += chunk.len() as u64;
                     self.current = chunk;
                 }
                 Err(failure) => {

@@ -75,7 +75,8 @@ impl<W: Write> Packer<W> {
         let keys = directory.own_xattr_keys()?;
         let xattrs = travelling(&keys, |key| directory.own_xattr(key))?;
         let attributes = directory.own_attributes()?;
-        self.tar.entry(&new_entry(b"./", b'5', &attributes, &xattrs))?;
+        self.tar
+            .entry(&new_entry(b"./", b'5', &attributes, &xattrs))?;
         self.opaque_mark(&keys, &directory, "")
     }
 
@@ -115,7 +116,8 @@ impl<W: Write> Packer<W> {
             return Ok(Vec::new());
         }
         let slashed = [text, b"/"].concat();
-        self.tar.entry(&new_entry(&slashed, b'5', &attributes, &xattrs))?;
+        self.tar
+            .entry(&new_entry(&slashed, b'5', &attributes, &xattrs))?;
         let directory = parent.open_dir(name)?;
         self.opaque_mark(&keys, &directory, OsStr::from_bytes(&slashed))?;
         directory.names()
@@ -137,8 +139,7 @@ impl<W: Write> Packer<W> {
                     size: attributes.size,
                     ..entry(b'0')
                 })?;
-                self.tar
-                    .data(attributes.size, &mut parent.open_file(name)?)
+                self.tar.data(attributes.size, &mut parent.open_file(name)?)
             }
             NodeKind::Symlink => self.tar.entry(&NewEntry {
                 link: parent.read_link(name)?.as_bytes(),

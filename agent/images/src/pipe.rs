@@ -126,7 +126,9 @@ mod tests {
     #[test]
     fn everything_arrives_in_order_through_few_buffers() {
         let (mut writer, mut reader) = pipe();
-        let text: Vec<u8> = (0..BUFFER * 9 + 17).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let text: Vec<u8> = (0..BUFFER * 9 + 17)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
         let expected = text.clone();
         let thread = std::thread::spawn(move || {
             writer.write_all(&text).expect("write");

@@ -132,7 +132,9 @@ mod tests {
     fn a_newer_variant_runs_older_images_but_not_the_reverse() {
         let v7 = platform("linux/arm/v7");
         assert!(v7.suitability(&platform("linux/arm")).is_some());
-        assert!(v7.suitability(&platform("linux/arm/v6")) > v7.suitability(&platform("linux/arm/v5")));
+        assert!(
+            v7.suitability(&platform("linux/arm/v6")) > v7.suitability(&platform("linux/arm/v5"))
+        );
         assert_eq!(v7.suitability(&platform("linux/arm/v8")), None);
         assert_eq!(v7.suitability(&platform("linux/amd64")), None);
         let amd64 = platform("linux/x86_64");

@@ -76,11 +76,16 @@ impl Images {
         progress: &ProgressSink,
     ) -> Result<Pulled, PullError> {
         let reference = reference.clone().definite();
-        let result = self.pull_anywhere(&reference, credentials, platform, progress).await;
+        let result = self
+            .pull_anywhere(&reference, credentials, platform, progress)
+            .await;
         if matches!(&result, Err(error) if error.kind() == ErrorKind::DiskFull) {
             let inner = Arc::clone(&self.inner);
             if let Err(error) = blocking(move || inner.collect()).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the disk stays full");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the disk stays full"
+                );
             }
         }
         self.inner.settle_soon();
@@ -104,7 +109,9 @@ impl Images {
         }
         let n_mirrors = endpoints.len();
         endpoints.extend(Endpoint::of(reference, &inner.insecure).await);
-        let name = reference.tag().map_or_else(|| reference.to_string(), str::to_owned);
+        let name = reference
+            .tag()
+            .map_or_else(|| reference.to_string(), str::to_owned);
         progress.status(format!("{name}: Pulling from {}", reference.path()));
         for (index, endpoint) in endpoints.into_iter().enumerate() {
             let is_mirror = index < n_mirrors;
@@ -127,7 +134,10 @@ impl Images {
             .await;
             match result {
                 Err(PullError::Registry { source, .. }) if is_mirror => {
-                    tracing::info!(error = &source as &dyn std::error::Error, "a mirror does not help");
+                    tracing::info!(
+                        error = &source as &dyn std::error::Error,
+                        "a mirror does not help"
+                    );
                 }
                 result => return result,
             }
@@ -189,15 +199,19 @@ impl Pull<'_> {
             if !manifest.is_list() {
                 break;
             }
-            let chosen = manifest.choose(platform).map_err(|source| PullError::Malformed {
-                what: "manifest list",
-                digest: manifest.digest.clone(),
-                source,
-            })?;
+            let chosen = manifest
+                .choose(platform)
+                .map_err(|source| PullError::Malformed {
+                    what: "manifest list",
+                    digest: manifest.digest.clone(),
+                    source,
+                })?;
             let chosen = chosen.ok_or_else(|| PullError::NoPlatform {
                 platform: platform.clone(),
             })?;
-            manifest = self.fetch(chosen.digest.as_str(), Some(&chosen.digest)).await?;
+            manifest = self
+                .fetch(chosen.digest.as_str(), Some(&chosen.digest))
+                .await?;
         }
         Err(PullError::UnsupportedKind {
             media_type: manifest.media_type,
@@ -218,7 +232,10 @@ impl Pull<'_> {
 
     async fn configuration(&self, descriptor: &Descriptor) -> Result<Configuration, PullError> {
         let digest = &descriptor.digest;
-        let known = self.inner.state.read(|reader| reader.get::<ImageRecord>(digest.as_str()));
+        let known = self
+            .inner
+            .state
+            .read(|reader| reader.get::<ImageRecord>(digest.as_str()));
         let text = match known.map_err(StoreError::from)? {
             Some(record) => record.config,
             None => {
@@ -313,9 +330,11 @@ impl Pull<'_> {
                 image: image_id.clone(),
             };
             let newer = inner.state.write(|writer| {
-                debug_assert!(layers.iter().all(|layer| {
-                    matches!(writer.get::<LayerRecord>(layer), Ok(Some(_)))
-                }));
+                debug_assert!(
+                    layers
+                        .iter()
+                        .all(|layer| { matches!(writer.get::<LayerRecord>(layer), Ok(Some(_))) })
+                );
                 let name = reference.to_string();
                 let before = writer.get::<ReferenceRecord>(&name)?;
                 let mut record = record;
@@ -324,7 +343,10 @@ impl Pull<'_> {
                 }
                 writer.put(image_id.as_str(), &record)?;
                 writer.put(&name, &points_at)?;
-                writer.put(&reference.with_digest(digest.clone()).to_string(), &points_at)?;
+                writer.put(
+                    &reference.with_digest(digest.clone()).to_string(),
+                    &points_at,
+                )?;
                 Ok::<_, StateError>(before.is_none_or(|before| before != points_at))
             });
             Ok(Pulled {

@@ -61,15 +61,24 @@ impl Images {
         let repository = format!("{}/{}", reference.domain(), reference.path());
         progress.status(format!("The push refers to repository [{repository}]"));
         let layers = image.layers();
-        let keys = layers.iter().map(LayerId::to_string).chain([id.to_string()]);
+        let keys = layers
+            .iter()
+            .map(LayerId::to_string)
+            .chain([id.to_string()]);
         let _lease = inner.leases.take(keys);
         let endpoint = Endpoint::of(&reference, &inner.insecure).await;
         let endpoint = endpoint.ok_or_else(|| PushError::NoAddress {
             reference: reference.familiar(),
         })?;
         let sources = inner.other_repositories(&layers, &endpoint.name, reference.path())?;
-        let session =
-            Session::open(endpoint, reference.path(), credentials, Purpose::Push, &sources).await;
+        let session = Session::open(
+            endpoint,
+            reference.path(),
+            credentials,
+            Purpose::Push,
+            &sources,
+        )
+        .await;
         let push = Push {
             inner,
             session: session.map_err(|source| PushError::registry(&reference, source))?,
@@ -100,10 +109,16 @@ impl Push<'_> {
         let config = id.digest();
         if !self.session.has_blob(config).await.map_err(fail)? {
             let bytes = image.config.as_bytes();
-            self.session.upload_bytes(config, bytes).await.map_err(fail)?;
+            self.session
+                .upload_bytes(config, bytes)
+                .await
+                .map_err(fail)?;
         }
         let manifest = manifest(&image, id, &blobs)?;
-        self.session.put_manifest(tag, &manifest).await.map_err(fail)?;
+        self.session
+            .put_manifest(tag, &manifest)
+            .await
+            .map_err(fail)?;
         let pushed = Pushed {
             tag: tag.to_owned(),
             digest: manifest.digest.clone(),
@@ -117,9 +132,11 @@ impl Push<'_> {
     fn preferred(&self, image: &ImageRecord, layers: &[LayerId]) -> Vec<Option<Digest>> {
         let stored = image.manifest.as_ref().and_then(read_manifest);
         match stored {
-            Some(manifest) if manifest.layers.len() == layers.len() => {
-                manifest.layers.into_iter().map(|blob| Some(blob.digest)).collect()
-            }
+            Some(manifest) if manifest.layers.len() == layers.len() => manifest
+                .layers
+                .into_iter()
+                .map(|blob| Some(blob.digest))
+                .collect(),
             _ => vec![None; layers.len()],
         }
     }
@@ -169,9 +186,11 @@ impl Inner {
             let image = reader.get::<ImageRecord>(name.image.as_str())?;
             Ok::<_, StateError>(image.map(|image| (name.image, image)))
         });
-        found.map_err(StoreError::from)?.ok_or_else(|| PushError::NoSuchImage {
-            reference: reference.familiar(),
-        })
+        found
+            .map_err(StoreError::from)?
+            .ok_or_else(|| PushError::NoSuchImage {
+                reference: reference.familiar(),
+            })
     }
 
     /// Returns other repositories of the registry that have some of the layers.
@@ -206,7 +225,11 @@ fn manifest(
 ) -> Result<Manifest, PushError> {
     if let Some(stored) = &image.manifest
         && let Some(parts) = read_manifest(stored)
-        && parts.layers.iter().map(|layer| &layer.digest).eq(blobs.iter().map(|blob| &blob.digest))
+        && parts
+            .layers
+            .iter()
+            .map(|layer| &layer.digest)
+            .eq(blobs.iter().map(|blob| &blob.digest))
     {
         return Ok(Manifest {
             digest: Digest::of(stored.text.as_bytes()),

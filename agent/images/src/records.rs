@@ -72,7 +72,11 @@ const MAX_REPOSITORIES: usize = 8;
 impl LayerRecord {
     /// Adds a compressed form, or what is new about a known one.
     pub(crate) fn add_blob(&mut self, blob: BlobRecord) {
-        let Some(known) = self.blobs.iter_mut().find(|known| known.digest == blob.digest) else {
+        let Some(known) = self
+            .blobs
+            .iter_mut()
+            .find(|known| known.digest == blob.digest)
+        else {
             self.blobs.push(blob);
             return;
         };

@@ -148,7 +148,7 @@ impl Unpacker<'_> {
             if is_directory && entry.kind == EntryKind::Directory {
                 return self.make_directory(parent, base, path, entry);
             }
-            was_whiteout = whiteout::is_whiteout(&existing);
+            was_whiteout = is_whiteout(&existing);
             parent.remove(base).map_err(fail)?;
             changed = Changed::Replaced;
         }
@@ -328,7 +328,8 @@ fn write_data<R: BufRead>(
         return tar.copy(entry.size, file);
     };
     for &(offset, length) in &map.pieces {
-        file.seek(SeekFrom::Start(offset)).map_err(TarError::Write)?;
+        file.seek(SeekFrom::Start(offset))
+            .map_err(TarError::Write)?;
         tar.copy(length, file)?;
     }
     file.set_len(map.real_size).map_err(TarError::Write)

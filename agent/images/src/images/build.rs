@@ -205,7 +205,10 @@ impl Inner {
         let new = match layer {
             LayerSource::Nothing => None,
             LayerSource::Move(upper) => {
-                let staging = self.snapshotter.begin_layer_from(&upper).map_err(StoreError::from)?;
+                let staging = self
+                    .snapshotter
+                    .begin_layer_from(&upper)
+                    .map_err(StoreError::from)?;
                 self.adopt(staging)?
             }
             LayerSource::Copy(upper) => self.adopt(self.copy(&upper)?)?,
@@ -222,7 +225,10 @@ impl Inner {
         request: ImportRequest,
     ) -> Result<ImageId, ImportError> {
         let reference = request.reference.map(Reference::with_default_tag);
-        if reference.as_ref().is_some_and(|reference| reference.digest().is_some()) {
+        if reference
+            .as_ref()
+            .is_some_and(|reference| reference.digest().is_some())
+        {
             return Err(ImportError::DigestAsTag);
         }
         let staging = self.snapshotter.begin_layer().map_err(StoreError::from)?;
@@ -255,7 +261,9 @@ impl Inner {
             return Ok((ImageConfiguration::default(), None));
         };
         let read = || {
-            let record = self.state.read(|reader| reader.get::<ImageRecord>(parent.as_str()))?;
+            let record = self
+                .state
+                .read(|reader| reader.get::<ImageRecord>(parent.as_str()))?;
             record.ok_or_else(|| CommitError::NoSuchParent { id: parent.clone() })
         };
         let keys = read()?.layers().into_iter().map(String::from);
@@ -276,7 +284,9 @@ impl Inner {
         }
         let id = LayerId::from_sha256(&sum.0.finalize().into());
         let lease = self.leases.take([&id]);
-        self.snapshotter.commit_layer(staging, &id).map_err(StoreError::from)?;
+        self.snapshotter
+            .commit_layer(staging, &id)
+            .map_err(StoreError::from)?;
         let record = LayerRecord {
             size,
             blobs: Vec::new(),
@@ -290,8 +300,8 @@ impl Inner {
     fn copy(&self, upper: &Path) -> Result<Staging, CommitError> {
         let staging = self.snapshotter.begin_layer().map_err(StoreError::from)?;
         let source = RootDir::open(upper).map_err(StoreError::content("open", upper))?;
-        let target = RootDir::open(staging.path())
-            .map_err(StoreError::content("open", staging.path()))?;
+        let target =
+            RootDir::open(staging.path()).map_err(StoreError::content("open", staging.path()))?;
         let (mut writer, reader) = pipe();
         let options = UnpackOptions {
             whiteouts: Whiteouts::Overlay,
@@ -322,7 +332,10 @@ impl Inner {
         config.created.get_or_insert_with(|| now.clone());
         history.created.get_or_insert(now);
         config.history.push(history);
-        config.rootfs.diff_ids.extend(layer.map(|layer| layer.id.clone()));
+        config
+            .rootfs
+            .diff_ids
+            .extend(layer.map(|layer| layer.id.clone()));
         let host = Platform::host();
         if config.os.is_empty() {
             config.os = host.os;
@@ -346,7 +359,10 @@ impl Inner {
             // The same image made again keeps what is known about it.
             writer.insert(id.as_str(), &record)?;
             if let Some(reference) = reference {
-                writer.put(&reference.to_string(), &ReferenceRecord { image: id.clone() })?;
+                writer.put(
+                    &reference.to_string(),
+                    &ReferenceRecord { image: id.clone() },
+                )?;
             }
             Ok(())
         })?;
@@ -379,10 +395,7 @@ fn unpack_rootfs(reader: Box<dyn Read + Send>, tree: &Path) -> Result<Unpacked, 
     }
 }
 
-fn decompress_into(
-    reader: Box<dyn Read + Send>,
-    writer: &mut impl Write,
-) -> std::io::Result<()> {
+fn decompress_into(reader: Box<dyn Read + Send>, writer: &mut impl Write) -> std::io::Result<()> {
     let mut reader = compression::decompress(BufReader::with_capacity(64 * 1024, reader))?;
     std::io::copy(&mut reader, writer)?;
     writer.flush()

@@ -25,7 +25,10 @@ mod tests {
 
     #[test]
     fn the_lowest_stack_is_named_by_its_layer() {
-        let layers = [LayerId::from_sha256(&[1; 32]), LayerId::from_sha256(&[2; 32])];
+        let layers = [
+            LayerId::from_sha256(&[1; 32]),
+            LayerId::from_sha256(&[2; 32]),
+        ];
         let chain = chain_ids(&layers);
         assert_eq!(chain[0].as_str(), layers[0].as_str());
         // printf 'sha256:0101… sha256:0202…' | sha256sum

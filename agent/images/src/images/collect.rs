@@ -50,7 +50,9 @@ impl Inner {
                 size += self.content.remove(&blob)?;
             }
         }
-        size += self.content.remove_partials(|digest| leases.has(digest.as_str()))?;
+        size += self
+            .content
+            .remove_partials(|digest| leases.has(digest.as_str()))?;
         Ok((size, trees))
     }
 

@@ -87,7 +87,10 @@ impl Images {
             let mut sizes = HashMap::new();
             for layer in record.layers() {
                 let layer_record = reader.get::<LayerRecord>(layer.as_str())?;
-                sizes.insert(String::from(layer), layer_record.map_or(0, |record| record.size));
+                sizes.insert(
+                    String::from(layer),
+                    layer_record.map_or(0, |record| record.size),
+                );
             }
             let names = names_by_image(reader)?;
             image(id.clone(), record, &sizes, &names)
@@ -115,7 +118,12 @@ impl Images {
             }
             Ok::<_, LookupError>(images)
         })?;
-        images.sort_by(|a, b| b.config.created.cmp(&a.config.created).then(a.id.cmp(&b.id)));
+        images.sort_by(|a, b| {
+            b.config
+                .created
+                .cmp(&a.config.created)
+                .then(a.id.cmp(&b.id))
+        });
         Ok(images)
     }
 

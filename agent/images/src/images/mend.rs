@@ -63,7 +63,9 @@ impl Inner {
         // On its own thread, since waiting is forbidden on those of an async runtime.
         let result = std::thread::scope(|scope| {
             let thread = scope.spawn(|| ingest(chunks, (file, &path), staging.path()));
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         match result {
             Ok(ingested) if ingested.digest == blob.digest && ingested.diff_id == *layer => {}
@@ -77,7 +79,8 @@ impl Inner {
         self.snapshotter.commit_layer(staging, layer)?;
         let mut record = record.clone();
         record.unsettled = Some(Self::unsettled_mark());
-        self.state.write(|writer| writer.put(layer.as_str(), &record))?;
+        self.state
+            .write(|writer| writer.put(layer.as_str(), &record))?;
         tracing::info!(%layer, "unpacked a layer again");
         Ok(true)
     }

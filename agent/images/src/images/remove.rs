@@ -84,7 +84,9 @@ impl Images {
             let id = resolve(reader, name)?;
             let mut next = Some(id.clone());
             while let Some(id) = next {
-                next = reader.get::<ImageRecord>(id.as_str())?.and_then(|image| image.parent);
+                next = reader
+                    .get::<ImageRecord>(id.as_str())?
+                    .and_then(|image| image.parent);
                 let users = in_use(&id);
                 if uses.insert(id, users).is_some() {
                     break;
@@ -99,13 +101,19 @@ impl Images {
                 uses: &uses,
                 force,
                 keep_parents,
-                chains: containers.iter().flat_map(|layers| chain_ids(layers)).collect(),
+                chains: containers
+                    .iter()
+                    .flat_map(|layers| chain_ids(layers))
+                    .collect(),
                 removed: Vec::new(),
             };
             removal.remove(name, &id)?;
             Ok::<_, RemoveError>(removal.removed)
         })?;
-        if removed.iter().any(|line| matches!(line, Removed::Deleted(_))) {
+        if removed
+            .iter()
+            .any(|line| matches!(line, Removed::Deleted(_)))
+        {
             inner.collect()?;
         }
         Ok(removed)
@@ -184,7 +192,11 @@ impl Removal<'_, '_> {
         }
         let rest = self.names(id)?;
         let same = |other: &&Reference| other.name() == reference.name();
-        if rest.iter().filter(same).all(|other| other.digest().is_some()) {
+        if rest
+            .iter()
+            .filter(same)
+            .all(|other| other.digest().is_some())
+        {
             for digest in rest.iter().filter(same) {
                 self.untag(digest)?;
             }
@@ -248,22 +260,39 @@ impl Removal<'_, '_> {
 
     /// Returns the hardest reason for keeping an image.
     fn obstacle(&self, id: &ImageId, names_count: bool) -> Result<Option<Obstacle>, StateError> {
-        let obstacle = |reason: String, is_forcible| Ok(Some(Obstacle { reason, is_forcible }));
+        let obstacle = |reason: String, is_forcible| {
+            Ok(Some(Obstacle {
+                reason,
+                is_forcible,
+            }))
+        };
         let images = self.writer.list::<ImageRecord>()?;
-        if images.iter().any(|(_, image)| image.parent.as_ref() == Some(id)) {
+        if images
+            .iter()
+            .any(|(_, image)| image.parent.as_ref() == Some(id))
+        {
             return obstacle("image has dependent child images".to_owned(), false);
         }
         let users = self.users(id);
         if let Some(user) = users.iter().find(|user| user.running) {
             let container = short(&user.container);
-            return obstacle(format!("image is being used by running container {container}"), false);
+            return obstacle(
+                format!("image is being used by running container {container}"),
+                false,
+            );
         }
         if names_count && !self.force && !self.names(id)?.is_empty() {
-            return obstacle("image is referenced in multiple repositories".to_owned(), true);
+            return obstacle(
+                "image is referenced in multiple repositories".to_owned(),
+                true,
+            );
         }
         if let Some(user) = users.first() {
             let container = short(&user.container);
-            return obstacle(format!("image is being used by stopped container {container}"), true);
+            return obstacle(
+                format!("image is being used by stopped container {container}"),
+                true,
+            );
         }
         Ok(None)
     }

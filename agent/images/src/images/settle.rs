@@ -62,7 +62,10 @@ impl Inner {
     fn settle(&self) {
         loop {
             if let Err(error) = self.settle_once() {
-                tracing::error!(error = &error as &dyn std::error::Error, "layers cannot be written back");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "layers cannot be written back"
+                );
             }
             let mut progress = self.progress();
             if !std::mem::take(&mut progress.is_wanted_again) {

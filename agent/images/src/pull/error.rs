@@ -17,7 +17,9 @@ pub enum PullError {
         source: RegistryError,
     },
     /// The registry lets nobody with these credentials see the repository, if it exists.
-    #[error("pull access denied for {repository}, repository does not exist or may require a login")]
+    #[error(
+        "pull access denied for {repository}, repository does not exist or may require a login"
+    )]
     Denied {
         /// The repository.
         repository: String,
@@ -83,7 +85,9 @@ pub enum PullError {
         source: serde_json::Error,
     },
     /// Manifest and configuration do not agree.
-    #[error("image {image} has {n_manifest} layers in its manifest and {n_config} in its configuration")]
+    #[error(
+        "image {image} has {n_manifest} layers in its manifest and {n_config} in its configuration"
+    )]
     LayerCount {
         /// The image.
         image: ImageId,

@@ -56,7 +56,8 @@ impl LayerPull<'_> {
             return Err(RegistryError::Cancelled.into());
         };
         while let Pass::StartAgain = self.pass().await? {}
-        self.progress.report(LayerPhase::PullComplete, self.blob.size, self.blob.size);
+        self.progress
+            .report(LayerPhase::PullComplete, self.blob.size, self.blob.size);
         Ok(())
     }
 
@@ -66,7 +67,11 @@ impl LayerPull<'_> {
         }
         let (file, path, offset) = self.partial()?;
         let (chunks, receiver) = channel(WAITING);
-        let staging = self.inner.snapshotter.begin_layer().map_err(StoreError::from)?;
+        let staging = self
+            .inner
+            .snapshotter
+            .begin_layer()
+            .map_err(StoreError::from)?;
         let ingesting = tokio::task::spawn_blocking({
             let path = path.clone();
             move || (ingest_into(receiver, (file, &path), &staging), staging)
@@ -82,7 +87,8 @@ impl LayerPull<'_> {
         let downloaded = download.run(self.session).await;
         // Without the mark at its end the other side sees an interruption.
         drop(chunks);
-        self.progress.report(LayerPhase::Extracting, self.blob.size, self.blob.size);
+        self.progress
+            .report(LayerPhase::Extracting, self.blob.size, self.blob.size);
         let (ingested, staging) = match ingesting.await {
             Ok(finished) => finished,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -110,9 +116,13 @@ impl LayerPull<'_> {
     /// Opens what an earlier transfer left and returns how much that is.
     fn partial(&self) -> Result<(File, PathBuf, u64), StoreError> {
         let (file, path) = self.inner.content.open_partial(&self.blob.digest)?;
-        let length = file.metadata().map_err(StoreError::content("examine", &path))?.len();
+        let length = file
+            .metadata()
+            .map_err(StoreError::content("examine", &path))?
+            .len();
         if length > self.blob.size {
-            file.set_len(0).map_err(StoreError::content("truncate", &path))?;
+            file.set_len(0)
+                .map_err(StoreError::content("truncate", &path))?;
             return Ok((file, path, 0));
         }
         Ok((file, path, length))
@@ -143,7 +153,9 @@ impl LayerPull<'_> {
                 remove_if_there(path)?;
                 Err(source.into())
             }
-            IngestError::Interrupted => Err(downloaded.err().unwrap_or(RegistryError::Cancelled).into()),
+            IngestError::Interrupted => {
+                Err(downloaded.err().unwrap_or(RegistryError::Cancelled).into())
+            }
         }
     }
 
@@ -174,7 +186,10 @@ impl LayerPull<'_> {
         let (digest, layer) = (ingested.digest, ingested.diff_id);
         blocking(move || {
             inner.content.commit(&path, &digest)?;
-            inner.snapshotter.commit_layer(staging, &layer).map_err(StoreError::from)?;
+            inner
+                .snapshotter
+                .commit_layer(staging, &layer)
+                .map_err(StoreError::from)?;
             inner.record_layer(&layer, record)?;
             Ok(())
         })

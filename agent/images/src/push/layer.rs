@@ -66,7 +66,9 @@ impl Push<'_> {
             }
         }
         let path = self.inner.content.blob_path(&blob.digest);
-        self.session.upload(&blob.digest, (&path, blob.size), progress).await?;
+        self.session
+            .upload(&blob.digest, (&path, blob.size), progress)
+            .await?;
         Ok(Uploaded::Sent)
     }
 
@@ -85,7 +87,9 @@ impl Push<'_> {
             .into_iter()
             .filter(|blob| self.inner.content.has(&blob.digest))
             .collect();
-        let best = here.iter().position(|blob| Some(&blob.digest) == preferred.as_ref());
+        let best = here
+            .iter()
+            .position(|blob| Some(&blob.digest) == preferred.as_ref());
         if !here.is_empty() {
             return Ok(here.swap_remove(best.unwrap_or(0)));
         }
@@ -115,8 +119,13 @@ impl Inner {
             });
         }
         let fail = || StoreError::content("write", scratch.path());
-        let mut compressed = tar.inner.finish().map_err(fail())?;
-        compressed.flush().map_err(fail())?;
+        let compressed = tar.inner.finish().map_err(fail())?;
+        let file = compressed
+            .inner
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error);
+        // No mark says that this may be torn by a power cut, so it must not be.
+        file.and_then(|file| file.sync_data()).map_err(fail())?;
         let blob = BlobRecord {
             digest: Digest::from_sha256(compressed.sum.finalize().into()),
             media_type: media_type::DOCKER_LAYER.to_owned(),
@@ -125,7 +134,9 @@ impl Inner {
         };
         self.content.commit(scratch.path(), &blob.digest)?;
         let recorded = self.state.write(|writer| {
-            let mut record = writer.get::<LayerRecord>(layer.as_str())?.unwrap_or_default();
+            let mut record = writer
+                .get::<LayerRecord>(layer.as_str())?
+                .unwrap_or_default();
             record.add_blob(blob.clone());
             writer.put(layer.as_str(), &record)
         });

@@ -13,7 +13,10 @@ pub(super) struct Parts<'a> {
 
 /// Tells whether the text is a whole image id.
 pub(super) fn is_identifier(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Returns where the tag (or the digest's hexadecimal part) begins. The text has no registry.
@@ -114,10 +117,7 @@ fn is_domain(text: &str) -> bool {
 
 fn is_domain_component(text: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    !text.is_empty()
-        && text.bytes().all(is_inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 fn is_port(text: &str) -> bool {
@@ -127,9 +127,7 @@ fn is_port(text: &str) -> bool {
 fn is_tag(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let is_inner = |byte: u8| is_word(byte) || byte == b'.' || byte == b'-';
-    text.len() <= 128
-        && text.bytes().next().is_some_and(is_word)
-        && text.bytes().all(is_inner)
+    text.len() <= 128 && text.bytes().next().is_some_and(is_word) && text.bytes().all(is_inner)
 }
 
 /// An algorithm of words joined by `+ . - _`, a colon, and at least 32 hexadecimal digits.
@@ -138,7 +136,9 @@ fn is_digest(text: &str) -> bool {
         return false;
     };
     let is_word = |word: &str| {
-        word.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
+        word.bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphabetic())
             && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
     algorithm.split(['+', '.', '-', '_']).all(is_word)

@@ -32,7 +32,10 @@ fn check(case: &Value, key: &str, found: Result<Value, String>) {
     match case.get(format!("{key}_error")).and_then(Value::as_str) {
         Some(RECORDED_WITHOUT_HASHES) => {
             let known = "invalid checksum digest length";
-            assert!(found.as_ref().map_or_else(|error| error == known, |_| true), "{input}: {found:?}");
+            assert!(
+                found.as_ref().map_or_else(|error| error == known, |_| true),
+                "{input}: {found:?}"
+            );
         }
         Some(error) => assert_eq!(found, Err(error.to_owned()), "{key} of {input}"),
         None => assert_eq!(found.as_ref(), Ok(&case[key]), "{key} of {input}"),
@@ -41,8 +44,8 @@ fn check(case: &Value, key: &str, found: Result<Value, String>) {
 
 #[test]
 fn references_are_read_as_docker_reads_them() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data/vectors/reference.json");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/vectors/reference.json");
     let Ok(text) = std::fs::read_to_string(&path) else {
         eprintln!("SKIPPED: {} is not there", path.display());
         return;
@@ -52,18 +55,40 @@ fn references_are_read_as_docker_reads_them() {
     for case in &cases {
         let input = case["input"].as_str().expect("input");
         let exact = Reference::parse_exact(input);
-        check(case, "parse", exact.map(|found| shape(&found)).map_err(|e| e.to_string()));
+        check(
+            case,
+            "parse",
+            exact.map(|found| shape(&found)).map_err(|e| e.to_string()),
+        );
         let normalized = Reference::parse(input);
-        check(case, "normalized", normalized.map(|found| shape(&found)).map_err(|e| e.to_string()));
+        check(
+            case,
+            "normalized",
+            normalized
+                .map(|found| shape(&found))
+                .map_err(|e| e.to_string()),
+        );
         let definite = Reference::parse_definite(input);
-        check(case, "docker_ref", definite.map(|r| r.to_string().into()).map_err(|e| e.to_string()));
+        check(
+            case,
+            "docker_ref",
+            definite
+                .map(|r| r.to_string().into())
+                .map_err(|e| e.to_string()),
+        );
         let either = AnyReference::parse(input);
         if let Ok(AnyReference::Digest(digest)) = &either {
             // Taken for a name by the program without hash functions.
             assert!(digest.as_str().ends_with(input));
             continue;
         }
-        check(case, "any", either.map(|r| r.to_string().into()).map_err(|e| e.to_string()));
+        check(
+            case,
+            "any",
+            either
+                .map(|r| r.to_string().into())
+                .map_err(|e| e.to_string()),
+        );
     }
 }
 
@@ -73,7 +98,10 @@ fn a_digest_survives_with_or_without_a_tag() {
     let text = format!("busybox:1@sha256:{sum}");
     let parsed = Reference::parse(&text).expect("reference");
     assert_eq!(parsed.familiar(), text);
-    assert_eq!(parsed.definite().familiar(), format!("busybox@sha256:{sum}"));
+    assert_eq!(
+        parsed.definite().familiar(),
+        format!("busybox@sha256:{sum}")
+    );
     assert!(Reference::parse("busybox@sha256:abc").is_err());
 }
 

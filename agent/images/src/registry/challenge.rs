@@ -17,12 +17,15 @@ pub(super) fn parse(value: &str) -> Vec<Challenge> {
     let mut challenges = Vec::new();
     let mut rest = value.trim();
     while !rest.is_empty() {
-        let end = rest.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_whitespace() || c == ',')
+            .unwrap_or(rest.len());
         let scheme = rest[..end].to_ascii_lowercase();
         let (parameters, after) = parameters(&rest[end..]);
         let find = |name: &str| {
             let mut all = parameters.iter();
-            all.find(|(key, _)| key == name).map(|(_, value)| value.clone())
+            all.find(|(key, _)| key == name)
+                .map(|(_, value)| value.clone())
         };
         match (scheme.as_str(), find("realm")) {
             ("basic", _) => challenges.push(Challenge::Basic),
@@ -57,7 +60,9 @@ fn parameters(mut rest: &str) -> (Vec<(String, String)>, &str) {
 
 fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(text.len());
+        let end = text
+            .find(|c: char| c.is_whitespace() || c == ',')
+            .unwrap_or(text.len());
         return (text[..end].to_owned(), &text[end..]);
     };
     let mut value = String::new();

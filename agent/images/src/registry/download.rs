@@ -88,7 +88,8 @@ impl Download<'_> {
             if self.chunks.send(Chunk::Data(chunk)).await.is_err() {
                 return Ok(Ended::Unwanted);
             }
-            self.progress.report(LayerPhase::Downloading, self.offset, self.size);
+            self.progress
+                .report(LayerPhase::Downloading, self.offset, self.size);
         }
         if self.offset < self.size {
             return Err(RegistryError::Refused {
@@ -108,7 +109,11 @@ impl Download<'_> {
         let response = session
             .send(|client| {
                 let request = client.get(address.clone());
-                if self.offset == 0 { request } else { request.header(RANGE, &range) }
+                if self.offset == 0 {
+                    request
+                } else {
+                    request.header(RANGE, &range)
+                }
             })
             .await?;
         match response.status() {
@@ -116,7 +121,9 @@ impl Download<'_> {
             StatusCode::PARTIAL_CONTENT => {
                 let expected = format!("bytes {}-", self.offset);
                 let header = response.headers().get(CONTENT_RANGE);
-                let header = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+                let header = header
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or_default();
                 if !header.starts_with(&expected) {
                     return Err(session.wrong(format!("it sent the range {header:?}")));
                 }

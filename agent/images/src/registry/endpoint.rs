@@ -85,7 +85,11 @@ impl Endpoint {
     async fn at(name: &str, host: &str, insecure: &InsecureRegistries) -> Option<Self> {
         let is_loopback = is_loopback(host_of(host));
         let is_insecure = is_loopback || insecure.contains(name).await;
-        let schemes: &[&str] = if is_insecure { &["https", "http"] } else { &["https"] };
+        let schemes: &[&str] = if is_insecure {
+            &["https", "http"]
+        } else {
+            &["https"]
+        };
         let parse = |scheme: &&str| Url::parse(&format!("{scheme}://{host}/")).ok();
         Some(Self {
             name: name.to_owned(),
@@ -99,7 +103,9 @@ impl Endpoint {
 /// Returns the host without port and brackets.
 fn host_of(domain: &str) -> &str {
     if let Some(rest) = domain.strip_prefix('[') {
-        return rest.split_once(']').map_or(rest, |(address, _port)| address);
+        return rest
+            .split_once(']')
+            .map_or(rest, |(address, _port)| address);
     }
     domain.split_once(':').map_or(domain, |(host, _port)| host)
 }

@@ -1,7 +1,7 @@
 //! Manifests: the lists of what an image is made of.
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 
 use super::session::read_limited;
@@ -82,7 +82,10 @@ impl Descriptor {
 
 impl Manifest {
     pub(crate) fn is_list(&self) -> bool {
-        matches!(self.media_type.as_str(), media_type::DOCKER_LIST | media_type::OCI_INDEX)
+        matches!(
+            self.media_type.as_str(),
+            media_type::DOCKER_LIST | media_type::OCI_INDEX
+        )
     }
 
     pub(crate) fn is_image(&self) -> bool {
@@ -98,7 +101,10 @@ impl Manifest {
     }
 
     /// Returns the entry of a list that suits the platform best.
-    pub(crate) fn choose(&self, wanted: &Platform) -> Result<Option<Descriptor>, serde_json::Error> {
+    pub(crate) fn choose(
+        &self,
+        wanted: &Platform,
+    ) -> Result<Option<Descriptor>, serde_json::Error> {
         let index: Index = serde_json::from_str(&self.text)?;
         let mut best: Option<(u32, Descriptor)> = None;
         for descriptor in index.manifests {
@@ -139,12 +145,19 @@ impl Session {
             return Err(self.refusal(response).await);
         }
         let header = response.headers().get(CONTENT_TYPE);
-        let header = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let announced = header.split(';').next().unwrap_or_default().trim().to_owned();
+        let header = header
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let announced = header
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
         let body = read_limited(self.registry(), response, MAX_MANIFEST).await?;
         let digest = Digest::of(&body);
-        let text = String::from_utf8(body)
-            .map_err(|_not_text| self.wrong("its manifest is not text"))?;
+        let text =
+            String::from_utf8(body).map_err(|_not_text| self.wrong("its manifest is not text"))?;
         Ok(Manifest {
             digest,
             media_type: kind(&text, announced),
@@ -157,7 +170,9 @@ impl Session {
         let address = self.address(&format!("blobs/{digest}"))?;
         let mut attempt = 1;
         loop {
-            let response = self.send_patiently(|client| client.get(address.clone())).await?;
+            let response = self
+                .send_patiently(|client| client.get(address.clone()))
+                .await?;
             if response.status() != StatusCode::OK {
                 return Err(self.refusal(response).await);
             }
@@ -187,7 +202,8 @@ fn kind(text: &str, announced: String) -> String {
     };
     match kind {
         Kind {
-            media_type: Some(own), ..
+            media_type: Some(own),
+            ..
         } if !own.is_empty() => own,
         _ if announced.contains("manifest") || announced.contains("index") => announced,
         Kind {

@@ -78,7 +78,11 @@ impl Session {
             Purpose::Push => "pull,push",
         };
         let mut scopes = vec![format!("repository:{repository}:{actions}")];
-        scopes.extend(mount_from.iter().map(|other| format!("repository:{other}:pull")));
+        scopes.extend(
+            mount_from
+                .iter()
+                .map(|other| format!("repository:{other}:pull")),
+        );
         let client = client(&endpoint)?;
         let mut failure = None;
         for base in &endpoint.bases {
@@ -119,12 +123,16 @@ impl Session {
     /// Returns the address of something in the repository, `blobs/…` or `manifests/…`.
     pub(super) fn address(&self, path: &str) -> Result<Url, RegistryError> {
         let path = format!("v2/{}/{path}", self.repository);
-        self.base.join(&path).map_err(|error| self.wrong(error.to_string()))
+        self.base
+            .join(&path)
+            .map_err(|error| self.wrong(error.to_string()))
     }
 
     /// Returns an absolute address that the registry gave, against the one that was asked.
     pub(super) fn follow(&self, asked: &Url, location: &str) -> Result<Url, RegistryError> {
-        asked.join(location).map_err(|error| self.wrong(error.to_string()))
+        asked
+            .join(location)
+            .map_err(|error| self.wrong(error.to_string()))
     }
 
     /// Sends a request, showing credentials when the registry asks for them. Any status is an
@@ -167,7 +175,9 @@ impl Session {
     pub(super) async fn refusal(&self, response: Response) -> RegistryError {
         let status = response.status();
         let registry = self.endpoint.name.clone();
-        let body = read_limited(&registry, response, MAX_ERROR).await.unwrap_or_default();
+        let body = read_limited(&registry, response, MAX_ERROR)
+            .await
+            .unwrap_or_default();
         let detail = describe(status, &body);
         match status.as_u16() {
             401 | 403 => RegistryError::Unauthorized { registry, detail },
@@ -192,13 +202,21 @@ impl Session {
     }
 
     async fn ping(&mut self) -> Result<(), RegistryError> {
-        let address = self.base.join("v2/").map_err(|error| self.wrong(error.to_string()))?;
+        let address = self
+            .base
+            .join("v2/")
+            .map_err(|error| self.wrong(error.to_string()))?;
         let mut attempt = 1;
         let response = loop {
-            match self.send_once(&|client: &Client| client.get(address.clone())).await {
+            match self
+                .send_once(&|client: &Client| client.get(address.clone()))
+                .await
+            {
                 // Without TLS the other end hangs up at once; that is no reason for patience.
                 Err(error)
-                    if error.is_passing() && attempt < ATTEMPTS && self.endpoint.bases.len() == 1 =>
+                    if error.is_passing()
+                        && attempt < ATTEMPTS
+                        && self.endpoint.bases.len() == 1 =>
                 {
                     pause(attempt).await;
                     attempt += 1;
@@ -218,11 +236,18 @@ impl Session {
         make: &impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
         let mut request = make(&self.client);
-        let authorization = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let authorization = self
+            .authorization
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
-        request.send().await.map_err(|error| self.from_client(error))
+        request
+            .send()
+            .await
+            .map_err(|error| self.from_client(error))
     }
 
     /// Gets what the registry wants to see from now on.
@@ -256,14 +281,20 @@ impl Session {
             let (username, password) = self.credentials.basic().ok_or_else(|| self.denied())?;
             use base64::Engine as _;
             let text = format!("{username}:{password}");
-            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text))
+            format!(
+                "Basic {}",
+                base64::engine::general_purpose::STANDARD.encode(text)
+            )
         } else {
             return Err(self.denied());
         };
         let mut value = HeaderValue::try_from(value)
             .map_err(|error| self.wrong(format!("its token cannot be sent: {error}")))?;
         value.set_sensitive(true);
-        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        *self
+            .authorization
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(value);
         Ok(())
     }
 
@@ -306,7 +337,10 @@ fn client(endpoint: &Endpoint) -> Result<Client, RegistryError> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let is_insecure = endpoint.is_insecure;
     let policy = Policy::custom(move |attempt| {
-        let from_tls = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+        let from_tls = attempt
+            .previous()
+            .last()
+            .is_some_and(|url| url.scheme() == "https");
         if from_tls && attempt.url().scheme() != "https" && !is_insecure {
             return attempt.error("the registry leads away from TLS");
         }
@@ -337,7 +371,8 @@ fn is_busy(status: StatusCode) -> bool {
 
 /// Returns the registry's own words, or the status's.
 fn describe(status: StatusCode, body: &[u8]) -> String {
-    let words = serde_json::from_slice::<ErrorBody>(body).unwrap_or(ErrorBody { errors: Vec::new() });
+    let words =
+        serde_json::from_slice::<ErrorBody>(body).unwrap_or(ErrorBody { errors: Vec::new() });
     let mut texts: Vec<String> = Vec::new();
     for ErrorEntry { code, message } in words.errors {
         let code = code.to_lowercase().replace('_', " ");
@@ -348,7 +383,10 @@ fn describe(status: StatusCode, body: &[u8]) -> String {
         });
     }
     if texts.is_empty() {
-        return status.canonical_reason().unwrap_or("unknown status").to_lowercase();
+        return status
+            .canonical_reason()
+            .unwrap_or("unknown status")
+            .to_lowercase();
     }
     texts.join(", ")
 }

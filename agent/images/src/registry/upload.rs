@@ -35,7 +35,9 @@ impl Session {
     /// Tells whether the registry has a blob in this repository.
     pub(crate) async fn has_blob(&self, digest: &Digest) -> Result<bool, RegistryError> {
         let address = self.address(&format!("blobs/{digest}"))?;
-        let response = self.send_patiently(|client| client.head(address.clone())).await?;
+        let response = self
+            .send_patiently(|client| client.head(address.clone()))
+            .await?;
         match response.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
@@ -73,7 +75,9 @@ impl Session {
         let mut attempt = 1;
         let mut upload = None;
         loop {
-            let result = self.upload_once(digest, (path, size), progress, &mut upload).await;
+            let result = self
+                .upload_once(digest, (path, size), progress, &mut upload)
+                .await;
             match result {
                 Err(error) if error.is_passing() && attempt < ATTEMPTS => {
                     tracing::debug!(%digest, %error, attempt, "resuming an upload");
@@ -161,8 +165,12 @@ impl Session {
         offset: u64,
         progress: &Arc<LayerProgress>,
     ) -> Result<Response, RegistryError> {
-        let mut file = tokio::fs::File::open(path).await.map_err(RegistryError::Local)?;
-        file.seek(std::io::SeekFrom::Start(offset)).await.map_err(RegistryError::Local)?;
+        let mut file = tokio::fs::File::open(path)
+            .await
+            .map_err(RegistryError::Local)?;
+        file.seek(std::io::SeekFrom::Start(offset))
+            .await
+            .map_err(RegistryError::Local)?;
         let file = std::sync::Mutex::new(Some(file));
         let range = format!("{offset}-{}", size - 1);
         self.send(|client| {
@@ -170,19 +178,27 @@ impl Session {
                 .patch(address.clone())
                 .header(CONTENT_TYPE, "application/octet-stream")
                 .header(CONTENT_LENGTH, size - offset);
-            let request = if offset == 0 { request } else { request.header(CONTENT_RANGE, &range) };
+            let request = if offset == 0 {
+                request
+            } else {
+                request.header(CONTENT_RANGE, &range)
+            };
             // Asked to authenticate after all, there is no body left to send; the next attempt
             // has one.
-            let file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            let file = file
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .take();
             match file {
                 Some(file) => {
                     let progress = Arc::clone(progress);
                     let mut done = offset;
                     let left = file.take(size - offset);
-                    let stream = ReaderStream::with_capacity(left, BUFFER).inspect_ok(move |chunk| {
-                        done += chunk.len() as u64;
-                        progress.report(LayerPhase::Pushing, done, size);
-                    });
+                    let stream =
+                        ReaderStream::with_capacity(left, BUFFER).inspect_ok(move |chunk| {
+                            done += chunk.len() as u64;
+                            progress.report(LayerPhase::Pushing, done, size);
+                        });
                     request.body(Body::wrap_stream(stream))
                 }
                 None => client.get(address.clone()),
@@ -212,7 +228,9 @@ impl Session {
         let range = response.headers().get(RANGE)?.to_str().ok()?.to_owned();
         let (_zero, last) = range.split_once('-')?;
         let last: u64 = last.parse().ok()?;
-        let address = self.location(address, &response).unwrap_or_else(|_| address.clone());
+        let address = self
+            .location(address, &response)
+            .unwrap_or_else(|_| address.clone());
         // "0-0" is said of nothing as well as of one byte; sending one byte twice would be wrong.
         let arrived = if last == 0 { return None } else { last + 1 };
         Some((address, arrived))
@@ -221,7 +239,8 @@ impl Session {
     fn location(&self, asked: &Url, response: &Response) -> Result<Url, RegistryError> {
         let location = response.headers().get(LOCATION);
         let location = location.and_then(|value| value.to_str().ok());
-        let location = location.ok_or_else(|| self.wrong("it does not say where to send a blob"))?;
+        let location =
+            location.ok_or_else(|| self.wrong("it does not say where to send a blob"))?;
         self.follow(asked, location)
     }
 
@@ -234,6 +253,8 @@ impl Session {
 }
 
 fn with_digest(mut upload: Url, digest: &Digest) -> Url {
-    upload.query_pairs_mut().append_pair("digest", digest.as_str());
+    upload
+        .query_pairs_mut()
+        .append_pair("digest", digest.as_str());
     upload
 }

@@ -16,7 +16,11 @@ impl Header {
         let recorded = header.number(148, 8)?;
         let (mut unsigned, mut signed) = (0_i64, 0_i64);
         for (index, byte) in block.iter().enumerate() {
-            let byte = if (148..156).contains(&index) { b' ' } else { *byte };
+            let byte = if (148..156).contains(&index) {
+                b' '
+            } else {
+                *byte
+            };
             unsigned += i64::from(byte);
             // Old archivers summed signed characters.
             signed += i64::from(byte.cast_signed());
@@ -42,7 +46,11 @@ impl Header {
     /// Returns the name, with its prefix where the format has one.
     pub(super) fn name(&self) -> Vec<u8> {
         let name = self.text(0, 100);
-        let prefix = if self.is_ustar() { self.text(345, 155) } else { b"" };
+        let prefix = if self.is_ustar() {
+            self.text(345, 155)
+        } else {
+            b""
+        };
         if prefix.is_empty() {
             return name.to_vec();
         }
@@ -102,9 +110,7 @@ impl Header {
 }
 
 /// Reads the continuation of a sparse header.
-pub(super) fn sparse_extension(
-    block: &[u8; BLOCK],
-) -> Result<(Vec<(u64, u64)>, bool), TarError> {
+pub(super) fn sparse_extension(block: &[u8; BLOCK]) -> Result<(Vec<(u64, u64)>, bool), TarError> {
     Ok((sparse_pieces(&block[..504])?, block[504] != 0))
 }
 
@@ -128,7 +134,11 @@ fn number(field: &[u8]) -> Result<i64, TarError> {
         let negative = first & 0x40 != 0;
         let mut value: i128 = if negative { -1 } else { 0 };
         for (index, byte) in field.iter().enumerate() {
-            let byte = if index == 0 && !negative { byte & 0x7f } else { *byte };
+            let byte = if index == 0 && !negative {
+                byte & 0x7f
+            } else {
+                *byte
+            };
             value = (value << 8) | i128::from(byte);
         }
         return i64::try_from(value).map_err(|_too_large| WRONG);

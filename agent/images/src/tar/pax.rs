@@ -60,7 +60,10 @@ impl Pax {
                 self.sparse.map = Some(numbers.collect::<Result<_, _>>()?);
             }
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
-                self.sparse.map.get_or_insert_default().push(decimal(value)?);
+                self.sparse
+                    .map
+                    .get_or_insert_default()
+                    .push(decimal(value)?);
             }
             _ => {
                 if let Some(name) = key.strip_prefix(XATTR) {
@@ -108,7 +111,9 @@ pub(super) fn decimal(value: &[u8]) -> Result<u64, TarError> {
         .ok()
         .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|text| text.parse().ok())
-        .ok_or(TarError::Malformed("a number in an extended header is wrong"))
+        .ok_or(TarError::Malformed(
+            "a number in an extended header is wrong",
+        ))
 }
 
 /// Reads seconds with a fraction; times before 1970 become 1970.

@@ -3,10 +3,10 @@
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
+use super::BLOCK;
 use super::header::{Header, sparse_extension};
 use super::pax::{self, Pax};
 use super::sparse::{self, SparseMap};
-use super::BLOCK;
 
 /// The longest name or extended header that is believed, as in Go's reader.
 const MAX_SPECIAL: u64 = 1 << 20;
@@ -28,7 +28,9 @@ pub(crate) enum TarError {
 /// What a member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EntryKind {
-    File { sparse: Option<SparseMap> },
+    File {
+        sparse: Option<SparseMap>,
+    },
     HardLink,
     Symlink,
     CharacterDevice,
@@ -142,7 +144,10 @@ impl<R: BufRead> TarReader<R> {
         let is_device = matches!(kind, EntryKind::CharacterDevice | EntryKind::BlockDevice);
         Ok(Entry {
             path,
-            link: pax.link_path.or(long_link).unwrap_or_else(|| header.link_name()),
+            link: pax
+                .link_path
+                .or(long_link)
+                .unwrap_or_else(|| header.link_name()),
             mode: header.mode()? & 0o7777,
             uid: pax.uid.map_or_else(|| header.uid(), Ok)?,
             gid: pax.gid.map_or_else(|| header.gid(), Ok)?,
@@ -218,7 +223,10 @@ impl<R: BufRead> TarReader<R> {
 
     fn special_name(&mut self, header: &Header) -> Result<Vec<u8>, TarError> {
         let mut name = self.special(header)?;
-        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        let end = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
         name.truncate(end);
         Ok(name)
     }
@@ -258,7 +266,11 @@ impl<R: BufRead> TarReader<R> {
         while filled < BLOCK {
             let available = self.reader.fill_buf().map_err(TarError::Read)?;
             if available.is_empty() {
-                return if filled == 0 { Ok(None) } else { Err(CUT_SHORT) };
+                return if filled == 0 {
+                    Ok(None)
+                } else {
+                    Err(CUT_SHORT)
+                };
             }
             let n = available.len().min(BLOCK - filled);
             block[filled..filled + n].copy_from_slice(&available[..n]);

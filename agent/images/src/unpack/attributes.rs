@@ -33,10 +33,7 @@ pub(super) fn set_own_xattrs(directory: &Directory, xattrs: &[Xattr]) -> io::Res
     set_all(xattrs, |key, value| directory.set_own_xattr(key, value))
 }
 
-fn set_all(
-    xattrs: &[Xattr],
-    set: impl Fn(&OsStr, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+fn set_all(xattrs: &[Xattr], set: impl Fn(&OsStr, &[u8]) -> io::Result<()>) -> io::Result<()> {
     for (key, value) in xattrs {
         if is_private(key) {
             continue;
