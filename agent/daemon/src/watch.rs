@@ -67,7 +67,7 @@ fn detach(arguments: &WatchArguments) -> anyhow::Result<()> {
 
 fn watch(arguments: &WatchArguments) -> anyhow::Result<()> {
     // Fails in a process that leads a group already, which a terminal's hang-up does not reach then.
-    drop(nix::unistd::setsid());
+    let _ = nix::unistd::setsid();
     let lock = hold(&arguments.pid_file)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -87,7 +87,7 @@ async fn keep_running(arguments: &ServeArguments) -> anyhow::Result<()> {
         let mut agent = start(&arguments.config, ready_fd)?;
         if let Some(fd) = ready_fd.take() {
             // The agent has its own copy; with ours open a reader would never see the end.
-            drop(nix::unistd::close(fd));
+            let _ = nix::unistd::close(fd);
         }
         let status = tokio::select! {
             // Cancel-safe by its documentation.
@@ -111,7 +111,7 @@ async fn keep_running(arguments: &ServeArguments) -> anyhow::Result<()> {
 async fn end(agent: &mut Child, wanted: Signal) -> anyhow::Result<()> {
     if let Some(pid) = agent.id().and_then(|pid| i32::try_from(pid).ok()) {
         // It may have ended this moment.
-        drop(kill(Pid::from_raw(pid), wanted));
+        let _ = kill(Pid::from_raw(pid), wanted);
     }
     agent.wait().await.context("waiting for the agent")?;
     Ok(())

@@ -6,7 +6,6 @@ use berth_agent_build::apply_changes;
 use berth_agent_engine::Engine;
 use berth_agent_images::{ImageConfiguration, ImportRequest};
 use berth_proto::v1::{self, import_request};
-use tokio_util::io::SyncIoBridge;
 use tonic::{Status, Streaming};
 
 use crate::context;
@@ -45,7 +44,7 @@ pub(crate) async fn import(
         Some(import_request::Message::Options(_)) | None => Vec::new(),
     });
     // Read on a thread that may block, by the images' contract.
-    let reader = Box::new(SyncIoBridge::new(Box::pin(chunks)));
+    let reader = Box::new(context::blocking(chunks));
     let id = engine
         .images()
         .import_rootfs(reader, request)

@@ -54,7 +54,7 @@ pub(crate) fn connect(
                 Input::Stdin(bytes) => {
                     if input.write(&bytes).await == InputFlow::Detached {
                         // Without a receiver the answer has ended anyway.
-                        drop(detach.send(()));
+                        let _ = detach.send(());
                         return;
                     }
                 }

@@ -1,0 +1,184 @@
+//! The agent dies at bad moments; containers do not, and nothing half-made stays.
+
+use berth_proto::v1::wait_request::Condition;
+use berth_proto::v1::{ContainerConfig, ContainerState, HostConfig};
+
+use crate::client::{command, everything, sh};
+use crate::host::{Host, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_outlives_the_agent_with_its_output_and_exit_code() {
+    let mut host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let script = "n=0; while ! test -e /tmp/stop; do n=$((n+1)); echo $n; sleep 0.01; done; echo end; exit 42";
+    let config = ContainerConfig {
+        open_stdin: true,
+        ..command(&["sh", "-c", script])
+    };
+    let id = client.run_detached("worker", config).await;
+    until("output", async || {
+        client.log_text(&id).await.contains("3\n")
+    })
+    .await;
+    let pid = client.inspect(&id).await.expect("inspect")["State"]["Pid"].clone();
+    host.kill_agent();
+    host.start();
+    let client = host.client().await;
+    let object = client.inspect("worker").await.expect("inspect");
+    assert_eq!(object["State"]["Status"], "running");
+    assert_eq!(object["State"]["Pid"], pid);
+    let mut attached = client.attach(&id, false).await.expect("attach");
+    attached.read_until("\n").await;
+    let exec = berth_proto::v1::ExecOptions {
+        container: id.clone(),
+        command: vec!["touch".to_owned(), "/tmp/stop".to_owned()],
+        ..Default::default()
+    };
+    assert_eq!(client.exec(exec, b"").await.expect("exec").code, 0);
+    assert_eq!(attached.to_end().await.code, 42);
+    let log = client.log_text(&id).await;
+    let counted = log.lines().take_while(|line| *line != "end").enumerate();
+    assert!(
+        counted
+            .clone()
+            .all(|(index, line)| line == (index + 1).to_string()),
+        "{log}"
+    );
+    assert!(log.ends_with("end\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_the_agent_was_away_is_told_and_removed_if_asked() {
+    let mut host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let script = "while test ! -e /mnt/go; do sleep 0.01; done; echo late; exit 17";
+    let folder = host.path("shared");
+    std::fs::create_dir(&folder).expect("folder");
+    let binds = vec![format!("{}:/mnt", folder.display())];
+    let kept = ContainerConfig {
+        host: Some(HostConfig {
+            binds: binds.clone(),
+            ..Default::default()
+        }),
+        ..command(&["sh", "-c", script])
+    };
+    let vanishing = ContainerConfig {
+        host: Some(HostConfig {
+            binds,
+            auto_remove: true,
+            ..Default::default()
+        }),
+        ..command(&["sh", "-c", script])
+    };
+    let kept = client.run_detached("kept", kept).await;
+    client.run_detached("vanishing", vanishing).await;
+    host.kill_agent();
+    std::fs::write(folder.join("go"), "").expect("signal");
+    let record = host.path("data/containers").join(&kept).join("exit.json");
+    until("the exit record", async || record.exists()).await;
+    host.start();
+    let client = host.client().await;
+    let listed = client.list(&[]).await.expect("list");
+    let names: Vec<_> = listed
+        .iter()
+        .flat_map(|container| &container.names)
+        .collect();
+    assert_eq!(names, ["kept"]);
+    assert_eq!(listed[0].state(), ContainerState::Exited);
+    assert!(
+        listed[0].status.starts_with("Exited (17)"),
+        "{}",
+        listed[0].status
+    );
+    assert_eq!(client.log_text(&kept).await, "late\n");
+    assert_eq!(host.names("data/containers"), [kept.clone()]);
+    assert_eq!(host.names("data/snapshots/containers").len(), 1);
+    client
+        .create("vanishing", command(&["true"]))
+        .await
+        .expect("the name is free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_killed_at_any_moment_leaves_a_clean_state() {
+    let mut host = Host::new();
+    host.client().await.import().await;
+    for round in 0..12_u64 {
+        let client = host.client().await;
+        let runs: Vec<_> = (0..3)
+            .map(|n| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    loop {
+                        let mut config = sh("echo x");
+                        if n == 2 {
+                            config.host = Some(HostConfig {
+                                binds: vec!["/data".to_owned()],
+                                auto_remove: true,
+                                ..Default::default()
+                            });
+                        }
+                        if client.run(config).await.is_err() {
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        // A different moment of the work each time: that is the point of this pause.
+        tokio::time::sleep(std::time::Duration::from_millis(60 + round * 7)).await;
+        host.kill_agent();
+        for run in runs {
+            // Broken connections show in many ways, a panic of a helper among them.
+            let _ = run.await;
+        }
+        host.start();
+        let client = host.client().await;
+        // What was running ends by itself; what was only created stays, as it does in Docker.
+        until("nothing runs", async || {
+            client
+                .list(&["status=running"])
+                .await
+                .expect("list")
+                .is_empty()
+        })
+        .await;
+        client.remove_all().await;
+        assert_eq!(client.sh("echo fine").await.stdout, "fine\n");
+        until("no leftovers", async || {
+            [
+                "data/containers",
+                "data/snapshots/containers",
+                "run/containers",
+                "run/netns",
+                "data/volumes",
+            ]
+            .iter()
+            .all(|folder| host.names(folder).is_empty())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_stop_leaves_containers_alone() {
+    let mut host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let id = client.run_detached("", command(&["sleep", "100"])).await;
+    let mut request = everything(&id);
+    request.follow = true;
+    let _follower = client.containers.clone().logs(request).await.expect("logs");
+    assert!(host.stop_agent());
+    host.start();
+    let client = host.client().await;
+    assert_eq!(
+        client.list(&["status=running"]).await.expect("list").len(),
+        1
+    );
+    let ended = client.wait(&id, Condition::NextExit).await.expect("wait");
+    client.kill(&id, "KILL").await.expect("kill");
+    assert_eq!(ended.await.code, 137);
+}

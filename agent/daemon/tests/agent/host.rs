@@ -1,0 +1,195 @@
+//! A host for one agent: namespaces that a process holds open, and a folder for all files.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::Client;
+
+/// Longest wait for anything that must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A host with an agent.
+pub struct Host {
+    folder: TempDir,
+    holder: Child,
+    agent: Option<Child>,
+}
+
+impl Host {
+    /// Makes a host and starts its agent.
+    pub fn new() -> Self {
+        Self::with_config(json!({}))
+    }
+
+    /// Makes a host whose agent has more in its configuration.
+    pub fn with_config(more: Value) -> Self {
+        let mut holder = Command::new("unshare")
+            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
+            .arg("ip link set lo up && echo up && exec sleep infinity")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare");
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line of the holder");
+        assert_eq!(line, "up\n");
+        let folder = tempfile::Builder::new()
+            .prefix("berthd-test")
+            .tempdir()
+            .expect("folder");
+        let mut config = json!({
+            "socket": folder.path().join("run/berthd.sock"),
+            "data_root": folder.path().join("data"),
+            "run_root": folder.path().join("run"),
+        });
+        for (key, value) in more.as_object().expect("an object") {
+            config[key] = value.clone();
+        }
+        fs::write(folder.path().join("berthd.json"), config.to_string()).expect("configuration");
+        let mut host = Self {
+            folder,
+            holder,
+            agent: None,
+        };
+        host.start();
+        host
+    }
+
+    /// Starts the agent and waits until it is ready; returns how long that took.
+    pub fn start(&mut self) -> Duration {
+        let began = Instant::now();
+        let mut agent = self
+            .enter(env!("CARGO_BIN_EXE_berthd"))
+            .args(["serve", "--ready-fd", "1", "--config"])
+            .arg(self.path("berthd.json"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("berthd");
+        let mut line = String::new();
+        BufReader::new(agent.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line of the agent");
+        assert_eq!(line, "ready\n", "the agent ended");
+        self.agent = Some(agent);
+        began.elapsed()
+    }
+
+    /// Kills the agent as a crash would.
+    pub fn kill_agent(&mut self) {
+        let mut agent = self.agent.take().expect("a running agent");
+        agent.kill().expect("kill");
+        agent.wait().expect("wait");
+    }
+
+    /// Tells the agent to stop, and returns whether it did so in order.
+    pub fn stop_agent(&mut self) -> bool {
+        let mut agent = self.agent.take().expect("a running agent");
+        let pid = i32::try_from(agent.id()).expect("pid");
+        kill(Pid::from_raw(pid), Signal::SIGTERM).expect("SIGTERM");
+        agent.wait().expect("wait").success()
+    }
+
+    /// Returns the agent's process id.
+    pub fn agent_pid(&self) -> u32 {
+        self.agent.as_ref().expect("a running agent").id()
+    }
+
+    /// Returns a command that runs on the host.
+    pub fn enter(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--net", "--mount", "--target"])
+            .arg(self.holder.id().to_string())
+            .arg("--")
+            .arg(program);
+        command
+    }
+
+    /// Returns a path in the host's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Returns the folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Connects to the agent's unix socket.
+    pub async fn client(&self) -> Client {
+        Client::unix(self.path("run/berthd.sock")).await
+    }
+
+    /// Connects to a TCP address of the host.
+    pub fn connect(&self, address: &str) -> std::io::Result<std::net::TcpStream> {
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.holder.id()))?;
+        let address = address.to_owned();
+        // Entering a namespace is for one thread, which ends with it.
+        std::thread::spawn(move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            std::net::TcpStream::connect(address)
+        })
+        .join()
+        .expect("connecting thread")
+    }
+
+    /// Returns the names in a folder of the host, sorted.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path(folder))
+            .into_iter()
+            .flatten()
+            .map(|entry| {
+                entry
+                    .expect("entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if !std::thread::panicking() && self.agent.is_none() {
+            self.start();
+        }
+        let socket = self.path("run/berthd.sock");
+        if let Some(mut agent) = self.agent.take() {
+            // A runtime of its own: this may run inside another.
+            let cleaner = std::thread::spawn(move || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("runtime")
+                    .block_on(async { Client::unix(socket).await.remove_all().await });
+            });
+            let _ = cleaner.join();
+            let _ = agent.kill();
+            let _ = agent.wait();
+        }
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// Waits until `holds` does.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

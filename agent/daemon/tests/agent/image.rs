@@ -1,0 +1,56 @@
+//! The root filesystem of the tests' image: busybox and the few files that users need.
+
+use tar::{Builder, EntryType, Header};
+
+const APPLETS: &[&str] = &[
+    "sh", "true", "false", "echo", "cat", "sleep", "id", "env", "ls", "mkdir", "mount", "nc",
+    "pwd", "hostname", "stty", "tty", "kill", "touch", "wget", "head", "seq", "yes", "wc", "test",
+    "grep",
+];
+
+/// Returns the tar of the root filesystem.
+pub fn busybox() -> Vec<u8> {
+    let mut tar = Builder::new(Vec::new());
+    for folder in ["bin", "etc", "tmp", "root", "home", "home/app", "data"] {
+        let mut header = header(EntryType::Directory, 0, 0o755);
+        tar.append_data(&mut header, folder, std::io::empty())
+            .expect("folder");
+    }
+    let busybox = std::fs::read("/bin/busybox").expect("a static busybox on this machine");
+    add(&mut tar, "bin/busybox", &busybox, 0o755);
+    for applet in APPLETS {
+        let mut header = header(EntryType::Symlink, 0, 0o777);
+        tar.append_link(&mut header, format!("bin/{applet}"), "busybox")
+            .expect("link");
+    }
+    add(
+        &mut tar,
+        "etc/passwd",
+        b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n",
+        0o644,
+    );
+    add(
+        &mut tar,
+        "etc/group",
+        b"root:x:0:\nwheel:x:10:root,app\napp:x:1001:\n",
+        0o644,
+    );
+    add(&mut tar, "data/from-image", b"seed\n", 0o644);
+    add(&mut tar, "etc/not-executable", b"#!/bin/sh\n", 0o644);
+    tar.into_inner().expect("tar")
+}
+
+fn add(tar: &mut Builder<Vec<u8>>, path: &str, content: &[u8], mode: u32) {
+    let size = u64::try_from(content.len()).expect("size");
+    let mut header = header(EntryType::Regular, size, mode);
+    tar.append_data(&mut header, path, content).expect("file");
+}
+
+fn header(kind: EntryType, size: u64, mode: u32) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(mode);
+    header.set_mtime(1_700_000_000);
+    header
+}
