@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use tokio::io::{AsyncReadExt as _, AsyncWrite};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::log::{HEADER, Header, Reader, Record, Stream};
 use crate::running::Running;
@@ -36,41 +36,77 @@ pub struct Output {
 #[derive(Debug)]
 enum Source {
     /// Log records, sent by the supervisor. What it could not send any more is in the log.
-    Supervisor { reader: OwnedReadHalf, arrived: VecDeque<u8>, offset: u64, running: Running },
+    Supervisor {
+        reader: OwnedReadHalf,
+        arrived: VecDeque<u8>,
+        offset: u64,
+        running: Running,
+    },
     /// The rest of the log of a run that has ended; `limit` is where the next run's begins.
-    Log { reader: Reader, limit: u64 },
+    Log {
+        reader: Reader,
+        limit: u64,
+    },
     Command(CommandOutput),
     Nothing,
 }
 
 impl Output {
     pub(crate) fn empty() -> Self {
-        Self { source: Source::Nothing }
+        Self {
+            source: Source::Nothing,
+        }
     }
 
     /// Returns the output of a run that has ended.
     pub(crate) async fn of_log(running: &Running, offset: u64) -> io::Result<Self> {
-        let limit = running.wait().await.map_or(u64::MAX, |record| record.log_length);
+        let limit = running
+            .wait()
+            .await
+            .map_or(u64::MAX, |record| record.log_length);
         let mut reader = Reader::open(running.bundle_dir()).map_err(io::Error::other)?;
         reader.seek(offset);
-        Ok(Self { source: Source::Log { reader, limit } })
+        Ok(Self {
+            source: Source::Log { reader, limit },
+        })
     }
 
-    pub(crate) fn of_supervisor(reader: OwnedReadHalf, first: Vec<u8>, offset: u64, running: Running) -> Self {
-        Self { source: Source::Supervisor { reader, arrived: first.into(), offset, running } }
+    pub(crate) fn of_supervisor(
+        reader: OwnedReadHalf,
+        first: Vec<u8>,
+        offset: u64,
+        running: Running,
+    ) -> Self {
+        Self {
+            source: Source::Supervisor {
+                reader,
+                arrived: first.into(),
+                offset,
+                running,
+            },
+        }
     }
 
     pub(crate) fn of_command(
         stdout: Option<OwnedFd>,
         stderr: Option<OwnedFd>,
         ended: watch::Receiver<Option<i32>>,
+        being_read: oneshot::Sender<()>,
     ) -> io::Result<Self> {
         let register = |fd: Option<OwnedFd>| {
             // A terminal is no pipe, but is read and waited for as one.
-            fd.map(|fd| Receiver::from_owned_fd_unchecked(nonblocking(fd)?)).transpose()
+            fd.map(|fd| Receiver::from_owned_fd_unchecked(nonblocking(fd)?))
+                .transpose()
         };
-        let source = CommandOutput { stdout: register(stdout)?, stderr: register(stderr)?, ended };
-        Ok(Self { source: Source::Command(source) })
+        let source = CommandOutput {
+            stdout: register(stdout)?,
+            stderr: register(stderr)?,
+            ended,
+            _being_read: being_read,
+        };
+        Ok(Self {
+            source: Source::Command(source),
+        })
     }
 
     /// Waits for the next piece of output; `None` after the last.
@@ -85,9 +121,16 @@ impl Output {
             match &mut self.source {
                 Source::Nothing => return Ok(None),
                 Source::Log { reader, limit } if reader.offset() >= *limit => return Ok(None),
-                Source::Log { reader, .. } => return reader.next_record().map_err(io::Error::other),
+                Source::Log { reader, .. } => {
+                    return reader.next_record().map_err(io::Error::other);
+                }
                 Source::Command(output) => return output.next().await,
-                Source::Supervisor { reader, arrived, offset, running } => {
+                Source::Supervisor {
+                    reader,
+                    arrived,
+                    offset,
+                    running,
+                } => {
                     if let Some((record, length)) = take_record(arrived)? {
                         *offset += length as u64;
                         return Ok(Some(record));
@@ -119,8 +162,11 @@ fn take_record(arrived: &mut VecDeque<u8>) -> io::Result<Option<(Record, usize)>
     for (slot, byte) in header.iter_mut().zip(arrived.iter()) {
         *slot = *byte;
     }
-    let Header { length, stream, time } =
-        Header::decode(header).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    let Header {
+        length,
+        stream,
+        time,
+    } = Header::decode(header).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     let total = HEADER + length;
     if arrived.len() < total {
         return Ok(None);
@@ -135,6 +181,8 @@ struct CommandOutput {
     stdout: Option<Receiver>,
     stderr: Option<Receiver>,
     ended: watch::Receiver<Option<i32>>,
+    /// Dropping this tells the supervisor that nobody reads any more.
+    _being_read: oneshot::Sender<()>,
 }
 
 impl CommandOutput {
@@ -154,7 +202,11 @@ impl CommandOutput {
             match result {
                 Ok(length) if length > 0 => {
                     let data = data.get(..length).unwrap_or_default().to_vec();
-                    return Ok(Some(Record { stream, time: SystemTime::now(), data }));
+                    return Ok(Some(Record {
+                        stream,
+                        time: SystemTime::now(),
+                        data,
+                    }));
                 }
                 // The end, which for a terminal is an error.
                 _ => self.close(stream),
@@ -166,13 +218,20 @@ impl CommandOutput {
     /// Reads what is there after the command's end. A process that it left behind may keep the streams open for ever,
     /// so nothing to read is the end.
     fn take_rest(&mut self) -> Option<Record> {
-        for (stream, receiver) in [(Stream::Stdout, &self.stdout), (Stream::Stderr, &self.stderr)] {
+        for (stream, receiver) in [
+            (Stream::Stdout, &self.stdout),
+            (Stream::Stderr, &self.stderr),
+        ] {
             let Some(receiver) = receiver else { continue };
             let mut data = vec![0; CHUNK];
             // Past what the async runtime has noticed, since it may not have noticed yet.
             if let Ok(length @ 1..) = nix::unistd::read(receiver, &mut data) {
                 data.truncate(length);
-                return Some(Record { stream, time: SystemTime::now(), data });
+                return Some(Record {
+                    stream,
+                    time: SystemTime::now(),
+                    data,
+                });
             }
         }
         self.close(Stream::Stdout);
@@ -212,15 +271,21 @@ enum Sink {
 
 impl Stdin {
     pub(crate) fn of_supervisor(writer: OwnedWriteHalf) -> Self {
-        Self { sink: Sink::Supervisor(writer) }
+        Self {
+            sink: Sink::Supervisor(writer),
+        }
     }
 
     pub(crate) fn of_pipe(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { sink: Sink::Pipe(Sender::from_owned_fd_unchecked(nonblocking(fd)?)?) })
+        Ok(Self {
+            sink: Sink::Pipe(Sender::from_owned_fd_unchecked(nonblocking(fd)?)?),
+        })
     }
 
     pub(crate) fn of_terminal(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { sink: Sink::Terminal(Sender::from_owned_fd_unchecked(nonblocking(fd)?)?) })
+        Ok(Self {
+            sink: Sink::Terminal(Sender::from_owned_fd_unchecked(nonblocking(fd)?)?),
+        })
     }
 
     pub(crate) fn closed() -> Self {
@@ -229,7 +294,11 @@ impl Stdin {
 }
 
 impl AsyncWrite for Stdin {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match &mut self.sink {
             Sink::Supervisor(writer) => Pin::new(writer).poll_write(cx, data),
             Sink::Pipe(sender) | Sink::Terminal(sender) => Pin::new(sender).poll_write(cx, data),

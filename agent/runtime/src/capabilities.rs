@@ -79,7 +79,12 @@ const BY_NUMBER: [Capability; 41] = [
 /// Returns every capability that this process can hand on (what `--privileged` gives).
 pub fn all() -> Capabilities {
     let available = capability::bounding();
-    BY_NUMBER.into_iter().enumerate().filter(|(number, _)| available >> number & 1 == 1).map(|(_, c)| c).collect()
+    BY_NUMBER
+        .into_iter()
+        .enumerate()
+        .filter(|(number, _)| available >> number & 1 == 1)
+        .map(|(_, c)| c)
+        .collect()
 }
 
 /// Applies `--cap-add` and `--cap-drop` (names with or without `CAP_`, any case, `ALL`) to Docker's default set.
@@ -106,20 +111,32 @@ pub fn adjust(add: &[String], drop: &[String]) -> Result<Capabilities, UnknownCa
 }
 
 fn named(names: &[String]) -> Result<Capabilities, UnknownCapability> {
-    names.iter().filter(|name| !name.eq_ignore_ascii_case("ALL")).map(|name| parse(name)).collect()
+    names
+        .iter()
+        .filter(|name| !name.eq_ignore_ascii_case("ALL"))
+        .map(|name| parse(name))
+        .collect()
 }
 
 fn parse(name: &str) -> Result<Capability, UnknownCapability> {
     let upper = name.to_ascii_uppercase();
     let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
-    let found = BY_NUMBER.into_iter().find(|capability| capability.to_string() == bare);
-    found.ok_or_else(|| UnknownCapability { name: name.to_owned() })
+    let found = BY_NUMBER
+        .into_iter()
+        .find(|capability| capability.to_string() == bare);
+    found.ok_or_else(|| UnknownCapability {
+        name: name.to_owned(),
+    })
 }
 
 /// Returns the sets for a process that has `capabilities`: as root bounding, permitted and effective; as another user
 /// bounding only. Inheritable and ambient are always empty.
 pub fn sets(capabilities: &Capabilities, root: bool) -> LinuxCapabilities {
-    let own = if root { capabilities.clone() } else { Capabilities::new() };
+    let own = if root {
+        capabilities.clone()
+    } else {
+        Capabilities::new()
+    };
     LinuxCapabilitiesBuilder::default()
         .bounding(capabilities.clone())
         .effective(own.clone())
@@ -132,20 +149,30 @@ pub fn sets(capabilities: &Capabilities, root: bool) -> LinuxCapabilities {
 
 /// Returns the names of `capabilities` in the form `CAP_NAME`.
 pub fn names(capabilities: &Capabilities) -> BTreeSet<String> {
-    capabilities.iter().map(|capability| format!("CAP_{capability}")).collect()
+    capabilities
+        .iter()
+        .map(|capability| format!("CAP_{capability}"))
+        .collect()
 }
 
 /// Returns `capabilities` as bits.
 pub(crate) fn bits(capabilities: Option<&Capabilities>) -> u64 {
-    let Some(capabilities) = capabilities else { return 0 };
+    let Some(capabilities) = capabilities else {
+        return 0;
+    };
     let numbered = BY_NUMBER.iter().enumerate();
-    numbered.filter(|(_, capability)| capabilities.contains(capability)).fold(0, |bits, (n, _)| bits | 1 << n)
+    numbered
+        .filter(|(_, capability)| capabilities.contains(capability))
+        .fold(0, |bits, (n, _)| bits | 1 << n)
 }
 
 /// Returns the names of the capabilities among `bits`.
 pub(crate) fn names_of_bits(bits: u64) -> Vec<String> {
     let numbered = BY_NUMBER.iter().enumerate();
-    numbered.filter(|(n, _)| bits >> n & 1 == 1).map(|(_, capability)| format!("CAP_{capability}")).collect()
+    numbered
+        .filter(|(n, _)| bits >> n & 1 == 1)
+        .map(|(_, capability)| format!("CAP_{capability}"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -24,11 +24,19 @@ impl Connection {
     pub(crate) fn new(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let stream = UnixStream::from_std(stream)?;
-        Ok(Self { stream, frames: Frames::default(), descriptors: Vec::new() })
+        Ok(Self {
+            stream,
+            frames: Frames::default(),
+            descriptors: Vec::new(),
+        })
     }
 
     /// Connects to the supervisor of a run directory and sends it a request.
-    pub(crate) async fn request(run_dir: &Path, request: &Request, bytes: &[u8]) -> io::Result<Self> {
+    pub(crate) async fn request(
+        run_dir: &Path,
+        request: &Request,
+        bytes: &[u8],
+    ) -> io::Result<Self> {
         // Connecting to a unix socket waits for nothing but a full backlog.
         let mut connection = Self::new(socket::connect(run_dir)?)?;
         connection.send(&frame(request, bytes)?).await?;
@@ -63,6 +71,11 @@ impl Connection {
         }
     }
 
+    /// Tells the supervisor that nothing more will be sent.
+    pub(crate) async fn close_writing(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
     /// Takes the descriptors that came with messages so far.
     pub(crate) fn take_descriptors(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.descriptors)
@@ -76,11 +89,17 @@ impl Connection {
 
 /// Asks a supervisor for one thing.
 pub(crate) async fn ask(run_dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
-    Connection::request(run_dir, request, b"").await?.receive().await
+    Connection::request(run_dir, request, b"")
+        .await?
+        .receive()
+        .await
 }
 
 /// Returns whether an error means that there is no supervisor any more.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
-    matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset | BrokenPipe)
+    matches!(
+        error.kind(),
+        NotFound | ConnectionRefused | ConnectionReset | BrokenPipe
+    )
 }

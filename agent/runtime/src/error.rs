@@ -76,7 +76,9 @@ impl StartError {
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::Step { kind, .. } => *kind,
-            Self::AlreadyRunning { .. } | Self::Supervisor { .. } | Self::SupervisorDied { .. } => FailureKind::Other,
+            Self::AlreadyRunning { .. } | Self::Supervisor { .. } | Self::SupervisorDied { .. } => {
+                FailureKind::Other
+            }
         }
     }
 }

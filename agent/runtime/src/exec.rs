@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use berth_agent_sys::terminal::set_size;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::attachment::{Attachment, Output, Stdin};
 use crate::connection::Connection;
@@ -65,17 +65,43 @@ impl ExecProcess {
                 }
             }
         }
-        tokio::spawn(async move {
-            if let Ok(Some(Reply::ExecExited { code })) = connection.receive().await {
-                sender.send_replace(Some(code));
-            }
-            // Otherwise the supervisor is gone, and dropping the sender says so.
-        });
-        let output = Output::of_command(stdout, stderr, ended.clone())?;
+        let (being_read, left_alone) = oneshot::channel();
+        tokio::spawn(follow(connection, sender, left_alone));
+        let output = Output::of_command(stdout, stderr, ended.clone(), being_read)?;
         let attachment = attach.then_some(Attachment { output, stdin });
-        let shared = Arc::new(Shared { id, run_dir, pid, warnings, terminal });
-        Ok(Self { attachment, handle: ExecHandle { shared, ended } })
+        let shared = Arc::new(Shared {
+            id,
+            run_dir,
+            pid,
+            warnings,
+            terminal,
+        });
+        Ok(Self {
+            attachment,
+            handle: ExecHandle { shared, ended },
+        })
     }
+}
+
+/// Tells the supervisor when nobody reads the command's output any more, so that it does not wait for ever to be read,
+/// and waits for the command's end.
+async fn follow(
+    mut connection: Connection,
+    sender: watch::Sender<Option<i32>>,
+    mut left_alone: oneshot::Receiver<()>,
+) {
+    // Receiving is cancel-safe, and the other arm is taken at most once.
+    let reply = tokio::select! {
+        reply = connection.receive() => reply,
+        _dropped = &mut left_alone => match connection.close_writing().await {
+            Ok(()) => connection.receive().await,
+            Err(e) => Err(e),
+        },
+    };
+    if let Ok(Some(Reply::ExecExited { code })) = reply {
+        sender.send_replace(Some(code));
+    }
+    // Otherwise the supervisor is gone, and dropping the sender says so.
 }
 
 impl ExecHandle {
@@ -93,13 +119,19 @@ impl ExecHandle {
     ///
     /// # Errors
     /// Fails when the command has ended or has no terminal.
-    #[expect(clippy::unused_async, reason = "sizes of containers are set the same way, and that waits")]
+    #[expect(
+        clippy::unused_async,
+        reason = "sizes of containers are set the same way, and that waits"
+    )]
     pub async fn resize(&self, size: TerminalSize) -> Result<(), ControlError> {
         let id = self.shared.id.clone();
         match &self.shared.terminal {
             Some(terminal) => set_size(terminal, size.rows, size.cols)
                 .map_err(|source| ControlError::Supervisor { id, source }),
-            None => Err(ControlError::Refused { id, message: "the command has no terminal".to_owned() }),
+            None => Err(ControlError::Refused {
+                id,
+                message: "the command has no terminal".to_owned(),
+            }),
         }
     }
 
@@ -108,7 +140,10 @@ impl ExecHandle {
     /// # Errors
     /// Fails when the command has ended or the signal's number is none.
     pub async fn signal(&self, signal: i32) -> Result<(), ControlError> {
-        let request = Request::SignalExec { pid: self.shared.pid, number: signal };
+        let request = Request::SignalExec {
+            pid: self.shared.pid,
+            number: signal,
+        };
         control(&self.shared.id, &self.shared.run_dir, &request).await
     }
 

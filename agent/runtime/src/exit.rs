@@ -44,6 +44,8 @@ pub(crate) fn to_nanos<S: Serializer>(time: &SystemTime, serializer: S) -> Resul
     serializer.serialize_u64(unix_nanos(*time))
 }
 
-pub(crate) fn from_nanos<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+pub(crate) fn from_nanos<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SystemTime, D::Error> {
     u64::deserialize(deserializer).map(from_unix_nanos)
 }

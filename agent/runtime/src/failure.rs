@@ -17,12 +17,20 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(step: &str, message: impl Into<String>) -> Self {
-        Self { step: step.to_owned(), message: message.into(), kind: FailureKind::Other }
+        Self {
+            step: step.to_owned(),
+            message: message.into(),
+            kind: FailureKind::Other,
+        }
     }
 
     pub(crate) fn from_io(step: &str, what: impl fmt::Display, error: &io::Error) -> Self {
         let message = format!("{what}: {error}");
-        Self { step: step.to_owned(), message, kind: kind_of(error) }
+        Self {
+            step: step.to_owned(),
+            message,
+            kind: kind_of(error),
+        }
     }
 
     pub(crate) fn with_kind(mut self, kind: FailureKind) -> Self {
@@ -41,11 +49,19 @@ fn kind_of(error: &io::Error) -> FailureKind {
 /// Says at which step, and with what, an operation failed.
 pub(crate) trait AtStep<T> {
     /// Turns an error into a failure of `step`; `what` names the noun, for example a path.
-    fn at<D: fmt::Display>(self, step: &'static str, what: impl FnOnce() -> D) -> Result<T, Failure>;
+    fn at<D: fmt::Display>(
+        self,
+        step: &'static str,
+        what: impl FnOnce() -> D,
+    ) -> Result<T, Failure>;
 }
 
 impl<T, E: Into<io::Error>> AtStep<T> for Result<T, E> {
-    fn at<D: fmt::Display>(self, step: &'static str, what: impl FnOnce() -> D) -> Result<T, Failure> {
+    fn at<D: fmt::Display>(
+        self,
+        step: &'static str,
+        what: impl FnOnce() -> D,
+    ) -> Result<T, Failure> {
         self.map_err(|error| Failure::from_io(step, what(), &error.into()))
     }
 }

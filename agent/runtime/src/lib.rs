@@ -27,7 +27,9 @@ mod socket;
 mod supervise;
 
 pub use attachment::{Attachment, Output, Stdin};
-pub use error::{AttachError, ControlError, ExecError, FailureKind, ReattachError, RuntimeError, StartError};
+pub use error::{
+    AttachError, ControlError, ExecError, FailureKind, ReattachError, RuntimeError, StartError,
+};
 pub use exec::{ExecHandle, ExecProcess};
 pub use exit::ExitRecord;
 pub use request::{AttachFrom, AttachOptions, ExecRequest, Rootfs, StartRequest, TerminalSize};

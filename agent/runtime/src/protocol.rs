@@ -59,7 +59,7 @@ pub(crate) enum Request {
         frozen: bool,
     },
     /// Answered by [`Reply::ExecStarted`] with descriptors, and [`Reply::ExecExited`] when it ends.
-    Exec(ExecMessage),
+    Exec(Box<ExecMessage>),
     SignalExec {
         pid: i32,
         number: i32,
@@ -137,7 +137,10 @@ pub(crate) fn frame(message: &impl Serialize, bytes: &[u8]) -> io::Result<Vec<u8
     serde_json::to_writer(&mut frame, message)?;
     let length = |n: usize| u32::try_from(n).map_err(io::Error::other);
     let (json, extra) = (length(frame.len() - 8)?, length(bytes.len())?);
-    for (slot, byte) in frame.iter_mut().zip(json.to_le_bytes().into_iter().chain(extra.to_le_bytes())) {
+    for (slot, byte) in frame
+        .iter_mut()
+        .zip(json.to_le_bytes().into_iter().chain(extra.to_le_bytes()))
+    {
         *slot = byte;
     }
     frame.extend_from_slice(bytes);
@@ -159,7 +162,8 @@ impl Frames {
     ///
     /// Fails for bytes that are no frame of this kind of message.
     pub(crate) fn take<T: DeserializeOwned>(&mut self) -> io::Result<Option<(T, Vec<u8>)>> {
-        let Some(([j0, j1, j2, j3, b0, b1, b2, b3], rest)) = self.buffer.split_first_chunk::<8>() else {
+        let Some(([j0, j1, j2, j3, b0, b1, b2, b3], rest)) = self.buffer.split_first_chunk::<8>()
+        else {
             return Ok(None);
         };
         let length = |bytes| usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX);
@@ -167,8 +171,12 @@ impl Frames {
         if json > MAX_PART || bytes > MAX_PART {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let Some((json_part, rest)) = rest.split_at_checked(json) else { return Ok(None) };
-        let Some((bytes_part, rest)) = rest.split_at_checked(bytes) else { return Ok(None) };
+        let Some((json_part, rest)) = rest.split_at_checked(json) else {
+            return Ok(None);
+        };
+        let Some((bytes_part, rest)) = rest.split_at_checked(bytes) else {
+            return Ok(None);
+        };
         let taken = (serde_json::from_slice(json_part)?, bytes_part.to_vec());
         self.buffer = rest.to_vec();
         Ok(Some(taken))
@@ -197,7 +205,13 @@ mod tests {
                 found.push((format!("{request:?}"), extra));
             }
         }
-        assert_eq!(found, [("Signal { number: 15 }".into(), b"extra".to_vec()), ("Watch".into(), Vec::new())]);
+        assert_eq!(
+            found,
+            [
+                ("Signal { number: 15 }".into(), b"extra".to_vec()),
+                ("Watch".into(), Vec::new())
+            ]
+        );
         assert_eq!(frames.into_rest(), b"rest");
     }
 
@@ -205,6 +219,9 @@ mod tests {
     fn an_absurd_length_is_refused_before_it_is_waited_for() {
         let mut frames = Frames::default();
         frames.push(&[0xff; 8]);
-        assert_eq!(frames.take::<Request>().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            frames.take::<Request>().unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

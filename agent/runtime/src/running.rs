@@ -50,7 +50,12 @@ impl Running {
         mut connection: Connection,
     ) -> Self {
         let (sender, ended) = watch::channel(Ended::NotYet);
-        let shared = Arc::new(Shared { id, bundle_dir, run_dir, started });
+        let shared = Arc::new(Shared {
+            id,
+            bundle_dir,
+            run_dir,
+            started,
+        });
         let watched = Arc::clone(&shared);
         tokio::spawn(async move {
             let end = match connection.receive().await {
@@ -125,7 +130,10 @@ impl Running {
     /// # Errors
     /// Fails when the supervisor cannot be talked to, or the log cannot be read.
     pub async fn attach(&self, options: AttachOptions) -> Result<Attachment, AttachError> {
-        let failed = |source| AttachError::Supervisor { id: self.shared.id.clone(), source };
+        let failed = |source| AttachError::Supervisor {
+            id: self.shared.id.clone(),
+            source,
+        };
         match self.attach_to_supervisor(options).await {
             Ok(Some(attachment)) => return Ok(attachment),
             Ok(None) => {}
@@ -134,16 +142,24 @@ impl Running {
         }
         let output = match options.from {
             AttachFrom::Now => Output::empty(),
-            AttachFrom::Start => Output::of_log(self, self.shared.started.log_start).await.map_err(failed)?,
+            AttachFrom::Start => Output::of_log(self, self.shared.started.log_start)
+                .await
+                .map_err(failed)?,
             AttachFrom::Beginning => Output::of_log(self, 0).await.map_err(failed)?,
         };
-        Ok(Attachment { output, stdin: options.stdin.then(Stdin::closed) })
+        Ok(Attachment {
+            output,
+            stdin: options.stdin.then(Stdin::closed),
+        })
     }
 
     /// Returns nothing when the supervisor went away before it answered.
     async fn attach_to_supervisor(&self, options: AttachOptions) -> io::Result<Option<Attachment>> {
-        let mut connection = Connection::request(&self.shared.run_dir, &Request::Attach(options), b"").await?;
-        let Some(Reply::Attached { offset }) = connection.receive().await? else { return Ok(None) };
+        let mut connection =
+            Connection::request(&self.shared.run_dir, &Request::Attach(options), b"").await?;
+        let Some(Reply::Attached { offset }) = connection.receive().await? else {
+            return Ok(None);
+        };
         let (stream, first) = connection.into_parts();
         let (reader, writer) = stream.into_split();
         let output = Output::of_supervisor(reader, first, offset, self.clone());
@@ -152,9 +168,15 @@ impl Running {
         } else {
             // Closing this side would tell the supervisor nothing, and dropping the half would close it.
             writer.forget();
-            return Ok(Some(Attachment { output, stdin: None }));
+            return Ok(Some(Attachment {
+                output,
+                stdin: None,
+            }));
         };
-        Ok(Some(Attachment { output, stdin: Some(stdin) }))
+        Ok(Some(Attachment {
+            output,
+            stdin: Some(stdin),
+        }))
     }
 
     /// Runs a further command inside the container.
@@ -162,24 +184,49 @@ impl Running {
     /// # Errors
     /// Fails with the name of the step that failed, or when the container has ended.
     pub async fn exec(&self, request: ExecRequest) -> Result<ExecProcess, ExecError> {
-        let ExecRequest { process, terminal_size, attach, stdin, seccomp } = request;
-        let message = Request::Exec(ExecMessage { process, terminal_size, attach, stdin });
+        let ExecRequest {
+            process,
+            terminal_size,
+            attach,
+            stdin,
+            seccomp,
+        } = request;
+        let message = Request::Exec(Box::new(ExecMessage {
+            process,
+            terminal_size,
+            attach,
+            stdin,
+        }));
         let failed = |source: io::Error| {
             let id = self.shared.id.clone();
-            if is_gone(&source) { ExecError::NotRunning { id } } else { ExecError::Supervisor { id, source } }
+            if is_gone(&source) {
+                ExecError::NotRunning { id }
+            } else {
+                ExecError::Supervisor { id, source }
+            }
         };
         let program = seccomp.as_deref().unwrap_or_default();
-        let mut connection =
-            Connection::request(&self.shared.run_dir, &message, program).await.map_err(failed)?;
+        let mut connection = Connection::request(&self.shared.run_dir, &message, program)
+            .await
+            .map_err(failed)?;
         match connection.receive().await.map_err(failed)? {
-            Some(Reply::ExecStarted { pid, warnings, streams }) => {
+            Some(Reply::ExecStarted {
+                pid,
+                warnings,
+                streams,
+            }) => {
                 let (id, run_dir) = (self.shared.id.clone(), self.shared.run_dir.clone());
-                ExecProcess::new((id, run_dir), pid, warnings, &streams, attach, connection).map_err(failed)
+                ExecProcess::new((id, run_dir), pid, warnings, &streams, attach, connection)
+                    .map_err(failed)
             }
-            Some(Reply::Failed(failure)) => {
-                Err(ExecError::Step { step: failure.step, message: failure.message, kind: failure.kind })
-            }
-            Some(_) | None => Err(ExecError::NotRunning { id: self.shared.id.clone() }),
+            Some(Reply::Failed(failure)) => Err(ExecError::Step {
+                step: failure.step,
+                message: failure.message,
+                kind: failure.kind,
+            }),
+            Some(_) | None => Err(ExecError::NotRunning {
+                id: self.shared.id.clone(),
+            }),
         }
     }
 
@@ -218,7 +265,11 @@ impl Shared {
 }
 
 /// Asks a supervisor to do something that has no other answer than that it is done.
-pub(crate) async fn control(id: &str, run_dir: &Path, request: &Request) -> Result<(), ControlError> {
+pub(crate) async fn control(
+    id: &str,
+    run_dir: &Path,
+    request: &Request,
+) -> Result<(), ControlError> {
     let id = || id.to_owned();
     match ask(run_dir, request).await {
         Ok(Some(Reply::Done)) => Ok(()),

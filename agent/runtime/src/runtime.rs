@@ -55,9 +55,16 @@ impl Runtime {
     /// # Errors
     /// Fails when the executable cannot be opened.
     pub fn new(config: RuntimeConfig) -> Result<Self, RuntimeError> {
-        let RuntimeConfig { executable: path, arguments } = config;
-        let executable = open_readonly(&path).map_err(|source| RuntimeError::Executable { path, source })?;
-        Ok(Self { executable, arguments })
+        let RuntimeConfig {
+            executable: path,
+            arguments,
+        } = config;
+        let executable =
+            open_readonly(&path).map_err(|source| RuntimeError::Executable { path, source })?;
+        Ok(Self {
+            executable,
+            arguments,
+        })
     }
 
     /// Starts a container; its command has been executed when this returns.
@@ -68,7 +75,13 @@ impl Runtime {
     /// # Cancel safety
     /// When the future is dropped the start may still succeed; [`Self::reattach`] tells.
     pub async fn start(&self, request: StartRequest) -> Result<Running, StartError> {
-        let StartRequest { id, bundle_dir, run_dir, seccomp, .. } = request;
+        let StartRequest {
+            id,
+            bundle_dir,
+            run_dir,
+            seccomp,
+            ..
+        } = request;
         let message = StartMessage {
             id: id.clone(),
             bundle_dir: bundle_dir.clone(),
@@ -82,18 +95,29 @@ impl Runtime {
             ephemeral: request.ephemeral,
         };
         let failed = |action| move |source| StartError::Supervisor { action, source };
-        let order = frame(&message, seccomp.as_deref().unwrap_or_default()).map_err(failed("encoding the order"))?;
+        let order = frame(&message, seccomp.as_deref().unwrap_or_default())
+            .map_err(failed("encoding the order"))?;
         drop(message);
         let mut connection = self.spawn().map_err(failed("starting the supervisor"))?;
-        connection.send(&order).await.map_err(failed("sending the order to the supervisor"))?;
+        connection
+            .send(&order)
+            .await
+            .map_err(failed("sending the order to the supervisor"))?;
         drop(order);
-        let reply = connection.receive().await.map_err(failed("listening to the supervisor"))?;
+        let reply = connection
+            .receive()
+            .await
+            .map_err(failed("listening to the supervisor"))?;
         match reply {
-            Some(Reply::Started(started)) => Ok(Running::new(id, bundle_dir, run_dir, started, connection)),
-            Some(Reply::Busy) => Err(StartError::AlreadyRunning { id }),
-            Some(Reply::Failed(failure)) => {
-                Err(StartError::Step { step: failure.step, message: failure.message, kind: failure.kind })
+            Some(Reply::Started(started)) => {
+                Ok(Running::new(id, bundle_dir, run_dir, started, connection))
             }
+            Some(Reply::Busy) => Err(StartError::AlreadyRunning { id }),
+            Some(Reply::Failed(failure)) => Err(StartError::Step {
+                step: failure.step,
+                message: failure.message,
+                kind: failure.kind,
+            }),
             Some(_) | None => Err(StartError::SupervisorDied { id }),
         }
     }
@@ -124,12 +148,26 @@ impl Runtime {
     ///
     /// # Errors
     /// Fails when its supervisor or its record cannot be read, which says nothing about the container.
-    pub async fn reattach(&self, id: &str, bundle_dir: &Path, run_dir: &Path) -> Result<Reattached, ReattachError> {
-        let failed = |source| ReattachError::Supervisor { id: id.to_owned(), source };
+    pub async fn reattach(
+        &self,
+        id: &str,
+        bundle_dir: &Path,
+        run_dir: &Path,
+    ) -> Result<Reattached, ReattachError> {
+        let failed = |source| ReattachError::Supervisor {
+            id: id.to_owned(),
+            source,
+        };
         match watch(run_dir).await {
             Ok(Some((Reply::Started(started), connection))) => {
                 let (bundle_dir, run_dir) = (bundle_dir.to_owned(), run_dir.to_owned());
-                return Ok(Reattached::Running(Running::new(id.to_owned(), bundle_dir, run_dir, started, connection)));
+                return Ok(Reattached::Running(Running::new(
+                    id.to_owned(),
+                    bundle_dir,
+                    run_dir,
+                    started,
+                    connection,
+                )));
             }
             // It ended while it was asked.
             Ok(_) => {}
@@ -140,7 +178,10 @@ impl Runtime {
         match std::fs::read(&path) {
             Ok(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(record) => Ok(Reattached::Exited(record)),
-                Err(e) => Err(ReattachError::ExitRecord { path, source: e.into() }),
+                Err(e) => Err(ReattachError::ExitRecord {
+                    path,
+                    source: e.into(),
+                }),
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let run_dir = run_dir.to_owned();
@@ -176,7 +217,13 @@ fn open_readonly(path: &Path) -> io::Result<OwnedFd> {
     // A magic link cannot be the place of a mount, what it leads to can.
     let path = std::fs::canonicalize(path)?;
     let mount = clone_mount(&path, false)?;
-    set_attributes(mount.as_fd(), attribute::RDONLY | attribute::NOSUID, 0, None, false)?;
+    set_attributes(
+        mount.as_fd(),
+        attribute::RDONLY | attribute::NOSUID,
+        0,
+        None,
+        false,
+    )?;
     // Keeps nothing open for writing, and says so when the file cannot be read.
     drop(File::open(format!("/proc/self/fd/{}", mount.as_raw_fd()))?);
     Ok(mount)

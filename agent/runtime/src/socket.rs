@@ -12,13 +12,22 @@ use crate::protocol::SOCKET;
 const MAX_ADDRESS: usize = 107;
 
 /// Calls `use_path` with a path of the socket that is short enough.
-fn with_short_path<T>(run_dir: &Path, use_path: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+fn with_short_path<T>(
+    run_dir: &Path,
+    use_path: impl FnOnce(&Path) -> io::Result<T>,
+) -> io::Result<T> {
     let path = run_dir.join(SOCKET);
     if path.as_os_str().len() <= MAX_ADDRESS {
         return use_path(&path);
     }
-    let directory = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(run_dir)?;
-    use_path(&PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd())))
+    let directory = File::options()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
+        .open(run_dir)?;
+    use_path(&PathBuf::from(format!(
+        "/proc/self/fd/{}/{SOCKET}",
+        directory.as_raw_fd()
+    )))
 }
 
 /// Connects to the supervisor of this run directory.

@@ -62,13 +62,18 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<O
 ///
 /// # Errors
 /// Fails when the peer is gone or, on a socket that does not block, there is no room.
-pub fn send_file(socket: impl AsFd, file: impl AsFd, offset: u64, count: usize) -> io::Result<usize> {
+pub fn send_file(
+    socket: impl AsFd,
+    file: impl AsFd,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
     let mut position = libc::off64_t::try_from(offset).map_err(io::Error::other)?;
     let (socket, file) = (socket.as_fd().as_raw_fd(), file.as_fd().as_raw_fd());
     // SAFETY: sendfile wants two open descriptors, which are borrowed, and a pointer to an offset, which outlives the
     // call.
     let result = unsafe { libc::sendfile64(socket, file, &raw mut position, count) };
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+    usize::try_from(result).map_err(|_negative| io::Error::last_os_error())
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
 /// system has no room for one more process.
 pub fn fork(keep: &[BorrowedFd<'_>], child: impl FnOnce() -> i32) -> io::Result<i32> {
     if std::fs::read_dir("/proc/self/task")?.take(2).count() != 1 {
-        return Err(io::Error::other("a process with several threads does not fork"));
+        return Err(io::Error::other(
+            "a process with several threads does not fork",
+        ));
     }
     // SAFETY: after a fork only async-signal-safe functions may be called in the copy of a process with several
     // threads; the check above says that this one has a single thread, and nothing between could have made another.
@@ -43,7 +45,11 @@ pub fn fork(keep: &[BorrowedFd<'_>], child: impl FnOnce() -> i32) -> io::Result<
 /// Closes every descriptor above the standard ones that is not in `keep`. The owners of the others never run again in
 /// the copy that calls this.
 fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut kept: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).filter(|fd| *fd > 2).collect();
+    let mut kept: Vec<RawFd> = keep
+        .iter()
+        .map(AsRawFd::as_raw_fd)
+        .filter(|fd| *fd > 2)
+        .collect();
     kept.sort_unstable();
     let mut first = 3;
     for fd in kept.into_iter().chain([RawFd::MAX]) {
@@ -86,6 +92,16 @@ pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers; the descriptor that it makes has close-on-exec set.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     owned(result)
+}
+
+/// Closes all descriptors from `first` on that this process has inherited; to be called before it opens any.
+///
+/// # Errors
+/// Fails on kernels before 5.9.
+pub fn close_on_start(first: RawFd) -> io::Result<()> {
+    // SAFETY: close_range takes three numbers. A process that has just started owns no descriptors but those that it
+    // inherited, which nobody else in it knows of.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) }).map(drop)
 }
 
 /// Makes all descriptors from `first` on close at the next `execve`.

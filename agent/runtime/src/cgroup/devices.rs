@@ -77,7 +77,9 @@ fn program(rules: &[LinuxDeviceCgroup]) -> Vec<u64> {
                 Test::CopyAccess => encode(Copy, 1, 3, 0, 0),
                 Test::Mask(access) => encode(And, 1, 0, 0, *access),
                 Test::SameAccess => encode(Operation::JumpUnlessSame, 1, 3, rest, 0),
-                Test::Equal(register, value) => encode(Operation::JumpUnless, *register, 0, rest, *value),
+                Test::Equal(register, value) => {
+                    encode(Operation::JumpUnless, *register, 0, rest, *value)
+                }
             });
         }
         code.push(encode(Set, 0, 0, 0, i32::from(rule.allow())));
@@ -108,7 +110,11 @@ fn conditions(rule: &LinuxDeviceCgroup) -> (Vec<Test>, bool) {
         LinuxDeviceType::C | LinuxDeviceType::U => tests.push(Test::Equal(2, CHARACTER)),
         LinuxDeviceType::A | LinuxDeviceType::P => {}
     }
-    let access = rule.access().as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm");
+    let access = rule
+        .access()
+        .as_deref()
+        .filter(|access| !access.is_empty())
+        .unwrap_or("rwm");
     let bits = access.chars().fold(0, |bits, letter| {
         bits | match letter {
             'r' => READ,
@@ -122,7 +128,10 @@ fn conditions(rule: &LinuxDeviceCgroup) -> (Vec<Test>, bool) {
         tests.extend([Test::CopyAccess, Test::Mask(bits), Test::SameAccess]);
     }
     for (register, number) in [(4, rule.major()), (5, rule.minor())] {
-        if let Some(number) = number.and_then(|n| i32::try_from(n).ok()).filter(|n| *n >= 0) {
+        if let Some(number) = number
+            .and_then(|n| i32::try_from(n).ok())
+            .filter(|n| *n >= 0)
+        {
             tests.push(Test::Equal(register, number));
         }
     }
@@ -136,7 +145,13 @@ mod tests {
 
     use super::*;
 
-    fn rule(allow: bool, kind: LinuxDeviceType, major: i64, minor: i64, access: &str) -> LinuxDeviceCgroup {
+    fn rule(
+        allow: bool,
+        kind: LinuxDeviceType,
+        major: i64,
+        minor: i64,
+        access: &str,
+    ) -> LinuxDeviceCgroup {
         LinuxDeviceCgroupBuilder::default()
             .allow(allow)
             .typ(kind)
@@ -157,7 +172,8 @@ mod tests {
             let (to, from) = (usize::from(pair & 15), usize::from(pair >> 4));
             let offset = isize::from(i16::from_le_bytes([o0, o1]));
             let constant = i64::from(i32::from_le_bytes(constant));
-            let mut jump = |holds: bool| at = at.wrapping_add_signed(if holds { offset } else { 0 });
+            let mut jump =
+                |holds: bool| at = at.wrapping_add_signed(if holds { offset } else { 0 });
             match operation {
                 0x61 => registers[to] = i64::from(context[offset as usize / 4]),
                 0x54 => registers[to] &= constant,
@@ -196,17 +212,24 @@ mod tests {
     #[test]
     fn the_kernel_takes_the_program_and_obeys_it() {
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-        let Some(root) = mounts.lines().find(|l| l.split(' ').nth(2) == Some("cgroup2")) else {
+        let Some(root) = mounts
+            .lines()
+            .find(|l| l.split(' ').nth(2) == Some("cgroup2"))
+        else {
             panic!("this test needs a mount of cgroup2");
         };
-        let group = Path::new(root.split(' ').nth(1).unwrap()).join(format!("berth-devices-{}", std::process::id()));
+        let group = Path::new(root.split(' ').nth(1).unwrap())
+            .join(format!("berth-devices-{}", std::process::id()));
         std::fs::create_dir(&group).unwrap();
         restrict(&group, &docker_like()).unwrap();
         let script = format!(
             "echo $$ > {}/cgroup.procs; : < /dev/null && echo null; : < /dev/full && echo full",
             group.display()
         );
-        let output = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+        let output = std::process::Command::new("/bin/sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
         let removed = std::fs::remove_dir(&group);
         assert_eq!(String::from_utf8_lossy(&output.stdout), "null\n");
         removed.unwrap();

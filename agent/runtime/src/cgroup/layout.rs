@@ -15,7 +15,11 @@ pub(crate) struct Hierarchy {
 impl Hierarchy {
     /// Returns the usual name of its directory below `/sys/fs/cgroup`.
     pub(super) fn name(&self) -> String {
-        let names: Vec<&str> = self.controllers.iter().map(|c| c.strip_prefix("name=").unwrap_or(c)).collect();
+        let names: Vec<&str> = self
+            .controllers
+            .iter()
+            .map(|c| c.strip_prefix("name=").unwrap_or(c))
+            .collect();
         names.join(",")
     }
 }
@@ -52,19 +56,27 @@ impl Layout {
 
     /// Returns whether version 2 does all the work.
     pub(crate) fn is_unified(&self) -> bool {
-        self.v1.iter().all(|hierarchy| hierarchy.controllers.iter().all(|c| c.starts_with("name=")))
+        self.v1
+            .iter()
+            .all(|hierarchy| hierarchy.controllers.iter().all(|c| c.starts_with("name=")))
     }
 
     /// Returns the hierarchy of version 1 that has this controller.
     pub(super) fn hierarchy(&self, controller: &str) -> Option<&Hierarchy> {
-        self.v1.iter().find(|hierarchy| hierarchy.controllers.iter().any(|c| c == controller))
+        self.v1
+            .iter()
+            .find(|hierarchy| hierarchy.controllers.iter().any(|c| c == controller))
     }
 
     fn parse(mountinfo: &str) -> Self {
         let mut layout = Self::default();
         for line in mountinfo.lines() {
-            let Some((place, filesystem)) = line.split_once(" - ") else { continue };
-            let Some(mount) = place.split(' ').nth(4).map(unescape) else { continue };
+            let Some((place, filesystem)) = line.split_once(" - ") else {
+                continue;
+            };
+            let Some(mount) = place.split(' ').nth(4).map(unescape) else {
+                continue;
+            };
             let mut words = filesystem.split(' ');
             match words.next() {
                 Some("cgroup2") if layout.v2.is_none() => layout.v2 = Some(mount),
@@ -76,8 +88,13 @@ impl Layout {
     }
 
     fn add(&mut self, mount: PathBuf, options: &str) {
-        let is_controller = |option: &&str| CONTROLLERS.contains(option) || option.starts_with("name=");
-        let controllers: Vec<String> = options.split(',').filter(is_controller).map(str::to_owned).collect();
+        let is_controller =
+            |option: &&str| CONTROLLERS.contains(option) || option.starts_with("name=");
+        let controllers: Vec<String> = options
+            .split(',')
+            .filter(is_controller)
+            .map(str::to_owned)
+            .collect();
         let known = |h: &Hierarchy| h.controllers == controllers;
         if !controllers.is_empty() && !self.v1.iter().any(known) {
             self.v1.push(Hierarchy { controllers, mount });
@@ -87,7 +104,12 @@ impl Layout {
 
 /// Undoes the octal escapes of the mount table.
 fn unescape(word: &str) -> PathBuf {
-    PathBuf::from(word.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\"))
+    PathBuf::from(
+        word.replace("\\040", " ")
+            .replace("\\011", "\t")
+            .replace("\\012", "\n")
+            .replace("\\134", "\\"),
+    )
 }
 
 #[cfg(test)]
@@ -107,7 +129,10 @@ mod tests {
         assert!(!layout.is_unified());
         let names: Vec<String> = layout.v1.iter().map(Hierarchy::name).collect();
         assert_eq!(names, ["systemd", "cpu,cpuacct"]);
-        assert_eq!(layout.hierarchy("cpuacct").map(|h| h.mount.clone()), Some("/sys/fs/cgroup/cpu,cpuacct".into()));
+        assert_eq!(
+            layout.hierarchy("cpuacct").map(|h| h.mount.clone()),
+            Some("/sys/fs/cgroup/cpu,cpuacct".into())
+        );
     }
 
     #[test]

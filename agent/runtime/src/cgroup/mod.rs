@@ -31,7 +31,11 @@ pub(crate) struct CgroupError {
 
 impl CgroupError {
     fn new(action: impl Into<String>, path: &Path, source: io::Error) -> Self {
-        Self { action: action.into(), path: path.to_owned(), source }
+        Self {
+            action: action.into(),
+            path: path.to_owned(),
+            source,
+        }
     }
 
     pub(crate) fn io_error(&self) -> &io::Error {
@@ -66,8 +70,15 @@ impl Cgroup {
             })
             .collect();
         match parts {
-            Some(parts) if parts.components().next().is_some() => Ok(Self { layout, path: parts }),
-            _ => Err(CgroupError::new("using cgroup path", path, io::ErrorKind::InvalidInput.into())),
+            Some(parts) if parts.components().next().is_some() => Ok(Self {
+                layout,
+                path: parts,
+            }),
+            _ => Err(CgroupError::new(
+                "using cgroup path",
+                path,
+                io::ErrorKind::InvalidInput.into(),
+            )),
         }
     }
 
@@ -111,7 +122,11 @@ impl Cgroup {
         }
         match &self.layout.v2 {
             Some(root) => v2::freeze(&root.join(&self.path), frozen),
-            None => Err(CgroupError::new("freezing", &self.path, io::ErrorKind::Unsupported.into())),
+            None => Err(CgroupError::new(
+                "freezing",
+                &self.path,
+                io::ErrorKind::Unsupported.into(),
+            )),
         }
     }
 
@@ -123,7 +138,9 @@ impl Cgroup {
             (None, None) => return false,
         };
         let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")
+        text.lines()
+            .filter_map(|line| line.strip_prefix("oom_kill "))
+            .any(|count| count.trim() != "0")
     }
 
     /// Ends every process of the group, also while it is frozen.
@@ -138,8 +155,11 @@ impl Cgroup {
         let deadline = Instant::now() + Duration::from_secs(2);
         let mut result = Ok(());
         for directory in self.directories() {
-            let removed = procs::remove_tree(&directory, deadline);
-            result = result.and(removed.map_err(|source| CgroupError::new("removing", &directory, source)));
+            let removed = procs::remove_tree(&directory, deadline)
+                .map_err(|source| CgroupError::new("removing", &directory, source));
+            if result.is_ok() {
+                result = removed;
+            }
         }
         result
     }
@@ -147,22 +167,32 @@ impl Cgroup {
     /// Returns what of the hierarchies the container may see.
     pub(crate) fn visible(&self) -> Vec<VisibleHierarchy> {
         if let (true, Some(root)) = (self.layout.is_unified(), &self.layout.v2) {
-            return vec![VisibleHierarchy { name: String::new(), directory: root.join(&self.path) }];
+            return vec![VisibleHierarchy {
+                name: String::new(),
+                directory: root.join(&self.path),
+            }];
         }
-        let v1 = self.layout.v1.iter().map(|h| VisibleHierarchy { name: h.name(), directory: h.mount.join(&self.path) });
+        let v1 = self.layout.v1.iter().map(|h| VisibleHierarchy {
+            name: h.name(),
+            directory: h.mount.join(&self.path),
+        });
         v1.collect()
     }
 
     /// Returns the group's directories, one for each hierarchy.
     pub(crate) fn directories(&self) -> impl Iterator<Item = PathBuf> {
         let v1 = self.layout.v1.iter().map(|hierarchy| &hierarchy.mount);
-        v1.chain(&self.layout.v2).map(|mount| mount.join(&self.path))
+        v1.chain(&self.layout.v2)
+            .map(|mount| mount.join(&self.path))
     }
 }
 
 /// Writes a value to a control file, which must exist.
 fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
-    let result = fs::OpenOptions::new().write(true).open(path).and_then(|file| io::Write::write_all(&mut &file, value.as_bytes()));
+    let result = fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|file| io::Write::write_all(&mut &file, value.as_bytes()));
     result.map_err(|source| CgroupError::new(format!("writing {value} to"), path, source))
 }
 
@@ -190,11 +220,21 @@ mod tests {
 
     #[test]
     fn a_group_has_a_name_of_its_own_below_the_root() {
-        let layout = || Layout { v1: Vec::new(), v2: None };
+        let layout = || Layout {
+            v1: Vec::new(),
+            v2: None,
+        };
         for path in ["/", "", "../berth", "/berth/../.."] {
             let error = Cgroup::new(layout(), Path::new(path)).unwrap_err();
-            assert_eq!(error.io_error().kind(), io::ErrorKind::InvalidInput, "{path}");
+            assert_eq!(
+                error.io_error().kind(),
+                io::ErrorKind::InvalidInput,
+                "{path}"
+            );
         }
-        assert_eq!(Cgroup::new(layout(), Path::new("/berth/x")).unwrap().path, Path::new("berth/x"));
+        assert_eq!(
+            Cgroup::new(layout(), Path::new("/berth/x")).unwrap().path,
+            Path::new("berth/x")
+        );
     }
 }

@@ -40,7 +40,11 @@ pub(super) fn kill_all(directories: &[PathBuf], thaw: impl Fn()) {
 fn collect(directory: &Path, members: &mut Vec<i32>) {
     let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
     // A process outside of this process id namespace reads as 0, which would mean our own group to kill(2).
-    members.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+    members.extend(
+        text.lines()
+            .filter_map(|line| line.parse::<i32>().ok())
+            .filter(|pid| *pid > 0),
+    );
     for below in subdirectories(directory) {
         collect(&below, members);
     }
@@ -53,7 +57,9 @@ pub(super) fn remove_tree(directory: &Path, deadline: Instant) -> io::Result<()>
         match fs::remove_dir(directory) {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) if e.kind() != io::ErrorKind::ResourceBusy || Instant::now() >= deadline => return Err(e),
+            Err(e) if e.kind() != io::ErrorKind::ResourceBusy || Instant::now() >= deadline => {
+                return Err(e);
+            }
             Err(_) => {}
         }
         for below in subdirectories(directory) {
@@ -65,7 +71,9 @@ pub(super) fn remove_tree(directory: &Path, deadline: Instant) -> io::Result<()>
 }
 
 fn subdirectories(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
     entries
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))

@@ -5,7 +5,9 @@ use std::io;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources};
+use oci_spec::runtime::{
+    LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
+};
 
 use super::layout::{Hierarchy, Layout};
 use super::{CgroupError, write, write_limit};
@@ -33,7 +35,8 @@ pub(super) fn create(hierarchy: &Hierarchy, path: &Path) -> Result<(), CgroupErr
 }
 
 fn inherit(from: &Path, to: &Path) -> Result<(), CgroupError> {
-    let read = |path: &Path| fs::read_to_string(path).map_err(|e| CgroupError::new("reading", path, e));
+    let read =
+        |path: &Path| fs::read_to_string(path).map_err(|e| CgroupError::new("reading", path, e));
     if read(to)?.trim().is_empty() {
         write(to, read(from)?.trim())?;
     }
@@ -58,47 +61,138 @@ impl Limits<'_> {
     ) -> Result<(), CgroupError> {
         let Some(value) = value else { return Ok(()) };
         match self.directory(controller) {
-            Some(directory) => write_limit(&directory, file, &value.to_string(), what, self.warnings),
+            Some(directory) => {
+                write_limit(&directory, file, &value.to_string(), what, self.warnings)
+            }
             None => {
-                self.warnings.push(format!("{what} has no effect: no cgroup controller {controller}"));
+                self.warnings.push(format!(
+                    "{what} has no effect: no cgroup controller {controller}"
+                ));
                 Ok(())
             }
         }
     }
 
     fn directory(&self, controller: &str) -> Option<PathBuf> {
-        self.layout.hierarchy(controller).map(|hierarchy| hierarchy.mount.join(self.path))
+        self.layout
+            .hierarchy(controller)
+            .map(|hierarchy| hierarchy.mount.join(self.path))
     }
 
     fn memory(&mut self, memory: &LinuxMemory) -> Result<(), CgroupError> {
-        self.set("memory", "memory.limit_in_bytes", memory.limit().filter(|n| *n != 0), "the memory limit")?;
-        self.set("memory", "memory.memsw.limit_in_bytes", memory.swap().filter(|n| *n != 0), "the swap limit")?;
+        self.set(
+            "memory",
+            "memory.limit_in_bytes",
+            memory.limit().filter(|n| *n != 0),
+            "the memory limit",
+        )?;
+        self.set(
+            "memory",
+            "memory.memsw.limit_in_bytes",
+            memory.swap().filter(|n| *n != 0),
+            "the swap limit",
+        )?;
         let reservation = memory.reservation().filter(|n| *n != 0);
-        self.set("memory", "memory.soft_limit_in_bytes", reservation, "the memory reservation")?;
-        self.set("memory", "memory.swappiness", memory.swappiness(), "the swappiness")?;
-        let spared = memory.disable_oom_killer().filter(|spared| *spared).map(|_| 1);
-        self.set("memory", "memory.oom_control", spared, "switching off the out-of-memory killer")?;
-        self.set("memory", "memory.kmem.tcp.limit_in_bytes", memory.kernel_tcp(), "the limit of TCP memory")
+        self.set(
+            "memory",
+            "memory.soft_limit_in_bytes",
+            reservation,
+            "the memory reservation",
+        )?;
+        self.set(
+            "memory",
+            "memory.swappiness",
+            memory.swappiness(),
+            "the swappiness",
+        )?;
+        let spared = memory
+            .disable_oom_killer()
+            .filter(|spared| *spared)
+            .map(|_| 1);
+        self.set(
+            "memory",
+            "memory.oom_control",
+            spared,
+            "switching off the out-of-memory killer",
+        )?;
+        self.set(
+            "memory",
+            "memory.kmem.tcp.limit_in_bytes",
+            memory.kernel_tcp(),
+            "the limit of TCP memory",
+        )
     }
 
     fn cpu(&mut self, cpu: &LinuxCpu) -> Result<(), CgroupError> {
-        self.set("cpu", "cpu.shares", cpu.shares().filter(|n| *n != 0), "the share of processor time")?;
-        self.set("cpu", "cpu.cfs_period_us", cpu.period().filter(|n| *n != 0), "the processor period")?;
-        self.set("cpu", "cpu.cfs_quota_us", cpu.quota().filter(|n| *n != 0), "the processor quota")?;
-        self.set("cpu", "cpu.rt_period_us", cpu.realtime_period().filter(|n| *n != 0), "the real-time period")?;
-        self.set("cpu", "cpu.rt_runtime_us", cpu.realtime_runtime().filter(|n| *n != 0), "the real-time share")?;
+        self.set(
+            "cpu",
+            "cpu.shares",
+            cpu.shares().filter(|n| *n != 0),
+            "the share of processor time",
+        )?;
+        self.set(
+            "cpu",
+            "cpu.cfs_period_us",
+            cpu.period().filter(|n| *n != 0),
+            "the processor period",
+        )?;
+        self.set(
+            "cpu",
+            "cpu.cfs_quota_us",
+            cpu.quota().filter(|n| *n != 0),
+            "the processor quota",
+        )?;
+        self.set(
+            "cpu",
+            "cpu.rt_period_us",
+            cpu.realtime_period().filter(|n| *n != 0),
+            "the real-time period",
+        )?;
+        self.set(
+            "cpu",
+            "cpu.rt_runtime_us",
+            cpu.realtime_runtime().filter(|n| *n != 0),
+            "the real-time share",
+        )?;
         let listed = |list: &Option<String>| list.clone().filter(|l| !l.is_empty());
-        self.set("cpuset", "cpuset.cpus", listed(cpu.cpus()), "the choice of processors")?;
-        self.set("cpuset", "cpuset.mems", listed(cpu.mems()), "the choice of memory nodes")
+        self.set(
+            "cpuset",
+            "cpuset.cpus",
+            listed(cpu.cpus()),
+            "the choice of processors",
+        )?;
+        self.set(
+            "cpuset",
+            "cpuset.mems",
+            listed(cpu.mems()),
+            "the choice of memory nodes",
+        )
     }
 
     fn block_io(&mut self, io: &LinuxBlockIo) -> Result<(), CgroupError> {
-        self.set("blkio", "blkio.weight", io.weight().filter(|n| *n != 0), "the weight of block I/O")?;
+        self.set(
+            "blkio",
+            "blkio.weight",
+            io.weight().filter(|n| *n != 0),
+            "the weight of block I/O",
+        )?;
         let lists = [
-            ("blkio.throttle.read_bps_device", io.throttle_read_bps_device()),
-            ("blkio.throttle.write_bps_device", io.throttle_write_bps_device()),
-            ("blkio.throttle.read_iops_device", io.throttle_read_iops_device()),
-            ("blkio.throttle.write_iops_device", io.throttle_write_iops_device()),
+            (
+                "blkio.throttle.read_bps_device",
+                io.throttle_read_bps_device(),
+            ),
+            (
+                "blkio.throttle.write_bps_device",
+                io.throttle_write_bps_device(),
+            ),
+            (
+                "blkio.throttle.read_iops_device",
+                io.throttle_read_iops_device(),
+            ),
+            (
+                "blkio.throttle.write_iops_device",
+                io.throttle_write_iops_device(),
+            ),
         ];
         for (file, list) in lists {
             for device in list.iter().flatten() {
@@ -107,8 +201,15 @@ impl Limits<'_> {
             }
         }
         for device in io.weight_device().iter().flatten() {
-            let value = device.weight().map(|weight| format!("{}:{} {weight}", device.major(), device.minor()));
-            self.set("blkio", "blkio.weight_device", value, "the weight of a block device")?;
+            let value = device
+                .weight()
+                .map(|weight| format!("{}:{} {weight}", device.major(), device.minor()));
+            self.set(
+                "blkio",
+                "blkio.weight_device",
+                value,
+                "the weight of a block device",
+            )?;
         }
         Ok(())
     }
@@ -118,17 +219,25 @@ impl Limits<'_> {
             return Ok(());
         }
         let Some(directory) = self.directory("devices") else {
-            self.warnings.push("the limit of devices has no effect: no cgroup controller devices".to_owned());
+            self.warnings.push(
+                "the limit of devices has no effect: no cgroup controller devices".to_owned(),
+            );
             return Ok(());
         };
         let open = |file: &str| {
             let path = directory.join(file);
             let opened = fs::OpenOptions::new().write(true).open(&path);
-            opened.map(|file| (path.clone(), file)).map_err(|e| CgroupError::new("opening", &path, e))
+            opened
+                .map(|file| (path.clone(), file))
+                .map_err(|e| CgroupError::new("opening", &path, e))
         };
         let (allow, deny) = (open("devices.allow")?, open("devices.deny")?);
         for rule in rules {
-            let (path, mut file) = if rule.allow() { (&allow.0, &allow.1) } else { (&deny.0, &deny.1) };
+            let (path, mut file) = if rule.allow() {
+                (&allow.0, &allow.1)
+            } else {
+                (&deny.0, &deny.1)
+            };
             let line = device_line(rule);
             file.write_all(line.as_bytes())
                 .map_err(|e| CgroupError::new(format!("writing {line} to"), path, e))?;
@@ -144,7 +253,11 @@ pub(super) fn apply(
     resources: &LinuxResources,
     warnings: &mut Vec<String>,
 ) -> Result<(), CgroupError> {
-    let mut limits = Limits { layout, path, warnings };
+    let mut limits = Limits {
+        layout,
+        path,
+        warnings,
+    };
     limits.devices(resources.devices().as_deref().unwrap_or_default())?;
     if let Some(memory) = resources.memory() {
         limits.memory(memory)?;
@@ -153,18 +266,37 @@ pub(super) fn apply(
         limits.cpu(cpu)?;
     }
     if let Some(pids) = resources.pids() {
-        let value = if pids.limit() > 0 { Some(pids.limit().to_string()) } else { Some("max".to_owned()) };
-        limits.set("pids", "pids.max", value.filter(|_| pids.limit() != 0), "the limit of processes")?;
+        let value = if pids.limit() > 0 {
+            Some(pids.limit().to_string())
+        } else {
+            Some("max".to_owned())
+        };
+        limits.set(
+            "pids",
+            "pids.max",
+            value.filter(|_| pids.limit() != 0),
+            "the limit of processes",
+        )?;
     }
     if let Some(io) = resources.block_io() {
         limits.block_io(io)?;
     }
     for page in resources.hugepage_limits().iter().flatten() {
         let file = format!("hugetlb.{}.limit_in_bytes", page.page_size());
-        limits.set("hugetlb", &file, Some(page.limit()), "the limit of huge pages")?;
+        limits.set(
+            "hugetlb",
+            &file,
+            Some(page.limit()),
+            "the limit of huge pages",
+        )?;
     }
     if let Some(network) = resources.network() {
-        limits.set("net_cls", "net_cls.classid", network.class_id(), "the class of network packets")?;
+        limits.set(
+            "net_cls",
+            "net_cls.classid",
+            network.class_id(),
+            "the class of network packets",
+        )?;
     }
     Ok(())
 }
@@ -185,18 +317,33 @@ pub(super) fn freeze(directory: &Path, frozen: bool) -> Result<(), CgroupError> 
     if frozen {
         write(&path, "THAWED")?;
     }
-    Err(CgroupError::new("freezing", directory, io::ErrorKind::TimedOut.into()))
+    Err(CgroupError::new(
+        "freezing",
+        directory,
+        io::ErrorKind::TimedOut.into(),
+    ))
 }
 
 fn device_line(rule: &LinuxDeviceCgroup) -> String {
-    let number = |n: Option<i64>| n.filter(|n| *n >= 0).map_or_else(|| "*".to_owned(), |n| n.to_string());
+    let number = |n: Option<i64>| {
+        n.filter(|n| *n >= 0)
+            .map_or_else(|| "*".to_owned(), |n| n.to_string())
+    };
     let kind = match rule.typ().unwrap_or_default() {
         LinuxDeviceType::B => "b",
         LinuxDeviceType::C | LinuxDeviceType::U => "c",
         LinuxDeviceType::A | LinuxDeviceType::P => "a",
     };
-    let access = rule.access().as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm");
-    format!("{kind} {}:{} {access}", number(rule.major()), number(rule.minor()))
+    let access = rule
+        .access()
+        .as_deref()
+        .filter(|access| !access.is_empty())
+        .unwrap_or("rwm");
+    format!(
+        "{kind} {}:{} {access}",
+        number(rule.major()),
+        number(rule.minor())
+    )
 }
 
 #[cfg(test)]
@@ -207,9 +354,18 @@ mod tests {
 
     #[test]
     fn device_rules_are_written_as_the_kernel_reads_them() {
-        let all = LinuxDeviceCgroupBuilder::default().allow(false).access("rwm".to_owned()).build().unwrap();
+        let all = LinuxDeviceCgroupBuilder::default()
+            .allow(false)
+            .access("rwm".to_owned())
+            .build()
+            .unwrap();
         assert_eq!(device_line(&all), "a *:* rwm");
-        let null = LinuxDeviceCgroupBuilder::default().allow(true).typ(LinuxDeviceType::C).major(1).minor(3).build();
+        let null = LinuxDeviceCgroupBuilder::default()
+            .allow(true)
+            .typ(LinuxDeviceType::C)
+            .major(1)
+            .minor(3)
+            .build();
         assert_eq!(device_line(&null.unwrap()), "c 1:3 rwm");
     }
 }

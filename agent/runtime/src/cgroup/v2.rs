@@ -33,7 +33,11 @@ pub(super) fn create(
     Ok(())
 }
 
-fn pass_down(directory: &Path, is_root: bool, warnings: &mut Vec<String>) -> Result<(), CgroupError> {
+fn pass_down(
+    directory: &Path,
+    is_root: bool,
+    warnings: &mut Vec<String>,
+) -> Result<(), CgroupError> {
     let read = |file: &str| {
         let path = directory.join(file);
         fs::read_to_string(&path).map_err(|e| CgroupError::new("reading", &path, e))
@@ -48,13 +52,18 @@ fn pass_down(directory: &Path, is_root: bool, warnings: &mut Vec<String>) -> Res
     for name in missing {
         let value = format!("+{name}");
         let mut result = write(&file, &value);
-        if is_root && matches!(&result, Err(e) if e.io_error().kind() == io::ErrorKind::ResourceBusy) {
+        if is_root
+            && matches!(&result, Err(e) if e.io_error().kind() == io::ErrorKind::ResourceBusy)
+        {
             // The root of a cgroup namespace is an ordinary group: with processes in it nothing is passed down.
             move_to_leaf(directory)?;
             result = write(&file, &value);
         }
         if let Err(e) = result {
-            warnings.push(format!("no cgroup controller {name}: {e}: {}", e.io_error()));
+            warnings.push(format!(
+                "no cgroup controller {name}: {e}: {}",
+                e.io_error()
+            ));
         }
     }
     Ok(())
@@ -63,11 +72,14 @@ fn pass_down(directory: &Path, is_root: bool, warnings: &mut Vec<String>) -> Res
 fn move_to_leaf(root: &Path) -> Result<(), CgroupError> {
     let leaf = root.join(LEAF);
     match fs::create_dir(&leaf) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(CgroupError::new("making", &leaf, e)),
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(CgroupError::new("making", &leaf, e));
+        }
         _ => {}
     }
     let members = root.join("cgroup.procs");
-    let text = fs::read_to_string(&members).map_err(|e| CgroupError::new("reading", &members, e))?;
+    let text =
+        fs::read_to_string(&members).map_err(|e| CgroupError::new("reading", &members, e))?;
     for pid in text.lines() {
         // A process that ends meanwhile or that belongs to the kernel cannot be moved, nor need it.
         drop(write(&leaf.join("cgroup.procs"), pid));
@@ -92,20 +104,35 @@ pub(super) fn apply(
     if let Some(memory) = resources.memory() {
         set("memory.max", limit(memory.limit()), "the memory limit")?;
         set("memory.swap.max", swap(memory), "the swap limit")?;
-        set("memory.low", limit(memory.reservation()), "the memory reservation")?;
+        set(
+            "memory.low",
+            limit(memory.reservation()),
+            "the memory reservation",
+        )?;
     }
     if let Some(cpu) = resources.cpu() {
         set("cpu.weight", weight(cpu), "the share of processor time")?;
         set("cpu.max", quota(cpu), "the processor quota")?;
-        set("cpuset.cpus", cpu.cpus().clone().filter(|l| !l.is_empty()), "the choice of processors")?;
-        set("cpuset.mems", cpu.mems().clone().filter(|l| !l.is_empty()), "the choice of memory nodes")?;
+        set(
+            "cpuset.cpus",
+            cpu.cpus().clone().filter(|l| !l.is_empty()),
+            "the choice of processors",
+        )?;
+        set(
+            "cpuset.mems",
+            cpu.mems().clone().filter(|l| !l.is_empty()),
+            "the choice of memory nodes",
+        )?;
     }
     if let Some(pids) = resources.pids() {
         let value = limit(Some(pids.limit()));
         set("pids.max", value, "the limit of processes")?;
     }
     if let Some(io) = resources.block_io() {
-        let weight = io.weight().filter(|n| *n != 0).map(|n| io_weight(n).to_string());
+        let weight = io
+            .weight()
+            .filter(|n| *n != 0)
+            .map(|n| io_weight(n).to_string());
         set("io.weight", weight, "the weight of block I/O")?;
         for line in throttles(io) {
             set("io.max", Some(line), "throttling of block I/O")?;
@@ -113,12 +140,20 @@ pub(super) fn apply(
     }
     for page in resources.hugepage_limits().iter().flatten() {
         let file = format!("hugetlb.{}.max", page.page_size());
-        set(&file, Some(page.limit().to_string()), "the limit of huge pages")?;
+        set(
+            &file,
+            Some(page.limit().to_string()),
+            "the limit of huge pages",
+        )?;
     }
     for (file, value) in resources.unified().iter().flatten() {
         if file.contains('/') {
             let wrong = io::ErrorKind::InvalidInput.into();
-            return Err(CgroupError::new("using control file", Path::new(file), wrong));
+            return Err(CgroupError::new(
+                "using control file",
+                Path::new(file),
+                wrong,
+            ));
         }
         set(file, Some(value.clone()), file)?;
     }
@@ -127,7 +162,10 @@ pub(super) fn apply(
 
 /// Freezes or thaws a group and waits until the kernel says that it is so.
 pub(super) fn freeze(directory: &Path, frozen: bool) -> Result<(), CgroupError> {
-    write(&directory.join("cgroup.freeze"), if frozen { "1" } else { "0" })?;
+    write(
+        &directory.join("cgroup.freeze"),
+        if frozen { "1" } else { "0" },
+    )?;
     let path = directory.join("cgroup.events");
     let wanted = if frozen { "frozen 1" } else { "frozen 0" };
     for _ in 0..1000 {
@@ -137,7 +175,11 @@ pub(super) fn freeze(directory: &Path, frozen: bool) -> Result<(), CgroupError> 
         }
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    Err(CgroupError::new("freezing", directory, io::ErrorKind::TimedOut.into()))
+    Err(CgroupError::new(
+        "freezing",
+        directory,
+        io::ErrorKind::TimedOut.into(),
+    ))
 }
 
 fn limit(value: Option<i64>) -> Option<String> {
@@ -166,11 +208,16 @@ fn weight(cpu: &LinuxCpu) -> Option<String> {
 }
 
 fn quota(cpu: &LinuxCpu) -> Option<String> {
-    let (quota, period) = (cpu.quota().filter(|n| *n != 0), cpu.period().filter(|n| *n != 0));
+    let (quota, period) = (
+        cpu.quota().filter(|n| *n != 0),
+        cpu.period().filter(|n| *n != 0),
+    );
     if quota.is_none() && period.is_none() {
         return None;
     }
-    let quota = quota.filter(|n| *n > 0).map_or_else(|| "max".to_owned(), |n| n.to_string());
+    let quota = quota
+        .filter(|n| *n > 0)
+        .map_or_else(|| "max".to_owned(), |n| n.to_string());
     Some(format!("{quota} {}", period.unwrap_or(100_000)))
 }
 
@@ -190,14 +237,23 @@ fn throttles(io: &LinuxBlockIo) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, list) in lists {
         let devices = list.iter().flatten();
-        lines.extend(devices.map(|device| format!("{}:{} {key}={}", device.major(), device.minor(), device.rate())));
+        lines.extend(devices.map(|device| {
+            format!(
+                "{}:{} {key}={}",
+                device.major(),
+                device.minor(),
+                device.rate()
+            )
+        }));
     }
     lines
 }
 
 #[cfg(test)]
 mod tests {
-    use oci_spec::runtime::{LinuxCpuBuilder, LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResourcesBuilder};
+    use oci_spec::runtime::{
+        LinuxCpuBuilder, LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResourcesBuilder,
+    };
 
     use super::*;
 
@@ -208,19 +264,40 @@ mod tests {
         }
         let mut warnings = Vec::new();
         apply(dir.path(), resources, &mut warnings).unwrap();
-        let contents = files.iter().map(|file| fs::read_to_string(dir.path().join(file)).unwrap()).collect();
+        let contents = files
+            .iter()
+            .map(|file| fs::read_to_string(dir.path().join(file)).unwrap())
+            .collect();
         (contents, warnings)
     }
 
     #[test]
     fn limits_are_translated_from_version_one() {
         let resources = LinuxResourcesBuilder::default()
-            .memory(LinuxMemoryBuilder::default().limit(100_i64).swap(150_i64).build().unwrap())
-            .cpu(LinuxCpuBuilder::default().shares(1024_u64).quota(50_000_i64).build().unwrap())
+            .memory(
+                LinuxMemoryBuilder::default()
+                    .limit(100_i64)
+                    .swap(150_i64)
+                    .build()
+                    .unwrap(),
+            )
+            .cpu(
+                LinuxCpuBuilder::default()
+                    .shares(1024_u64)
+                    .quota(50_000_i64)
+                    .build()
+                    .unwrap(),
+            )
             .pids(LinuxPidsBuilder::default().limit(-1_i64).build().unwrap())
             .build()
             .unwrap();
-        let files = ["memory.max", "memory.swap.max", "cpu.weight", "cpu.max", "pids.max"];
+        let files = [
+            "memory.max",
+            "memory.swap.max",
+            "cpu.weight",
+            "cpu.max",
+            "pids.max",
+        ];
         let (contents, warnings) = applied(&resources, &files);
         assert_eq!(contents, ["100", "50", "39", "50000 100000", "max"]);
         assert_eq!(warnings, Vec::<String>::new());
@@ -231,6 +308,9 @@ mod tests {
         let pids = LinuxPidsBuilder::default().limit(5_i64).build().unwrap();
         let resources = LinuxResourcesBuilder::default().pids(pids).build().unwrap();
         let (_, warnings) = applied(&resources, &[]);
-        assert_eq!(warnings, ["the limit of processes has no effect: the kernel has no pids.max"]);
+        assert_eq!(
+            warnings,
+            ["the limit of processes has no effect: the kernel has no pids.max"]
+        );
     }
 }

@@ -14,8 +14,14 @@ use super::root::{Kind, Root, open_host};
 use crate::failure::{AtStep as _, Failure, step};
 
 /// Character devices that every container has.
-const USUAL: [(&str, u64, u64); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+const USUAL: [(&str, u64, u64); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
 
 const LINKS: [(&str, &str); 6] = [
     ("fd", "/proc/self/fd"),
@@ -41,26 +47,56 @@ pub(super) fn make(root: &Root, spec: &Spec) -> Result<(), Failure> {
     if has_bound_dev(spec) {
         return Ok(());
     }
-    let dev = root.ensure(Path::new("/dev"), Kind::Directory).at(step::DEVICES, || "/dev")?;
+    let dev = root
+        .ensure(Path::new("/dev"), Kind::Directory)
+        .at(step::DEVICES, || "/dev")?;
     for (name, major, minor) in USUAL {
         let path = Path::new("/dev").join(name);
-        make_in(&dev, name, &Device { path, kind: SFlag::S_IFCHR, major, minor, mode: 0o666, owner: (0, 0) }, root)?;
+        make_in(
+            &dev,
+            name,
+            &Device {
+                path,
+                kind: SFlag::S_IFCHR,
+                major,
+                minor,
+                mode: 0o666,
+                owner: (0, 0),
+            },
+            root,
+        )?;
     }
     for (name, target) in LINKS {
         match symlinkat(target, &dev, name) {
             Ok(()) | Err(Errno::EEXIST) => {}
-            Err(e) => return Err(Failure::from_io(step::DEVICES, format!("/dev/{name}"), &e.into())),
+            Err(e) => {
+                return Err(Failure::from_io(
+                    step::DEVICES,
+                    format!("/dev/{name}"),
+                    &e.into(),
+                ));
+            }
         }
     }
-    let listed = spec.linux().as_ref().and_then(|linux| linux.devices().as_ref());
+    let listed = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.devices().as_ref());
     for device in listed.into_iter().flatten() {
         let device = described(device);
         let what = || device.path.display().to_string();
-        let (Some(parent), Some(name)) = (device.path.parent(), device.path.file_name().and_then(|n| n.to_str()))
-        else {
-            return Err(Failure::new(step::DEVICES, format!("{}: no path for a device", what())));
+        let (Some(parent), Some(name)) = (
+            device.path.parent(),
+            device.path.file_name().and_then(|n| n.to_str()),
+        ) else {
+            return Err(Failure::new(
+                step::DEVICES,
+                format!("{}: no path for a device", what()),
+            ));
         };
-        let directory = root.ensure(parent, Kind::Directory).at(step::DEVICES, what)?;
+        let directory = root
+            .ensure(parent, Kind::Directory)
+            .at(step::DEVICES, what)?;
         make_in(&directory, name, &device, root)?;
     }
     Ok(())
@@ -68,8 +104,13 @@ pub(super) fn make(root: &Root, spec: &Spec) -> Result<(), Failure> {
 
 fn has_bound_dev(spec: &Spec) -> bool {
     let is_bound = |mount: &oci_spec::runtime::Mount| {
-        let by_option = mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind");
-        mount.destination() == Path::new("/dev") && (by_option || mount.typ().as_deref() == Some("bind"))
+        let by_option = mount
+            .options()
+            .iter()
+            .flatten()
+            .any(|option| option == "bind" || option == "rbind");
+        mount.destination() == Path::new("/dev")
+            && (by_option || mount.typ().as_deref() == Some("bind"))
     };
     spec.mounts().iter().flatten().any(is_bound)
 }
@@ -96,7 +137,8 @@ fn make_in(directory: &OwnedFd, name: &str, device: &Device, root: &Root) -> Res
     let mode = Mode::from_bits_truncate(device.mode);
     let made = match mknodat(directory, name, device.kind, mode, number) {
         Err(Errno::EEXIST) => {
-            let present = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).at(step::DEVICES, what)?;
+            let present =
+                fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).at(step::DEVICES, what)?;
             if present.st_rdev == number && present.st_mode & libc::S_IFMT == device.kind.bits() {
                 return Ok(());
             }
@@ -115,7 +157,14 @@ fn make_in(directory: &OwnedFd, name: &str, device: &Device, root: &Root) -> Res
     let (uid, gid) = device.owner;
     if device.owner != (0, 0) {
         let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        fchownat(directory, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW).at(step::DEVICES, what)?;
+        fchownat(
+            directory,
+            name,
+            owner.0,
+            owner.1,
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        )
+        .at(step::DEVICES, what)?;
     }
     // The mode that mknod sets is without the bits of the umask.
     fchmodat(directory, name, mode, FchmodatFlags::FollowSymlink).at(step::DEVICES, what)
@@ -125,6 +174,8 @@ fn show_hosts(device: &Device, root: &Root) -> Result<(), Failure> {
     let what = || device.path.display().to_string();
     let hosts = open_host(&device.path).at(step::DEVICES, what)?;
     let tree = clone_mount_at(&hosts, false).at(step::DEVICES, what)?;
-    let target = root.ensure(&device.path, Kind::File).at(step::DEVICES, what)?;
+    let target = root
+        .ensure(&device.path, Kind::File)
+        .at(step::DEVICES, what)?;
     attach(&tree, &target).at(step::DEVICES, what)
 }

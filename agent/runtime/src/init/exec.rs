@@ -33,7 +33,13 @@ pub(crate) fn run_exec(joining: &Joining<'_>) -> i32 {
 }
 
 fn start(joining: &Joining<'_>) -> Result<Infallible, Failure> {
-    let Joining { message, seccomp, container, stdio, sync } = *joining;
+    let Joining {
+        message,
+        seccomp,
+        container,
+        stdio,
+        sync,
+    } = *joining;
     set_oom_score(&message.process, sync)?;
     // Namespaces of cgroups are no matter of paths, so being in the group first or later is the same; limits are not.
     sync.wait_for_cgroup()?;

@@ -22,7 +22,11 @@ pub(super) fn find(command: &str, environment: &[String]) -> Result<CString, Fai
             Err(e) => Err(describe(command, e)),
         };
     }
-    let search = environment.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let search = environment
+        .iter()
+        .rev()
+        .find_map(|entry| entry.strip_prefix("PATH="))
+        .unwrap_or(DEFAULT_PATH);
     let mut refused = None;
     for directory in search.split(':').filter(|_| !command.is_empty()) {
         let directory = if directory.is_empty() { "." } else { directory };
@@ -35,7 +39,9 @@ pub(super) fn find(command: &str, environment: &[String]) -> Result<CString, Fai
     }
     match refused {
         Some(errno) => Err(describe(command, errno)),
-        None => Err(not_found(format!("exec: \"{command}\": executable file not found in $PATH"))),
+        None => Err(not_found(format!(
+            "exec: \"{command}\": executable file not found in $PATH"
+        ))),
     }
 }
 
@@ -43,12 +49,16 @@ pub(super) fn find(command: &str, environment: &[String]) -> Result<CString, Fai
 pub(super) fn describe(command: &str, errno: Errno) -> Failure {
     let reason = match errno {
         Errno::ENOENT | Errno::ENOTDIR => {
-            return not_found(format!("exec: \"{command}\": stat {command}: {}", plain(errno)));
+            return not_found(format!(
+                "exec: \"{command}\": stat {command}: {}",
+                plain(errno)
+            ));
         }
         Errno::ENOEXEC => "exec format error".to_owned(),
         errno => plain(errno),
     };
-    Failure::new(step::EXECUTE, format!("exec: \"{command}\": {reason}")).with_kind(FailureKind::CommandNotExecutable)
+    Failure::new(step::EXECUTE, format!("exec: \"{command}\": {reason}"))
+        .with_kind(FailureKind::CommandNotExecutable)
 }
 
 /// The system's words without the number that Rust appends.
@@ -65,11 +75,13 @@ fn not_found(message: String) -> Failure {
 }
 
 fn path(text: &str) -> Result<CString, Failure> {
-    CString::new(text).map_err(|e| Failure::from_io(step::EXECUTE, text.escape_debug(), &io::Error::from(e)))
+    CString::new(text)
+        .map_err(|e| Failure::from_io(step::EXECUTE, text.escape_debug(), &io::Error::from(e)))
 }
 
 fn usable(path: &Path) -> Result<(), Errno> {
-    let metadata = std::fs::metadata(path).map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+    let metadata = std::fs::metadata(path)
+        .map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
     if metadata.is_dir() {
         return Err(Errno::EISDIR);
     }
@@ -86,8 +98,10 @@ mod tests {
 
     #[test]
     fn reasons_are_told_apart_by_their_exit_codes() {
-        let kind = |command: &str| find(command, &["PATH=/bin:/etc".to_owned()]).map_err(|failure| failure.kind);
-        assert!(kind("sh").is_ok());
+        let kind = |command: &str| {
+            find(command, &["PATH=/bin:/etc".to_owned()]).map_err(|failure| failure.kind)
+        };
+        kind("sh").unwrap();
         assert_eq!(kind("no-such-command"), Err(FailureKind::CommandNotFound));
         assert_eq!(kind("/no/such"), Err(FailureKind::CommandNotFound));
         assert_eq!(kind("passwd-"), kind("group-"));
@@ -99,8 +113,17 @@ mod tests {
     #[test]
     fn messages_are_dockers() {
         let message = |command| find(command, &[]).unwrap_err().message;
-        assert_eq!(message("nope"), "exec: \"nope\": executable file not found in $PATH");
-        assert_eq!(message("/nope"), "exec: \"/nope\": stat /nope: no such file or directory");
-        assert_eq!(message("/etc/passwd"), "exec: \"/etc/passwd\": permission denied");
+        assert_eq!(
+            message("nope"),
+            "exec: \"nope\": executable file not found in $PATH"
+        );
+        assert_eq!(
+            message("/nope"),
+            "exec: \"/nope\": stat /nope: no such file or directory"
+        );
+        assert_eq!(
+            message("/etc/passwd"),
+            "exec: \"/etc/passwd\": permission denied"
+        );
     }
 }

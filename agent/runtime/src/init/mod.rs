@@ -4,8 +4,8 @@
 //! needs privileges before the change of user.
 
 mod devices;
-mod executable;
 mod exec;
+mod executable;
 mod mounts;
 mod namespaces;
 mod process;
@@ -51,7 +51,14 @@ pub(crate) fn run_init(init: &Init<'_>) -> i32 {
 }
 
 fn start(init: &Init<'_>) -> Result<Infallible, Failure> {
-    let Init { message, process, seccomp, cgroup, stdio, sync } = *init;
+    let Init {
+        message,
+        process,
+        seccomp,
+        cgroup,
+        stdio,
+        sync,
+    } = *init;
     let spec = &message.spec;
     let namespaces = Namespaces::of(spec);
     // The umask of the agent must not change the modes of what is made here.
@@ -87,8 +94,13 @@ fn start(init: &Init<'_>) -> Result<Infallible, Failure> {
     shield::set_parameters(&root, spec)?;
     join()?;
     make_directory(&root, process.cwd())?;
-    if spec.root().as_ref().is_some_and(|root| root.readonly() == Some(true)) {
-        set_attributes(root.fd().as_fd(), attribute::RDONLY, 0, None, false).at(step::ROOT, || "making it read-only")?;
+    if spec
+        .root()
+        .as_ref()
+        .is_some_and(|root| root.readonly() == Some(true))
+    {
+        set_attributes(root.fd().as_fd(), attribute::RDONLY, 0, None, false)
+            .at(step::ROOT, || "making it read-only")?;
     }
     shield::raise(&root, spec)?;
     root.pivot()?;
@@ -101,7 +113,9 @@ fn make_directory(root: &root::Root, path: &Path) -> Result<(), Failure> {
     let what = || path.display().to_string();
     match root.ensure(path, root::Kind::Directory) {
         // Entering it tells better why it cannot be used.
-        Err(nix::errno::Errno::ENOTDIR | nix::errno::Errno::ELOOP | nix::errno::Errno::EROFS) => Ok(()),
+        Err(nix::errno::Errno::ENOTDIR | nix::errno::Errno::ELOOP | nix::errno::Errno::EROFS) => {
+            Ok(())
+        }
         other => other.map(drop).at(step::DIRECTORY, what),
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use berth_agent_sys::mount::{
     FilesystemContext, Propagation, attach, attribute, clone_mount, clone_mount_at, set_attributes,
@@ -69,7 +69,14 @@ impl Options {
     /// Bits of the access time are one number to the kernel, and setting it wants all of them cleared.
     fn kernel_attributes(set: u64, clear: u64) -> (u64, u64) {
         let time = (set | clear) & attribute::ATIME_MASK != 0;
-        (set, if time { clear & !attribute::ATIME_MASK | attribute::ATIME_MASK } else { clear })
+        (
+            set,
+            if time {
+                clear & !attribute::ATIME_MASK | attribute::ATIME_MASK
+            } else {
+                clear
+            },
+        )
     }
 }
 
@@ -131,19 +138,33 @@ fn name(mount: &Mount) -> String {
 }
 
 fn bind(root: &Root, mount: &Mount, options: &Options, recursive: bool) -> Result<(), Failure> {
-    let Some(source) = mount.source().as_ref().filter(|source| source.is_absolute()) else {
-        return Err(Failure::new(step::MOUNTS, format!("{}: a bind mount needs an absolute source", name(mount))));
+    let Some(source) = mount
+        .source()
+        .as_ref()
+        .filter(|source| source.is_absolute())
+    else {
+        return Err(Failure::new(
+            step::MOUNTS,
+            format!("{}: a bind mount needs an absolute source", name(mount)),
+        ));
     };
     let what = || format!("{} at {}", source.display(), name(mount));
     let opened = open_host(source).at(step::MOUNTS, what)?;
-    let kind = if is_directory(&opened).at(step::MOUNTS, what)? { Kind::Directory } else { Kind::File };
+    let kind = if is_directory(&opened).at(step::MOUNTS, what)? {
+        Kind::Directory
+    } else {
+        Kind::File
+    };
     let tree = clone_mount_at(&opened, recursive).at(step::MOUNTS, what)?;
     if recursive {
         // A mount that shows other mounts of the machine must not pass ours back to them.
-        set_attributes(tree.as_fd(), 0, 0, Some(Propagation::Private), true).at(step::MOUNTS, what)?;
+        set_attributes(tree.as_fd(), 0, 0, Some(Propagation::Private), true)
+            .at(step::MOUNTS, what)?;
     }
     restrict(&tree, options).at(step::MOUNTS, what)?;
-    let target = root.ensure(mount.destination(), kind).at(step::MOUNTS, what)?;
+    let target = root
+        .ensure(mount.destination(), kind)
+        .at(step::MOUNTS, what)?;
     attach(&tree, &target).at(step::MOUNTS, what)
 }
 
@@ -160,13 +181,22 @@ fn restrict(tree: &OwnedFd, options: &Options) -> io::Result<()> {
     set_attributes(tree.as_fd(), 0, 0, Some(propagation), below)
 }
 
-fn mount_filesystem(root: &Root, mount: &Mount, kind: &str, options: &Options) -> Result<(), Failure> {
+fn mount_filesystem(
+    root: &Root,
+    mount: &Mount,
+    kind: &str,
+    options: &Options,
+) -> Result<(), Failure> {
     let what = || format!("{kind} at {}", name(mount));
     let target = place(root, mount.destination(), kind)?;
     let context = FilesystemContext::open(kind).at(step::MOUNTS, what)?;
     let explain = |e: io::Error| {
         let said = context.messages();
-        let what = if said.is_empty() { what() } else { format!("{} ({said})", what()) };
+        let what = if said.is_empty() {
+            what()
+        } else {
+            format!("{} ({said})", what())
+        };
         Failure::from_io(step::MOUNTS, what, &e)
     };
     if let Some(source) = mount.source() {
@@ -175,7 +205,9 @@ fn mount_filesystem(root: &Root, mount: &Mount, kind: &str, options: &Options) -
     }
     for (key, value) in &options.data {
         let set = match value {
-            Some(value) => CString::new(value.as_str()).map_err(io::Error::from).and_then(|v| context.set(key, &v)),
+            Some(value) => CString::new(value.as_str())
+                .map_err(io::Error::from)
+                .and_then(|v| context.set(key, &v)),
             None => context.set_flag(key),
         };
         set.map_err(explain)?;
@@ -188,10 +220,14 @@ fn mount_filesystem(root: &Root, mount: &Mount, kind: &str, options: &Options) -
 /// only: the image must not choose where they appear by a link.
 fn place(root: &Root, destination: &Path, kind: &str) -> Result<OwnedFd, Failure> {
     let what = || destination.display().to_string();
-    let target = root.ensure(destination, Kind::Directory).at(step::MOUNTS, what)?;
+    let target = root
+        .ensure(destination, Kind::Directory)
+        .at(step::MOUNTS, what)?;
     if matches!(kind, "proc" | "sysfs") {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
-        return root.find(destination, flags, ResolveFlag::RESOLVE_NO_SYMLINKS).at(step::MOUNTS, what);
+        return root
+            .find(destination, flags, ResolveFlag::RESOLVE_NO_SYMLINKS)
+            .at(step::MOUNTS, what);
     }
     Ok(target)
 }
@@ -209,7 +245,9 @@ fn mount_cgroups(
     {
         return bind_group(root, directory, mount.destination(), options);
     }
-    let target = root.ensure(mount.destination(), Kind::Directory).at(step::MOUNTS, what)?;
+    let target = root
+        .ensure(mount.destination(), Kind::Directory)
+        .at(step::MOUNTS, what)?;
     let context = FilesystemContext::open("tmpfs").at(step::MOUNTS, what)?;
     context.set("mode", c"755").at(step::MOUNTS, what)?;
     let writable = options.set & !attribute::RDONLY;
@@ -225,12 +263,25 @@ fn mount_cgroups(
     set_attributes(made.as_fd(), options.set, 0, None, false).at(step::MOUNTS, what)
 }
 
-fn bind_group(root: &Root, directory: &PathBuf, destination: &Path, options: &Options) -> Result<(), Failure> {
-    let what = || format!("cgroup {} at {}", directory.display(), destination.display());
+fn bind_group(
+    root: &Root,
+    directory: &Path,
+    destination: &Path,
+    options: &Options,
+) -> Result<(), Failure> {
+    let what = || {
+        format!(
+            "cgroup {} at {}",
+            directory.display(),
+            destination.display()
+        )
+    };
     let tree = clone_mount(directory, false).at(step::MOUNTS, what)?;
     let private = Some(Propagation::Private);
     set_attributes(tree.as_fd(), options.set, 0, private, false).at(step::MOUNTS, what)?;
-    let target = root.ensure(destination, Kind::Directory).at(step::MOUNTS, what)?;
+    let target = root
+        .ensure(destination, Kind::Directory)
+        .at(step::MOUNTS, what)?;
     attach(&tree, &target).at(step::MOUNTS, what)
 }
 
@@ -246,7 +297,11 @@ mod tests {
     fn options_go_to_the_mount_or_to_the_filesystem() {
         let options = parse(&["nosuid", "noexec", "mode=755", "size=64k", "inode64"]);
         assert_eq!(options.set, attribute::NOSUID | attribute::NOEXEC);
-        let data = [("mode", Some("755")), ("size", Some("64k")), ("inode64", None)];
+        let data = [
+            ("mode", Some("755")),
+            ("size", Some("64k")),
+            ("inode64", None),
+        ];
         let data = data.map(|(key, value)| (key.to_owned(), value.map(str::to_owned)));
         assert_eq!(options.data, data);
     }

@@ -16,8 +16,13 @@ pub(crate) struct Namespaces<'a> {
 
 impl<'a> Namespaces<'a> {
     pub(crate) fn of(spec: &'a Spec) -> Self {
-        let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref());
-        Self { list: list.unwrap_or_default() }
+        let list = spec
+            .linux()
+            .as_ref()
+            .and_then(|linux| linux.namespaces().as_deref());
+        Self {
+            list: list.unwrap_or_default(),
+        }
     }
 
     /// Refuses what this runtime cannot do yet, before anything is made.
@@ -30,7 +35,10 @@ impl<'a> Namespaces<'a> {
         }
         match self.find(LinuxNamespaceType::Mount) {
             Some(namespace) if namespace.path().is_none() => Ok(()),
-            _ => Err(Failure::new(step::NAMESPACES, "a container needs a mount namespace of its own")),
+            _ => Err(Failure::new(
+                step::NAMESPACES,
+                "a container needs a mount namespace of its own",
+            )),
         }
     }
 
@@ -40,11 +48,13 @@ impl<'a> Namespaces<'a> {
 
     /// Returns whether the container has its own processes only, so that they all end with its first.
     pub(crate) fn has_own_pids(&self) -> bool {
-        self.find(LinuxNamespaceType::Pid).is_some_and(|namespace| namespace.path().is_none())
+        self.find(LinuxNamespaceType::Pid)
+            .is_some_and(|namespace| namespace.path().is_none())
     }
 
     pub(super) fn has_own_hostname(&self) -> bool {
-        self.find(LinuxNamespaceType::Uts).is_some_and(|namespace| namespace.path().is_none())
+        self.find(LinuxNamespaceType::Uts)
+            .is_some_and(|namespace| namespace.path().is_none())
     }
 
     /// Lets the children of the calling process be born in the container's process id namespace. The first one is its
@@ -59,13 +69,19 @@ impl<'a> Namespaces<'a> {
     /// Enters all others, without that of cgroups, which takes the cgroup of its maker as its root.
     pub(super) fn enter(&self) -> Result<(), Failure> {
         let is_later = |kind| matches!(kind, LinuxNamespaceType::Pid | LinuxNamespaceType::Cgroup);
-        let now = || self.list.iter().filter(|namespace| !is_later(namespace.typ()));
+        let now = || {
+            self.list
+                .iter()
+                .filter(|namespace| !is_later(namespace.typ()))
+        };
         // Paths mean something only in the old mount namespace.
         for namespace in now().filter(|namespace| namespace.path().is_some()) {
             enter(namespace)?;
         }
         let fresh = now().filter(|namespace| namespace.path().is_none());
-        let flags = fresh.fold(CloneFlags::empty(), |flags, namespace| flags | flag(namespace.typ()));
+        let flags = fresh.fold(CloneFlags::empty(), |flags, namespace| {
+            flags | flag(namespace.typ())
+        });
         unshare(flags).at(step::NAMESPACES, || "making namespaces")
     }
 
@@ -84,7 +100,9 @@ fn enter(namespace: &LinuxNamespace) -> Result<(), Failure> {
     };
     let open = |path: &Path| File::open(path);
     let file = open(path).at(step::NAMESPACES, || path.display().to_string())?;
-    setns(file, flag(kind)).at(step::NAMESPACES, || format!("joining {kind} namespace {}", path.display()))
+    setns(file, flag(kind)).at(step::NAMESPACES, || {
+        format!("joining {kind} namespace {}", path.display())
+    })
 }
 
 /// Returns the namespaces that a further command joins by way of the container's first process.

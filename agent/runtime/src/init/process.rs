@@ -17,8 +17,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, fstat, umask};
 use nix::unistd::{
-    Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, execve, fchdir, fchown, getcwd, setgroups, setresgid, setresuid,
-    setsid,
+    Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, execve, fchdir, fchown, getcwd, setgroups,
+    setresgid, setresuid, setsid,
 };
 use oci_spec::runtime::{PosixRlimitType, Process};
 
@@ -33,7 +33,11 @@ use crate::failure::{AtStep as _, Failure, step};
 #[derive(Debug)]
 pub(crate) enum Stdio {
     Terminal(OwnedFd),
-    Files { stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd },
+    Files {
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
 }
 
 impl Stdio {
@@ -41,7 +45,11 @@ impl Stdio {
     pub(crate) fn fds(&self) -> Vec<BorrowedFd<'_>> {
         match self {
             Self::Terminal(peer) => vec![peer.as_fd()],
-            Self::Files { stdin, stdout, stderr } => vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+            Self::Files {
+                stdin,
+                stdout,
+                stderr,
+            } => vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
         }
     }
 }
@@ -71,14 +79,20 @@ pub(super) fn become_command(
     change_user(process)?;
     enter_directory(process.cwd())?;
     let arguments = strings(process.args().as_deref().unwrap_or_default())?;
-    let command = process.args().iter().flatten().next().map_or("", String::as_str);
+    let command = process
+        .args()
+        .iter()
+        .flatten()
+        .next()
+        .map_or("", String::as_str);
     let environment = process.env().as_deref().unwrap_or_default();
     let executable = executable::find(command, environment)?;
     let environment = strings(environment)?;
 
     // A container does not outlive its supervisor. Changing the user forgets this, so it comes after.
     set_pdeathsig(Signal::SIGKILL).at(step::USER, || "tying the process to its supervisor")?;
-    sync.executing().at(step::EXECUTE, || "telling the supervisor")?;
+    sync.executing()
+        .at(step::EXECUTE, || "telling the supervisor")?;
     confine(process, program, wanted)?;
     let Err(errno) = execve(&executable, &arguments, &environment);
     Err(executable::describe(command, errno))
@@ -86,7 +100,8 @@ pub(super) fn become_command(
 
 fn strings(list: &[String]) -> Result<Vec<CString>, Failure> {
     let convert = |text: &String| {
-        CString::new(text.as_str()).map_err(|e| Failure::from_io(step::EXECUTE, text.escape_debug(), &e.into()))
+        CString::new(text.as_str())
+            .map_err(|e| Failure::from_io(step::EXECUTE, text.escape_debug(), &e.into()))
     };
     list.iter().map(convert).collect()
 }
@@ -94,20 +109,28 @@ fn strings(list: &[String]) -> Result<Vec<CString>, Failure> {
 fn connect(stdio: &Stdio, user: Uid) -> Result<(), Failure> {
     let (stdin, stdout, stderr) = match stdio {
         Stdio::Terminal(peer) => (peer, peer, peer),
-        Stdio::Files { stdin, stdout, stderr } => (stdin, stdout, stderr),
+        Stdio::Files {
+            stdin,
+            stdout,
+            stderr,
+        } => (stdin, stdout, stderr),
     };
     for stream in [stdin, stdout, stderr] {
         let stat = fstat(stream).at(step::STREAMS, || "standard stream")?;
         let is_terminal = matches!(stdio, Stdio::Terminal(_));
         // Another user than root opens /dev/stdout again only if it owns what is behind it; /dev/null is nobody's.
-        if (is_terminal || stat.st_mode & libc::S_IFMT == libc::S_IFIFO) && stat.st_uid != user.as_raw() {
+        if (is_terminal || stat.st_mode & libc::S_IFMT == libc::S_IFIFO)
+            && stat.st_uid != user.as_raw()
+        {
             fchown(stream, Some(user), None).at(step::STREAMS, || "owner of a standard stream")?;
         }
     }
     if let Stdio::Terminal(peer) = stdio {
         make_controlling(peer).at(step::TERMINAL, || "controlling terminal")?;
     }
-    let connect = dup2_stdin(stdin).and_then(|()| dup2_stdout(stdout)).and_then(|()| dup2_stderr(stderr));
+    let connect = dup2_stdin(stdin)
+        .and_then(|()| dup2_stdout(stdout))
+        .and_then(|()| dup2_stderr(stderr));
     connect.at(step::STREAMS, || "standard streams")
 }
 
@@ -120,7 +143,10 @@ fn limit(process: &Process, sync: &ChildEnd) -> Result<(), Failure> {
             Err(Errno::EPERM) => {
                 // Without CAP_SYS_RESOURCE nobody gets more than the agent has.
                 let (_, most) = getrlimit(resource).at(step::LIMITS, || limit.typ())?;
-                sync.warn(format!("{}: {hard} is more than the {most} that the agent may give", limit.typ()));
+                sync.warn(format!(
+                    "{}: {hard} is more than the {most} that the agent may give",
+                    limit.typ()
+                ));
                 let most = hard.min(most);
                 setrlimit(resource, soft.min(most), most).at(step::LIMITS, || limit.typ())?;
             }
@@ -163,26 +189,50 @@ struct Wanted {
 fn wanted_capabilities(process: &Process, sync: &ChildEnd) -> Result<Wanted, Failure> {
     let own = capability::sets().at(step::CAPABILITIES, || "reading capabilities")?;
     let Some(asked) = process.capabilities() else {
-        return Ok(Wanted { sets: CapabilitySets { inheritable: 0, ..own }, ambient: 0 });
+        return Ok(Wanted {
+            sets: CapabilitySets {
+                inheritable: 0,
+                ..own
+            },
+            ambient: 0,
+        });
     };
     let possible = capability::bounding();
     let bounding = bits(asked.bounding().as_ref());
     let missing = bounding & !possible;
     if missing != 0 {
-        sync.warn(format!("the agent itself lacks {}", names_of_bits(missing).join(", ")));
+        sync.warn(format!(
+            "the agent itself lacks {}",
+            names_of_bits(missing).join(", ")
+        ));
     }
     for number in (0..64).filter(|number| (possible & !bounding) >> number & 1 == 1) {
-        capability::drop_bounding(number).at(step::CAPABILITIES, || format!("dropping capability {number}"))?;
+        capability::drop_bounding(number).at(step::CAPABILITIES, || {
+            format!("dropping capability {number}")
+        })?;
     }
     let permitted = bits(asked.permitted().as_ref()) & own.permitted;
     let inheritable = bits(asked.inheritable().as_ref()) & permitted;
-    let sets = CapabilitySets { permitted, inheritable, effective: bits(asked.effective().as_ref()) & permitted };
-    Ok(Wanted { sets, ambient: bits(asked.ambient().as_ref()) & inheritable })
+    let sets = CapabilitySets {
+        permitted,
+        inheritable,
+        effective: bits(asked.effective().as_ref()) & permitted,
+    };
+    Ok(Wanted {
+        sets,
+        ambient: bits(asked.ambient().as_ref()) & inheritable,
+    })
 }
 
 fn change_user(process: &Process) -> Result<(), Failure> {
     let user = process.user();
-    let groups: Vec<Gid> = user.additional_gids().iter().flatten().copied().map(Gid::from_raw).collect();
+    let groups: Vec<Gid> = user
+        .additional_gids()
+        .iter()
+        .flatten()
+        .copied()
+        .map(Gid::from_raw)
+        .collect();
     let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));
     let what = || format!("{uid}:{gid}");
     set_keepcaps(true).at(step::USER, what)?;
@@ -201,13 +251,25 @@ fn enter_directory(path: &Path) -> Result<(), Failure> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     let found = match root.find(path, flags, ResolveFlag::empty()) {
         // As Docker does; only root may make it.
-        Err(Errno::ENOENT) => root.ensure(path, Kind::Directory).and_then(|_| root.find(path, flags, ResolveFlag::empty())),
+        Err(Errno::ENOENT) => root
+            .ensure(path, Kind::Directory)
+            .and_then(|_| root.find(path, flags, ResolveFlag::empty())),
         other => other,
     };
     let directory = found.at(step::DIRECTORY, what).map_err(refused)?;
-    fchdir(directory.as_fd()).at(step::DIRECTORY, what).map_err(refused)?;
-    let is_inside = getcwd().is_ok_and(|directory| directory.is_absolute() && !directory.starts_with("/(unreachable)"));
-    if is_inside { Ok(()) } else { Err(refused(Failure::new(step::DIRECTORY, format!("{}: outside of the root", what())))) }
+    fchdir(directory.as_fd())
+        .at(step::DIRECTORY, what)
+        .map_err(refused)?;
+    let is_inside = getcwd()
+        .is_ok_and(|directory| directory.is_absolute() && !directory.starts_with("/(unreachable)"));
+    if is_inside {
+        Ok(())
+    } else {
+        Err(refused(Failure::new(
+            step::DIRECTORY,
+            format!("{}: outside of the root", what()),
+        )))
+    }
 }
 
 /// Takes away what the command does not get: last, since from here on hardly anything is allowed.
@@ -220,14 +282,19 @@ fn confine(process: &Process, program: &[u8], wanted: Wanted) -> Result<(), Fail
     if !program.is_empty() && !without_privilege {
         // Installing a filter without no_new_privs takes CAP_SYS_ADMIN.
         let own = capability::sets().at(step::CAPABILITIES, what)?;
-        let all = CapabilitySets { effective: own.permitted, ..own };
+        let all = CapabilitySets {
+            effective: own.permitted,
+            ..own
+        };
         capability::set(all).at(step::CAPABILITIES, what)?;
         seccomp::install_filter(program).at(step::SECCOMP, what)?;
     }
     capability::clear_ambient().at(step::CAPABILITIES, || "emptying the ambient set")?;
     capability::set(wanted.sets).at(step::CAPABILITIES, || "capability sets")?;
     for number in (0..64).filter(|number| wanted.ambient >> number & 1 == 1) {
-        capability::raise_ambient(number).at(step::CAPABILITIES, || format!("ambient capability {number}"))?;
+        capability::raise_ambient(number).at(step::CAPABILITIES, || {
+            format!("ambient capability {number}")
+        })?;
     }
     if !program.is_empty() && without_privilege {
         seccomp::install_filter(program).at(step::SECCOMP, what)?;
@@ -237,10 +304,14 @@ fn confine(process: &Process, program: &[u8], wanted: Wanted) -> Result<(), Fail
 
 /// Sets how willingly the kernel kills this process for want of memory; to be called before the namespaces change.
 pub(super) fn set_oom_score(process: &Process, sync: &ChildEnd) -> Result<(), Failure> {
-    let Some(score) = process.oom_score_adj() else { return Ok(()) };
+    let Some(score) = process.oom_score_adj() else {
+        return Ok(());
+    };
     match std::fs::write("/proc/self/oom_score_adj", score.to_string()) {
         Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied) => {
-            sync.warn(format!("oom_score_adj {score} is less than the agent may give"));
+            sync.warn(format!(
+                "oom_score_adj {score} is less than the agent may give"
+            ));
             Ok(())
         }
         other => other.at(step::LIMITS, || format!("oom_score_adj {score}")),

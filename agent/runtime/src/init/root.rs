@@ -45,7 +45,12 @@ impl Root {
     }
 
     /// Opens what is at `path`.
-    pub(super) fn find(&self, path: &Path, flags: OFlag, more: ResolveFlag) -> nix::Result<OwnedFd> {
+    pub(super) fn find(
+        &self,
+        path: &Path,
+        flags: OFlag,
+        more: ResolveFlag,
+    ) -> nix::Result<OwnedFd> {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | more);
@@ -71,7 +76,9 @@ impl Root {
         }
         let links = links.checked_sub(1).ok_or(Errno::ELOOP)?;
         let path = lexically_clean(path);
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(Errno::ENOENT) };
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Errno::ENOENT);
+        };
         let directory = self.ensure_within(parent, Kind::Directory, links)?;
         let made = match kind {
             Kind::Directory => mkdirat(&directory, name, Mode::from_bits_truncate(0o755)),
@@ -83,7 +90,8 @@ impl Root {
         match made {
             // It exists now, or it is a link to nowhere, whose target is what is missing.
             Err(Errno::EEXIST) => {
-                let link = readlinkat(&directory, name).unwrap_or_else(|_| OsString::from_vec(Vec::new()));
+                let link =
+                    readlinkat(&directory, name).unwrap_or_else(|_| OsString::from_vec(Vec::new()));
                 self.ensure_within(&parent.join(link), kind, links)
             }
             Err(e) => Err(e),
@@ -117,8 +125,14 @@ fn lexically_clean(path: &Path) -> PathBuf {
 /// Mounts the root filesystem over `place`, visible in this mount namespace only, and opens it.
 pub(crate) fn mount_root(rootfs: &Rootfs, place: &Path) -> Result<PathBuf, Failure> {
     // What the machine unmounts is unmounted here too, and nothing that is mounted here is seen there.
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)
-        .at(step::ROOT, || "making mounts private")?;
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_SLAVE,
+        None::<&str>,
+    )
+    .at(step::ROOT, || "making mounts private")?;
     match rootfs {
         Rootfs::Directory(directory) => bind_root(directory, place)?,
         Rootfs::Overlay { lower, upper, .. } if lower.is_empty() => bind_root(upper, place)?,
@@ -138,9 +152,16 @@ fn bind_root(directory: &Path, place: &Path) -> Result<(), Failure> {
 /// Stacks layers. They are named to the kernel by descriptors, since a page of options has no room for many paths and
 /// no way to write every character.
 fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, place: &Path) -> Result<(), Failure> {
-    let open_layer = |path: &PathBuf| Root::open(path).at(step::ROOT, || path.display().to_string());
-    let layers = lower.iter().map(open_layer).collect::<Result<Vec<_>, _>>()?;
-    let (upper, work) = (open_layer(&upper.to_owned())?, open_layer(&work.to_owned())?);
+    let open_layer =
+        |path: &PathBuf| Root::open(path).at(step::ROOT, || path.display().to_string());
+    let layers = lower
+        .iter()
+        .map(open_layer)
+        .collect::<Result<Vec<_>, _>>()?;
+    let (upper, work) = (
+        open_layer(&upper.to_owned())?,
+        open_layer(&work.to_owned())?,
+    );
     let mut options = String::from("lowerdir=");
     for (index, layer) in layers.iter().enumerate() {
         let separator = if index == 0 { "" } else { ":" };
@@ -150,11 +171,23 @@ fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, place: &Path) -> Result
     let (upper_fd, work_fd) = (upper.fd().as_raw_fd(), work.fd().as_raw_fd());
     options.push_str(&format!(",upperdir={upper_fd},workdir={work_fd}"));
     chdir("/proc/self/fd").at(step::ROOT, || "/proc/self/fd")?;
-    let mounted = mount(Some("overlay"), place, Some("overlay"), MsFlags::empty(), Some(options.as_str()));
+    let mounted = mount(
+        Some("overlay"),
+        place,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    );
     chdir("/").at(step::ROOT, || "/")?;
     mounted.at(step::ROOT, || format!("stacking {} layers", layers.len()))?;
-    mount(None::<&str>, place, None::<&str>, MsFlags::MS_PRIVATE, None::<&str>)
-        .at(step::ROOT, || "making the root private")
+    mount(
+        None::<&str>,
+        place,
+        None::<&str>,
+        MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .at(step::ROOT, || "making the root private")
 }
 
 /// Returns the type of the filesystem that a descriptor is on.
@@ -169,7 +202,12 @@ pub(super) fn is_directory(fd: impl AsFd) -> nix::Result<bool> {
 
 /// Opens a path of the machine, following links, without access to its contents.
 pub(super) fn open_host(path: &Path) -> nix::Result<OwnedFd> {
-    openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+    openat(
+        AT_FDCWD,
+        path,
+        OFlag::O_PATH | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
 }
 
 #[cfg(test)]
@@ -191,16 +229,23 @@ mod tests {
         let (dir, root) = root();
         symlink(dir.path().join("outside"), dir.path().join("root/absolute")).unwrap();
         symlink("../outside", dir.path().join("root/relative")).unwrap();
-        root.ensure(Path::new("/absolute/a"), Kind::Directory).unwrap();
+        root.ensure(Path::new("/absolute/a"), Kind::Directory)
+            .unwrap();
         root.ensure(Path::new("/relative/b"), Kind::File).unwrap();
-        assert_eq!(std::fs::read_dir(dir.path().join("outside")).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("outside"))
+                .unwrap()
+                .count(),
+            0
+        );
         assert!(dir.path().join("root/outside/b").is_file());
     }
 
     #[test]
     fn parents_of_the_root_are_the_root() {
         let (dir, root) = root();
-        root.ensure(Path::new("/../../outside/x"), Kind::Directory).unwrap();
+        root.ensure(Path::new("/../../outside/x"), Kind::Directory)
+            .unwrap();
         assert!(dir.path().join("root/outside/x").is_dir());
     }
 
@@ -217,6 +262,9 @@ mod tests {
         let (dir, root) = root();
         symlink("/b", dir.path().join("root/a")).unwrap();
         symlink("/a", dir.path().join("root/b")).unwrap();
-        assert_eq!(root.ensure(Path::new("/a"), Kind::File).unwrap_err(), Errno::ELOOP);
+        assert_eq!(
+            root.ensure(Path::new("/a"), Kind::File).unwrap_err(),
+            Errno::ELOOP
+        );
     }
 }

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use berth_agent_sys::descriptor;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -37,7 +37,12 @@ pub(crate) struct ParentEnd(OwnedFd);
 
 /// Makes a channel.
 pub(crate) fn channel() -> io::Result<(ParentEnd, ChildEnd)> {
-    let (parent, child) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    let (parent, child) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )?;
     Ok((ParentEnd(parent), ChildEnd(child)))
 }
 
@@ -64,7 +69,9 @@ impl ChildEnd {
     /// Reports how the child ended without executing anything.
     pub(super) fn report(&self, result: Result<Infallible, Failure>) {
         let Err(mut failure) = result;
-        failure.message.truncate(failure.message.floor_char_boundary(MAX_MESSAGE / 4));
+        failure
+            .message
+            .truncate(failure.message.floor_char_boundary(MAX_MESSAGE / 4));
         // Nobody is left to be told about a failure to tell.
         drop(self.send(&ToParent::Failed(failure), &[]));
     }
@@ -72,8 +79,13 @@ impl ChildEnd {
     /// Waits until the parent says that this process is in its cgroup.
     pub(super) fn wait_for_cgroup(&self) -> Result<(), Failure> {
         let mut word = [0; 1];
-        let (received, _) = descriptor::receive(&self.0, &mut word).at(step::CGROUP, || "waiting for the supervisor")?;
-        if received == 1 { Ok(()) } else { Err(Failure::new(step::CGROUP, "the supervisor went away")) }
+        let (received, _) = descriptor::receive(&self.0, &mut word)
+            .at(step::CGROUP, || "waiting for the supervisor")?;
+        if received == 1 {
+            Ok(())
+        } else {
+            Err(Failure::new(step::CGROUP, "the supervisor went away"))
+        }
     }
 
     fn send(&self, message: &ToParent, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -8,8 +8,8 @@ mod record;
 mod writer;
 
 pub use reader::{LogSelection, ReadLogError, Reader};
-pub use record::{Line, LineSplitter, Record, Stream};
 pub(crate) use record::{HEADER, Header};
+pub use record::{Line, LineSplitter, Record, Stream};
 pub(crate) use writer::Writer;
 
 /// Name of the log inside a bundle directory.

@@ -80,7 +80,13 @@ impl Reader {
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(ReadLogError::Io { path, source }),
         };
-        Ok(Self { path, file, offset: 0, ahead: Vec::new(), ahead_at: 0 })
+        Ok(Self {
+            path,
+            file,
+            offset: 0,
+            ahead: Vec::new(),
+            ahead_at: 0,
+        })
     }
 
     /// Returns the next record; `None` at the end of what is completely written.
@@ -88,13 +94,27 @@ impl Reader {
     /// # Errors
     /// Fails when the file cannot be read or is damaged.
     pub fn next_record(&mut self) -> Result<Option<Record>, ReadLogError> {
-        let Some(header) = self.bytes(self.offset, HEADER)? else { return Ok(None) };
-        let header = <[u8; HEADER]>::try_from(header).ok().and_then(Header::decode);
-        let Some(Header { length, stream, time }) = header else {
-            return Err(ReadLogError::Damaged { path: self.path.clone(), offset: self.offset });
+        let Some(header) = self.bytes(self.offset, HEADER)? else {
+            return Ok(None);
+        };
+        let header = <[u8; HEADER]>::try_from(header)
+            .ok()
+            .and_then(Header::decode);
+        let Some(Header {
+            length,
+            stream,
+            time,
+        }) = header
+        else {
+            return Err(ReadLogError::Damaged {
+                path: self.path.clone(),
+                offset: self.offset,
+            });
         };
         let begin = self.offset + HEADER as u64;
-        let Some(data) = self.bytes(begin, length)? else { return Ok(None) };
+        let Some(data) = self.bytes(begin, length)? else {
+            return Ok(None);
+        };
         let data = data.to_vec();
         self.offset = begin + length as u64;
         Ok(Some(Record { stream, time, data }))
@@ -187,7 +207,12 @@ impl Reader {
                     Ok(0) => break,
                     Ok(n) => filled += n,
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(source) => return Err(ReadLogError::Io { path: self.path.clone(), source }),
+                    Err(source) => {
+                        return Err(ReadLogError::Io {
+                            path: self.path.clone(),
+                            source,
+                        });
+                    }
                 }
             }
         }
@@ -208,7 +233,15 @@ mod tests {
         let mut file = File::create(dir.path().join(FILE_NAME)).unwrap();
         for (stream, second, data) in records {
             let time = UNIX_EPOCH + Duration::from_secs(*second);
-            file.write_all(&Header { length: data.len(), stream: *stream, time }.encode()).unwrap();
+            file.write_all(
+                &Header {
+                    length: data.len(),
+                    stream: *stream,
+                    time,
+                }
+                .encode(),
+            )
+            .unwrap();
             file.write_all(data).unwrap();
         }
         dir
@@ -236,11 +269,48 @@ mod tests {
         ]);
         let all = LogSelection::default();
         assert_eq!(lines(&dir, &all), ["a\n", "b\n", "c\n", "d\n", "e"]);
-        assert_eq!(lines(&dir, &LogSelection { tail: Some(2), ..all.clone() }), ["d\n", "e"]);
-        assert_eq!(lines(&dir, &LogSelection { tail: Some(0), ..all.clone() }), Vec::<String>::new());
-        assert_eq!(lines(&dir, &LogSelection { stream: Some(Stream::Stderr), ..all.clone() }), ["c\n"]);
+        assert_eq!(
+            lines(
+                &dir,
+                &LogSelection {
+                    tail: Some(2),
+                    ..all.clone()
+                }
+            ),
+            ["d\n", "e"]
+        );
+        assert_eq!(
+            lines(
+                &dir,
+                &LogSelection {
+                    tail: Some(0),
+                    ..all.clone()
+                }
+            ),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            lines(
+                &dir,
+                &LogSelection {
+                    stream: Some(Stream::Stderr),
+                    ..all.clone()
+                }
+            ),
+            ["c\n"]
+        );
         let at = |second| Some(UNIX_EPOCH + Duration::from_secs(second));
-        assert_eq!(lines(&dir, &LogSelection { since: at(2), until: at(4), ..all }), ["c\n", "d\n"]);
+        assert_eq!(
+            lines(
+                &dir,
+                &LogSelection {
+                    since: at(2),
+                    until: at(4),
+                    ..all
+                }
+            ),
+            ["c\n", "d\n"]
+        );
     }
 
     #[test]
@@ -255,10 +325,18 @@ mod tests {
 
     #[test]
     fn a_torn_record_at_the_end_is_not_there_yet() {
-        let dir = log(&[(Stream::Stdout, 1, b"whole"), (Stream::Stdout, 2, b"torn off")]);
+        let dir = log(&[
+            (Stream::Stdout, 1, b"whole"),
+            (Stream::Stdout, 2, b"torn off"),
+        ]);
         let path = dir.path().join(FILE_NAME);
         let length = std::fs::metadata(&path).unwrap().len();
-        File::options().write(true).open(&path).unwrap().set_len(length - 3).unwrap();
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(length - 3)
+            .unwrap();
         let mut reader = Reader::open(dir.path()).unwrap();
         assert_eq!(reader.next_record().unwrap().unwrap().data, b"whole");
         let offset = reader.offset();
@@ -269,11 +347,17 @@ mod tests {
     #[test]
     fn damage_is_named_with_its_place() {
         let dir = log(&[(Stream::Stdout, 1, b"x")]);
-        let mut file = File::options().append(true).open(dir.path().join(FILE_NAME)).unwrap();
+        let mut file = File::options()
+            .append(true)
+            .open(dir.path().join(FILE_NAME))
+            .unwrap();
         file.write_all(&[0xee; 40]).unwrap();
         let mut reader = Reader::open(dir.path()).unwrap();
         reader.next_record().unwrap();
-        assert!(matches!(reader.next_record().unwrap_err(), ReadLogError::Damaged { offset: 17, .. }));
+        assert!(matches!(
+            reader.next_record().unwrap_err(),
+            ReadLogError::Damaged { offset: 17, .. }
+        ));
     }
 
     #[test]

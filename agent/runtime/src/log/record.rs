@@ -59,7 +59,9 @@ impl Header {
 
     /// Returns nothing for bytes that are no header.
     pub(crate) fn decode(bytes: [u8; HEADER]) -> Option<Self> {
-        let [l0, l1, l2, l3, kind, 0, 0, 0, time @ ..] = bytes else { return None };
+        let [l0, l1, l2, l3, kind, 0, 0, 0, time @ ..] = bytes else {
+            return None;
+        };
         let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).ok()?;
         let stream = match kind {
             1 => Stream::Stdout,
@@ -69,7 +71,11 @@ impl Header {
         if length > MAX_PAYLOAD {
             return None;
         }
-        Some(Self { length, stream, time: from_unix_nanos(u64::from_le_bytes(time)) })
+        Some(Self {
+            length,
+            stream,
+            time: from_unix_nanos(u64::from_le_bytes(time)),
+        })
     }
 }
 
@@ -105,7 +111,11 @@ impl LineSplitter {
         };
         let mut lines = Vec::new();
         for piece in data.split_inclusive(|byte| *byte == b'\n') {
-            let line = unfinished.get_or_insert_with(|| Line { stream: *stream, time: *time, data: Vec::new() });
+            let line = unfinished.get_or_insert_with(|| Line {
+                stream: *stream,
+                time: *time,
+                data: Vec::new(),
+            });
             line.data.extend_from_slice(piece);
             if piece.ends_with(b"\n") || line.data.len() >= Self::MAX_UNFINISHED {
                 lines.extend(unfinished.take());
@@ -129,12 +139,20 @@ mod tests {
     use super::*;
 
     fn record(stream: Stream, second: u64, text: &str) -> Record {
-        Record { stream, time: UNIX_EPOCH + Duration::from_secs(second), data: text.as_bytes().to_vec() }
+        Record {
+            stream,
+            time: UNIX_EPOCH + Duration::from_secs(second),
+            data: text.as_bytes().to_vec(),
+        }
     }
 
     #[test]
     fn a_header_survives_the_way_to_bytes_and_back() {
-        let header = Header { length: 65_536, stream: Stream::Stderr, time: UNIX_EPOCH + Duration::new(7, 9) };
+        let header = Header {
+            length: 65_536,
+            stream: Stream::Stderr,
+            time: UNIX_EPOCH + Duration::new(7, 9),
+        };
         assert_eq!(Header::decode(header.encode()), Some(header));
         assert_eq!(Header::decode([0xff; HEADER]), None);
     }
@@ -142,10 +160,21 @@ mod tests {
     #[test]
     fn a_line_in_pieces_has_the_time_of_its_first() {
         let mut splitter = LineSplitter::default();
-        assert_eq!(splitter.push(&record(Stream::Stdout, 1, "one\nhal")).len(), 1);
-        assert_eq!(splitter.push(&record(Stream::Stderr, 2, "other\n")).len(), 1);
-        let line = splitter.push(&record(Stream::Stdout, 3, "f\nrest")).remove(0);
-        assert_eq!((line.data.as_slice(), line.time), (&b"half\n"[..], UNIX_EPOCH + Duration::from_secs(1)));
+        assert_eq!(
+            splitter.push(&record(Stream::Stdout, 1, "one\nhal")).len(),
+            1
+        );
+        assert_eq!(
+            splitter.push(&record(Stream::Stderr, 2, "other\n")).len(),
+            1
+        );
+        let line = splitter
+            .push(&record(Stream::Stdout, 3, "f\nrest"))
+            .remove(0);
+        assert_eq!(
+            (line.data.as_slice(), line.time),
+            (&b"half\n"[..], UNIX_EPOCH + Duration::from_secs(1))
+        );
         let rest = splitter.finish();
         assert_eq!(rest.len(), 1);
         assert_eq!(rest[0].data, b"rest");

@@ -24,11 +24,20 @@ impl Writer {
     /// `known_length` is the length that the last exit record knew: up to there the log needs no check.
     pub(crate) fn open(bundle_dir: &Path, known_length: Option<u64>) -> io::Result<Self> {
         let path = bundle_dir.join(FILE_NAME);
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         let on_disk = file.metadata()?.len();
-        let mut writer = Self { file, length: on_disk };
+        let mut writer = Self {
+            file,
+            length: on_disk,
+        };
         if known_length != Some(on_disk) && on_disk > 0 {
-            writer.length = writer.whole_records(known_length.filter(|known| *known < on_disk), on_disk)?;
+            writer.length =
+                writer.whole_records(known_length.filter(|known| *known < on_disk), on_disk)?;
             writer.file.set_len(writer.length)?;
         }
         Ok(writer)
@@ -43,8 +52,18 @@ impl Writer {
     }
 
     /// Appends one record.
-    pub(crate) fn append(&mut self, stream: Stream, time: SystemTime, data: &[u8]) -> io::Result<()> {
-        let header = Header { length: data.len(), stream, time }.encode();
+    pub(crate) fn append(
+        &mut self,
+        stream: Stream,
+        time: SystemTime,
+        data: &[u8],
+    ) -> io::Result<()> {
+        let header = Header {
+            length: data.len(),
+            stream,
+            time,
+        }
+        .encode();
         let total = HEADER + data.len();
         let result = self.write_at_end(&header, data);
         match result {
@@ -62,17 +81,25 @@ impl Writer {
 
     fn write_at_end(&self, header: &[u8], data: &[u8]) -> io::Result<()> {
         let position = i64::try_from(self.length).map_err(io::Error::other)?;
-        let written = pwritev(&self.file, &[IoSlice::new(header), IoSlice::new(data)], position)?;
+        let written = pwritev(
+            &self.file,
+            &[IoSlice::new(header), IoSlice::new(data)],
+            position,
+        )?;
         if written == header.len() + data.len() {
             return Ok(());
         }
         // A short write happens when the disk gets full; the second attempt gets the error or the rest.
         let at = self.length + written as u64;
         match written.checked_sub(header.len()) {
-            Some(from) => self.file.write_all_at(data.get(from..).unwrap_or_default(), at),
+            Some(from) => self
+                .file
+                .write_all_at(data.get(from..).unwrap_or_default(), at),
             None => {
-                self.file.write_all_at(header.get(written..).unwrap_or_default(), at)?;
-                self.file.write_all_at(data, self.length + header.len() as u64)
+                self.file
+                    .write_all_at(header.get(written..).unwrap_or_default(), at)?;
+                self.file
+                    .write_all_at(data, self.length + header.len() as u64)
             }
         }
     }
@@ -82,7 +109,9 @@ impl Writer {
         let mut header = [0; HEADER];
         while offset + HEADER as u64 <= on_disk {
             self.file.read_exact_at(&mut header, offset)?;
-            let Some(Header { length, .. }) = Header::decode(header) else { break };
+            let Some(Header { length, .. }) = Header::decode(header) else {
+                break;
+            };
             let end = offset + (HEADER + length) as u64;
             if end > on_disk {
                 break;
@@ -102,12 +131,18 @@ mod tests {
     fn what_a_crash_has_torn_is_cut_off_before_new_records() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = Writer::open(dir.path(), None).unwrap();
-        writer.append(Stream::Stdout, SystemTime::now(), b"first").unwrap();
-        writer.append(Stream::Stdout, SystemTime::now(), b"second").unwrap();
+        writer
+            .append(Stream::Stdout, SystemTime::now(), b"first")
+            .unwrap();
+        writer
+            .append(Stream::Stdout, SystemTime::now(), b"second")
+            .unwrap();
         let length = writer.length();
         writer.file().set_len(length - 2).unwrap();
         let mut writer = Writer::open(dir.path(), Some(length)).unwrap();
-        writer.append(Stream::Stderr, SystemTime::now(), b"third").unwrap();
+        writer
+            .append(Stream::Stderr, SystemTime::now(), b"third")
+            .unwrap();
         let mut reader = Reader::open(dir.path()).unwrap();
         let mut texts = Vec::new();
         while let Some(record) = reader.next_record().unwrap() {

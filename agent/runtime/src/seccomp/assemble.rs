@@ -26,7 +26,12 @@ pub(super) struct Instruction {
 
 impl Instruction {
     fn plain(code: u16, value: u32) -> Self {
-        Self { code, if_true: 0, if_false: 0, value }
+        Self {
+            code,
+            if_true: 0,
+            if_false: 0,
+            value,
+        }
     }
 
     pub(super) fn load_architecture() -> Self {
@@ -43,7 +48,12 @@ impl Instruction {
 
     /// Goes on with the next instruction if the loaded word is `value`, and skips one otherwise.
     pub(super) fn unless_equal_skip_one(value: u32) -> Self {
-        Self { code: JUMP_EQUAL, if_true: 0, if_false: 1, value }
+        Self {
+            code: JUMP_EQUAL,
+            if_true: 0,
+            if_false: 1,
+            value,
+        }
     }
 
     pub(super) fn skip(count: usize) -> Self {
@@ -84,7 +94,13 @@ impl Test {
             _ => (u64::MAX, argument.value),
         };
         let low_only = is_32_bit || argument.bits == Some(32);
-        Self { index: argument.index, comparison: argument.op, value, mask, low_only }
+        Self {
+            index: argument.index,
+            comparison: argument.op,
+            value,
+            mask,
+            low_only,
+        }
     }
 }
 
@@ -98,12 +114,19 @@ pub(super) struct Range {
 /// Returns instructions that decide on the loaded number; `ranges` is sorted and begins at 0.
 pub(super) fn search(ranges: &[Range]) -> Vec<Instruction> {
     let (left, right) = ranges.split_at(ranges.len() / 2);
-    let Some(middle) = right.first() else { return Vec::new() };
+    let Some(middle) = right.first() else {
+        return Vec::new();
+    };
     if left.is_empty() {
         return decide(&middle.decision);
     }
     let (left, right) = (search(left), search(right));
-    let compare = |if_true, if_false| Instruction { code: JUMP_GREATER_EQUAL, if_true, if_false, value: middle.start };
+    let compare = |if_true, if_false| Instruction {
+        code: JUMP_GREATER_EQUAL,
+        if_true,
+        if_false,
+        value: middle.start,
+    };
     // Conditional jumps reach 255 instructions; beyond that an unconditional one does the way.
     let mut code = match u8::try_from(left.len()) {
         Ok(distance) => vec![compare(distance, 0)],
@@ -161,7 +184,10 @@ fn compare(test: Test) -> Vec<Step> {
                 steps.push((JUMP_EQUAL, value_high, Target::Next, fails));
             }
             Comparison::NotEqual => {
-                steps.extend([load(low_offset + 4), (JUMP_EQUAL, value_high, Target::Next, holds)]);
+                steps.extend([
+                    load(low_offset + 4),
+                    (JUMP_EQUAL, value_high, Target::Next, holds),
+                ]);
             }
             Comparison::GreaterOrEqual | Comparison::Greater => steps.extend([
                 load(low_offset + 4),

@@ -34,8 +34,14 @@ pub(super) fn program(
     let covered = profile.architectures(machine);
     let mut code = vec![Instruction::load_architecture()];
     for (audit, abis) in machine.families() {
-        let mut ranges = vec![Range { start: 0, decision: plain(KILL_PROCESS) }];
-        for abi in abis.iter().filter(|abi| covered.contains(&abi.profile_name())) {
+        let mut ranges = vec![Range {
+            start: 0,
+            decision: plain(KILL_PROCESS),
+        }];
+        for abi in abis
+            .iter()
+            .filter(|abi| covered.contains(&abi.profile_name()))
+        {
             add_ranges(&mut ranges, *abi, profile, &rules, default)?;
         }
         let mut section = vec![Instruction::load_number()];
@@ -47,7 +53,9 @@ pub(super) fn program(
     }
     code.push(Instruction::verdict(KILL_PROCESS));
     if code.len() > MAX_INSTRUCTIONS {
-        return Err(SeccompError::Unsupported { what: format!("{} instructions are too many", code.len()) });
+        return Err(SeccompError::Unsupported {
+            what: format!("{} instructions are too many", code.len()),
+        });
     }
     Ok(code.into_iter().flat_map(Instruction::bytes).collect())
 }
@@ -63,7 +71,11 @@ fn add_ranges(
     let mark = if abi == Abi::X32 { X32_MARK } else { 0 };
     let decisions = decisions(abi, rules, default)?;
     let newest = newest_known(abi, profile);
-    let beyond = if is_refusal(default) { ERRNO | ENOSYS } else { default };
+    let beyond = if is_refusal(default) {
+        ERRNO | ENOSYS
+    } else {
+        default
+    };
     let mut next = 0;
     for (number, decision) in decisions {
         fill(ranges, mark, next, number, newest, (default, beyond));
@@ -95,11 +107,18 @@ fn push(ranges: &mut Vec<Range>, start: u32, decision: Decision) {
 }
 
 fn plain(verdict: u32) -> Decision {
-    Decision { conditional: Vec::new(), otherwise: verdict }
+    Decision {
+        conditional: Vec::new(),
+        otherwise: verdict,
+    }
 }
 
 /// Returns what the rules decide, for each number that they speak of.
-fn decisions(abi: Abi, rules: &[&Rule], default: u32) -> Result<BTreeMap<u32, Decision>, SeccompError> {
+fn decisions(
+    abi: Abi,
+    rules: &[&Rule],
+    default: u32,
+) -> Result<BTreeMap<u32, Decision>, SeccompError> {
     let numbers = abi.numbers();
     let mut conditional: BTreeMap<u32, Vec<(Vec<Test>, u32)>> = BTreeMap::new();
     let mut certain: BTreeMap<u32, u32> = BTreeMap::new();
@@ -115,8 +134,14 @@ fn decisions(abi: Abi, rules: &[&Rule], default: u32) -> Result<BTreeMap<u32, De
                     let what = format!("argument {} of a system call", wrong.index);
                     return Err(SeccompError::Unsupported { what });
                 }
-                let tests = alternative.iter().map(|a| Test::new(a, abi.is_32_bit())).collect();
-                conditional.entry(number).or_default().push((tests, verdict));
+                let tests = alternative
+                    .iter()
+                    .map(|a| Test::new(a, abi.is_32_bit()))
+                    .collect();
+                conditional
+                    .entry(number)
+                    .or_default()
+                    .push((tests, verdict));
             }
         }
     }
@@ -125,9 +150,18 @@ fn decisions(abi: Abi, rules: &[&Rule], default: u32) -> Result<BTreeMap<u32, De
         let otherwise = certain.get(&number).copied().unwrap_or(default);
         let conditional = conditional.remove(&number).unwrap_or_default();
         // Conditions that lead to where everything else leads are no conditions.
-        let conditional =
-            if conditional.iter().all(|(_, verdict)| *verdict == otherwise) { Vec::new() } else { conditional };
-        (number, Decision { conditional, otherwise })
+        let conditional = if conditional.iter().all(|(_, verdict)| *verdict == otherwise) {
+            Vec::new()
+        } else {
+            conditional
+        };
+        (
+            number,
+            Decision {
+                conditional,
+                otherwise,
+            },
+        )
     };
     Ok(all.into_iter().map(decide).collect())
 }
@@ -135,12 +169,22 @@ fn decisions(abi: Abi, rules: &[&Rule], default: u32) -> Result<BTreeMap<u32, De
 /// Returns the highest number that the profile mentions, whether or not the rule applies here.
 fn newest_known(abi: Abi, profile: &Profile) -> u32 {
     let numbers = abi.numbers();
-    let mentioned = profile.syscalls.iter().flat_map(Rule::names).filter_map(|name| numbers.get(name).copied());
-    mentioned.filter(|number| *number < ARM_PRIVATE).max().unwrap_or(0)
+    let mentioned = profile
+        .syscalls
+        .iter()
+        .flat_map(Rule::names)
+        .filter_map(|name| numbers.get(name).copied());
+    mentioned
+        .filter(|number| *number < ARM_PRIVATE)
+        .max()
+        .unwrap_or(0)
 }
 
 fn is_refusal(verdict: u32) -> bool {
-    matches!(verdict & 0xffff_0000, ERRNO | KILL_THREAD | KILL_PROCESS | TRAP)
+    matches!(
+        verdict & 0xffff_0000,
+        ERRNO | KILL_THREAD | KILL_PROCESS | TRAP
+    )
 }
 
 fn verdict(action: &str, errno: Option<u32>) -> Result<u32, SeccompError> {
@@ -153,6 +197,10 @@ fn verdict(action: &str, errno: Option<u32>) -> Result<u32, SeccompError> {
         "SCMP_ACT_TRAP" => TRAP,
         "SCMP_ACT_TRACE" => TRACE | errno,
         "SCMP_ACT_LOG" => LOG,
-        other => return Err(SeccompError::Unsupported { what: format!("action {other}") }),
+        other => {
+            return Err(SeccompError::Unsupported {
+                what: format!("action {other}"),
+            });
+        }
     })
 }

@@ -59,7 +59,11 @@ pub fn compile(profile: &str, capabilities: &BTreeSet<String>) -> Result<Arc<[u8
     static KEPT: OnceLock<Kept> = OnceLock::new();
     let kept = KEPT.get_or_init(Kept::default);
     let key = key(profile, capabilities);
-    if let Some(program) = kept.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    if let Some(program) = kept
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&key)
+    {
         return Ok(Arc::clone(program));
     }
     let parsed = Profile::parse(profile)?;
@@ -81,7 +85,10 @@ pub fn compile(profile: &str, capabilities: &BTreeSet<String>) -> Result<Arc<[u8
 ///
 /// # Errors
 /// Fails when the profile cannot be parsed or asks for something unknown.
-pub fn to_oci(profile: &str, capabilities: &BTreeSet<String>) -> Result<LinuxSeccomp, SeccompError> {
+pub fn to_oci(
+    profile: &str,
+    capabilities: &BTreeSet<String>,
+) -> Result<LinuxSeccomp, SeccompError> {
     let parsed = Profile::parse(profile)?;
     let machine = Machine::native().ok_or_else(|| SeccompError::Unsupported {
         what: format!("no table of system calls for {}", std::env::consts::ARCH),

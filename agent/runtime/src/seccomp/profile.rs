@@ -100,7 +100,10 @@ struct Conditions {
 impl Rule {
     /// Returns the names of the system calls that the rule is about.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str).chain(self.name.as_deref())
+        self.names
+            .iter()
+            .map(String::as_str)
+            .chain(self.name.as_deref())
     }
 
     /// Returns the rule's alternatives, each a list of conditions that must all hold; a rule without conditions has
@@ -113,7 +116,10 @@ impl Rule {
         if distinct.len() == arguments.len() {
             vec![arguments.to_vec()]
         } else {
-            arguments.iter().map(|argument| vec![argument.clone()]).collect()
+            arguments
+                .iter()
+                .map(|argument| vec![argument.clone()])
+                .collect()
         }
     }
 
@@ -123,21 +129,36 @@ impl Rule {
         capabilities: &BTreeSet<String>,
         kernel: KernelVersion,
     ) -> Result<bool, SeccompError> {
-        let of_machine = |c: &Conditions| c.arches.as_ref().map(|a| a.iter().any(|n| n == machine.docker_name()));
+        let of_machine = |c: &Conditions| {
+            c.arches
+                .as_ref()
+                .map(|a| a.iter().any(|n| n == machine.docker_name()))
+        };
         let recent = |c: &Conditions| match &c.min_kernel {
             None => Ok(None),
             Some(text) => KernelVersion::parse(text)
                 .map(|least| Some(kernel >= least))
-                .ok_or_else(|| SeccompError::Unsupported { what: format!("kernel version {text}") }),
+                .ok_or_else(|| SeccompError::Unsupported {
+                    what: format!("kernel version {text}"),
+                }),
         };
         if let Some(includes) = &self.includes {
-            let privileged = includes.caps.as_ref().is_none_or(|caps| caps.iter().all(|c| capabilities.contains(c)));
-            if of_machine(includes) == Some(false) || !privileged || recent(includes)? == Some(false) {
+            let privileged = includes
+                .caps
+                .as_ref()
+                .is_none_or(|caps| caps.iter().all(|c| capabilities.contains(c)));
+            if of_machine(includes) == Some(false)
+                || !privileged
+                || recent(includes)? == Some(false)
+            {
                 return Ok(false);
             }
         }
         if let Some(excludes) = &self.excludes {
-            let privileged = excludes.caps.as_ref().is_some_and(|caps| caps.iter().any(|c| capabilities.contains(c)));
+            let privileged = excludes
+                .caps
+                .as_ref()
+                .is_some_and(|caps| caps.iter().any(|c| capabilities.contains(c)));
             if of_machine(excludes) == Some(true) || privileged || recent(excludes)? == Some(true) {
                 return Ok(false);
             }
@@ -171,7 +192,12 @@ impl Profile {
     pub(super) fn architectures(&self, machine: Machine) -> Vec<&str> {
         let native = machine.native_abi().profile_name();
         let mut names = vec![native];
-        if let Some(entry) = self.arch_map.iter().flatten().find(|entry| entry.architecture == native) {
+        if let Some(entry) = self
+            .arch_map
+            .iter()
+            .flatten()
+            .find(|entry| entry.architecture == native)
+        {
             names.extend(entry.sub_architectures.iter().flatten().map(String::as_str));
         }
         names.extend(self.architectures.iter().flatten().map(String::as_str));
@@ -184,7 +210,9 @@ impl Profile {
         capabilities: &BTreeSet<String>,
         kernel: KernelVersion,
     ) -> Result<LinuxSeccomp, SeccompError> {
-        let wrong = |e: oci_spec::OciSpecError| SeccompError::Unsupported { what: e.to_string() };
+        let wrong = |e: oci_spec::OciSpecError| SeccompError::Unsupported {
+            what: e.to_string(),
+        };
         let mut syscalls = Vec::new();
         for rule in self.applicable(machine, capabilities, kernel)? {
             for alternative in rule.alternatives() {
@@ -195,13 +223,18 @@ impl Profile {
                     builder = builder.errno_ret(errno);
                 }
                 if !alternative.is_empty() {
-                    let args: Result<Vec<LinuxSeccompArg>, _> = alternative.iter().map(oci_argument).collect();
+                    let args: Result<Vec<LinuxSeccompArg>, _> =
+                        alternative.iter().map(oci_argument).collect();
                     builder = builder.args(args?);
                 }
                 syscalls.push(builder.build().map_err(wrong)?);
             }
         }
-        let architectures: Result<Vec<_>, _> = self.architectures(machine).into_iter().map(oci_word).collect();
+        let architectures: Result<Vec<_>, _> = self
+            .architectures(machine)
+            .into_iter()
+            .map(oci_word)
+            .collect();
         let mut builder = LinuxSeccompBuilder::default()
             .default_action(oci_word::<LinuxSeccompAction>(&self.default_action)?)
             .architectures(architectures?)
@@ -214,8 +247,11 @@ impl Profile {
 }
 
 fn oci_word<T: for<'de> Deserialize<'de>>(word: &str) -> Result<T, SeccompError> {
-    serde_json::from_value(serde_json::Value::String(word.to_owned()))
-        .map_err(|_source| SeccompError::Unsupported { what: format!("unknown word {word}") })
+    serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(|_source| {
+        SeccompError::Unsupported {
+            what: format!("unknown word {word}"),
+        }
+    })
 }
 
 fn oci_argument(argument: &Argument) -> Result<LinuxSeccompArg, SeccompError> {
@@ -232,7 +268,11 @@ fn oci_argument(argument: &Argument) -> Result<LinuxSeccompArg, SeccompError> {
         .index(usize::try_from(argument.index).unwrap_or(usize::MAX))
         .value(argument.value)
         .value_two(argument.value_two)
-        .op(oci_word::<oci_spec::runtime::LinuxSeccompOperator>(operator)?)
+        .op(oci_word::<oci_spec::runtime::LinuxSeccompOperator>(
+            operator,
+        )?)
         .build()
-        .map_err(|e| SeccompError::Unsupported { what: e.to_string() })
+        .map_err(|e| SeccompError::Unsupported {
+            what: e.to_string(),
+        })
 }

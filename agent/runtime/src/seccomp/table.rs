@@ -53,7 +53,9 @@ impl Abi {
     pub(super) fn numbers(self) -> &'static BTreeMap<&'static str, u32> {
         static NUMBERS: [OnceLock<BTreeMap<&'static str, u32>>; 5] = [const { OnceLock::new() }; 5];
         static EMPTY: BTreeMap<&'static str, u32> = BTreeMap::new();
-        NUMBERS.get(self.column() - 1).map_or(&EMPTY, |cell| cell.get_or_init(|| read(self.column())))
+        NUMBERS
+            .get(self.column() - 1)
+            .map_or(&EMPTY, |cell| cell.get_or_init(|| read(self.column())))
     }
 }
 
@@ -98,7 +100,10 @@ impl Machine {
     /// Returns the calling conventions by audit architecture, the native one first.
     pub(super) fn families(self) -> [(u32, &'static [Abi]); 2] {
         match self {
-            Self::X86_64 => [(0xc000_003e, &[Abi::X86_64, Abi::X32]), (0x4000_0003, &[Abi::X86])],
+            Self::X86_64 => [
+                (0xc000_003e, &[Abi::X86_64, Abi::X32]),
+                (0x4000_0003, &[Abi::X86]),
+            ],
             Self::Aarch64 => [(0xc000_00b7, &[Abi::Aarch64]), (0x4000_0028, &[Abi::Arm])],
         }
     }

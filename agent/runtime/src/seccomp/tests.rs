@@ -46,22 +46,43 @@ fn caps(names: &[&str]) -> BTreeSet<String> {
 }
 
 fn default_for(machine: Machine, names: &[&str]) -> Vec<u8> {
-    program(&Profile::parse(DEFAULT_PROFILE).unwrap(), machine, &caps(names), NOW).unwrap()
+    program(
+        &Profile::parse(DEFAULT_PROFILE).unwrap(),
+        machine,
+        &caps(names),
+        NOW,
+    )
+    .unwrap()
 }
 
 fn x86(program: &[u8], name: &str, first: u64) -> u32 {
-    run(program, 0xc000_003e, Abi::X86_64.numbers()[name], [first, 0, 0, 0, 0, 0])
+    run(
+        program,
+        0xc000_003e,
+        Abi::X86_64.numbers()[name],
+        [first, 0, 0, 0, 0, 0],
+    )
 }
 
 /// What the rules say, read one after the other.
-fn by_reading(profile: &Profile, names: &BTreeSet<String>, abi: Abi, number: u32, arguments: [u64; 6]) -> u32 {
+fn by_reading(
+    profile: &Profile,
+    names: &BTreeSet<String>,
+    abi: Abi,
+    number: u32,
+    arguments: [u64; 6],
+) -> u32 {
     let of = |n: &str| abi.numbers().get(n) == Some(&number);
     let verdict = |action: &str, errno: Option<u32>| match action {
         "SCMP_ACT_ALLOW" => ALLOW,
         "SCMP_ACT_ERRNO" => 0x0005_0000 | errno.unwrap_or(1),
         other => panic!("{other}"),
     };
-    let machine = if matches!(abi, Abi::Aarch64 | Abi::Arm) { Machine::Aarch64 } else { Machine::X86_64 };
+    let machine = if matches!(abi, Abi::Aarch64 | Abi::Arm) {
+        Machine::Aarch64
+    } else {
+        Machine::X86_64
+    };
     let mut certain = None;
     for rule in profile.applicable(machine, names, NOW).unwrap() {
         if !rule.names().any(of) {
@@ -89,7 +110,12 @@ fn by_reading(profile: &Profile, names: &BTreeSet<String>, abi: Abi, number: u32
             return verdict;
         }
     }
-    let newest = profile.syscalls.iter().flat_map(|r| r.names()).filter_map(|n| abi.numbers().get(n)).copied();
+    let newest = profile
+        .syscalls
+        .iter()
+        .flat_map(|r| r.names())
+        .filter_map(|n| abi.numbers().get(n))
+        .copied();
     let newest = newest.filter(|n| *n < 0x000f_0000).max().unwrap();
     certain.unwrap_or(if number > newest { ENOSYS } else { EPERM })
 }
@@ -138,7 +164,16 @@ proptest! {
 fn the_default_profile_refuses_what_docker_refuses() {
     let program = default_for(Machine::X86_64, &[]);
     assert_eq!(x86(&program, "write", 1), ALLOW);
-    for name in ["mount", "bpf", "keyctl", "kexec_load", "io_uring_setup", "userfaultfd", "unshare", "chroot"] {
+    for name in [
+        "mount",
+        "bpf",
+        "keyctl",
+        "kexec_load",
+        "io_uring_setup",
+        "userfaultfd",
+        "unshare",
+        "chroot",
+    ] {
         assert_eq!(x86(&program, name, 0), EPERM, "{name}");
     }
     assert_eq!(x86(&program, "clone3", 0), ENOSYS);
@@ -186,13 +221,21 @@ fn unknown_words_are_refused_by_name() {
     let text = r#"{"defaultAction":"SCMP_ACT_SHRUG","syscalls":[]}"#;
     let error = compile(text, &caps(&[])).unwrap_err();
     assert_eq!(error.to_string(), "seccomp profile: action SCMP_ACT_SHRUG");
-    assert!(matches!(compile("[", &caps(&[])).unwrap_err(), SeccompError::Parse { .. }));
+    assert!(matches!(
+        compile("[", &caps(&[])).unwrap_err(),
+        SeccompError::Parse { .. }
+    ));
 }
 
 #[test]
 fn the_oci_form_has_the_conditions_decided() {
     let oci = serde_json::to_value(to_oci(DEFAULT_PROFILE, &caps(&[])).unwrap()).unwrap();
     let rules = oci["syscalls"].as_array().unwrap();
-    let of = |name: &str| rules.iter().filter(|r| r["names"].as_array().unwrap().iter().any(|n| n == name)).count();
+    let of = |name: &str| {
+        rules
+            .iter()
+            .filter(|r| r["names"].as_array().unwrap().iter().any(|n| n == name))
+            .count()
+    };
     assert_eq!((of("mount"), of("clone3"), of("socket")), (0, 1, 3));
 }

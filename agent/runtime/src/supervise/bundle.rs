@@ -37,13 +37,21 @@ pub(super) struct Bundle {
 
 impl Bundle {
     /// Takes the container for this supervisor, and gets its files ready.
-    pub(super) fn prepare(bundle_dir: &Path, run_dir: &Path, is_durable: bool) -> Result<Self, NotStarted> {
+    pub(super) fn prepare(
+        bundle_dir: &Path,
+        run_dir: &Path,
+        is_durable: bool,
+    ) -> Result<Self, NotStarted> {
         let what = || bundle_dir.display().to_string();
         let record_path = bundle_dir.join(EXIT_RECORD);
-        let last: Option<ExitRecord> =
-            fs::read(&record_path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let log = Writer::open(bundle_dir, last.map(|record| record.log_length)).at(step::BUNDLE, what)?;
-        lock(log.file(), run_dir).at(step::BUNDLE, what)?.ok_or(NotStarted::Busy)?;
+        let last: Option<ExitRecord> = fs::read(&record_path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let log = Writer::open(bundle_dir, last.map(|record| record.log_length))
+            .at(step::BUNDLE, what)?;
+        lock(log.file(), run_dir)
+            .at(step::BUNDLE, what)?
+            .ok_or(NotStarted::Busy)?;
         match fs::remove_file(&record_path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(Failure::from_io(step::BUNDLE, record_path.display(), &e).into());
@@ -58,7 +66,14 @@ impl Bundle {
         }
         make_run_dir(run_dir)?;
         let log_start = log.length();
-        Ok(Self { bundle_dir: bundle_dir.to_owned(), run_dir: run_dir.to_owned(), log, log_start, record, is_durable })
+        Ok(Self {
+            bundle_dir: bundle_dir.to_owned(),
+            run_dir: run_dir.to_owned(),
+            log,
+            log_start,
+            record,
+            is_durable,
+        })
     }
 
     /// Opens the socket for clients.
@@ -73,7 +88,9 @@ impl Bundle {
     pub(super) fn save_state(&self, state: &RunState) -> Result<(), Failure> {
         let path = self.run_dir.join(STATE);
         let what = || path.display().to_string();
-        let bytes = serde_json::to_vec(state).map_err(io::Error::from).at(step::BUNDLE, what)?;
+        let bytes = serde_json::to_vec(state)
+            .map_err(io::Error::from)
+            .at(step::BUNDLE, what)?;
         fs::write(&path, bytes).at(step::BUNDLE, what)
     }
 
@@ -83,7 +100,10 @@ impl Bundle {
         if self.is_durable {
             self.record.sync_data()?;
         }
-        fs::rename(self.bundle_dir.join(temporary()), self.bundle_dir.join(EXIT_RECORD))?;
+        fs::rename(
+            self.bundle_dir.join(temporary()),
+            self.bundle_dir.join(EXIT_RECORD),
+        )?;
         if self.is_durable {
             File::open(&self.bundle_dir)?.sync_all()?;
         }
@@ -93,8 +113,16 @@ impl Bundle {
     /// Removes what belongs to a run only, and lets the next supervisor in. The log stays open for slow clients.
     pub(super) fn release(&self) {
         self.close_to_clients();
-        for name in [STATE, "rootfs", "bundle/config.json", "bundle", "runtime.log", "console.sock", "process.json", "pid"]
-        {
+        for name in [
+            STATE,
+            "rootfs",
+            "bundle/config.json",
+            "bundle",
+            "runtime.log",
+            "console.sock",
+            "process.json",
+            "pid",
+        ] {
             let path = self.run_dir.join(name);
             // Most of them exist for external runtimes only.
             drop(fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)));

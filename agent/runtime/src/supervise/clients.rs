@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::net::Shutdown;
 
 use berth_agent_sys::descriptor;
 use nix::poll::PollFlags;
@@ -23,9 +23,13 @@ pub(super) enum State {
     /// It gets the exit record.
     Watching,
     /// It gets the log from this offset on.
-    Attached { offset: u64, has_input: bool, is_full: bool },
-    /// It gets the end of a further command.
-    Commanding { pid: i32 },
+    Attached {
+        offset: u64,
+        has_input: bool,
+        is_full: bool,
+    },
+    /// It gets the end of a further command, whose streams it reads until it closes its side.
+    Commanding { pid: i32, reads: bool },
     /// It has its answer.
     Answered,
 }
@@ -50,7 +54,12 @@ pub(super) enum Received {
 impl Client {
     pub(super) fn new(connection: UnixStream) -> io::Result<Self> {
         connection.set_nonblocking(true)?;
-        Ok(Self { connection, state: State::Asking(Frames::default()), unsent: VecDeque::new(), is_gone: false })
+        Ok(Self {
+            connection,
+            state: State::Asking(Frames::default()),
+            unsent: VecDeque::new(),
+            is_gone: false,
+        })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -62,7 +71,8 @@ impl Client {
         let reads = match self.state {
             State::Asking(_) => true,
             State::Attached { has_input, .. } => has_input && takes_input,
-            State::Watching | State::Commanding { .. } | State::Answered => false,
+            State::Commanding { reads, .. } => reads,
+            State::Watching | State::Answered => false,
         };
         let is_full = matches!(self.state, State::Attached { is_full: true, .. });
         let mut flags = PollFlags::empty();
@@ -77,7 +87,14 @@ impl Client {
         match self.connection.read(&mut buffer) {
             Ok(0) => Received::End,
             Ok(length) => Received::Data(buffer.get(..length).unwrap_or_default().to_vec()),
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Received::Nothing,
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Received::Nothing
+            }
             Err(_) => {
                 self.is_gone = true;
                 Received::End
@@ -138,7 +155,12 @@ impl Client {
         if !self.unsent.is_empty() {
             return;
         }
-        let State::Attached { offset, is_full, .. } = &mut self.state else { return };
+        let State::Attached {
+            offset, is_full, ..
+        } = &mut self.state
+        else {
+            return;
+        };
         while *offset < log.length() && !*is_full {
             let count = (log.length() - *offset).min(SEND_AT_ONCE);
             let count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -165,7 +187,8 @@ impl Client {
 
     /// Returns whether the client still waits for something after the container's end.
     pub(super) fn is_waiting(&self, log: &Writer) -> bool {
-        let lacks_output = matches!(self.state, State::Attached { offset, .. } if offset < log.length());
+        let lacks_output =
+            matches!(self.state, State::Attached { offset, .. } if offset < log.length());
         !self.is_gone && (lacks_output || !self.unsent.is_empty())
     }
 

@@ -18,6 +18,9 @@ use crate::failure::{AtStep as _, Failure, step};
 use crate::init::{Joining, ParentEnd, Stdio, ToParent, channel, run_exec};
 use crate::protocol::{ExecMessage, ExecStream, Reply};
 
+/// The agent's ends of a command's streams.
+pub(super) type AgentEnds = Vec<(ExecStream, OwnedFd)>;
+
 /// A command that was started and has not ended.
 #[derive(Debug)]
 pub(super) struct Command {
@@ -28,7 +31,7 @@ pub(super) struct Command {
     warnings: Vec<String>,
     failure: Option<Failure>,
     /// The agent's ends.
-    streams: Vec<(ExecStream, OwnedFd)>,
+    streams: AgentEnds,
     /// Nobody reads its output any more.
     is_alone: bool,
     ended: Option<i32>,
@@ -46,17 +49,29 @@ impl Command {
 
     /// Returns the streams that are read only to throw away what comes.
     pub(super) fn discarded(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let streams = if self.is_alone { &self.streams[..] } else { &[][..] };
+        let streams = if self.is_alone {
+            &self.streams[..]
+        } else {
+            &[][..]
+        };
         streams.iter().map(|(_, fd)| fd.as_fd())
     }
 
     pub(super) fn discard(&mut self, index: usize) {
-        let Some((_, fd)) = self.streams.get(index) else { return };
+        let Some((_, fd)) = self.streams.get(index) else {
+            return;
+        };
         let mut buffer = [0; 4096];
-        let read = fd.try_clone().map(File::from).and_then(|mut file| file.read(&mut buffer));
+        let read = fd
+            .try_clone()
+            .map(File::from)
+            .and_then(|mut file| file.read(&mut buffer));
         let is_open = match read {
             Ok(length) => length > 0,
-            Err(e) => matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+            Err(e) => matches!(
+                e.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            ),
         };
         if !is_open {
             self.streams.remove(index);
@@ -71,7 +86,11 @@ impl Command {
             (None, Some(code)) => Reply::ExecExited { code },
             (None, None) => {
                 let streams = self.streams.iter().map(|(kind, _)| *kind).collect();
-                Reply::ExecStarted { pid: self.pid, warnings, streams }
+                Reply::ExecStarted {
+                    pid: self.pid,
+                    warnings,
+                    streams,
+                }
             }
         }
     }
@@ -93,10 +112,15 @@ impl Supervisor {
             }),
             None => self.fork_command(message, seccomp),
         };
-        let Some(client) = self.clients.get_mut(index) else { return };
+        let Some(client) = self.clients.get_mut(index) else {
+            return;
+        };
         match launched {
             Ok(command) => {
-                client.state = State::Commanding { pid: command.pid };
+                client.state = State::Commanding {
+                    pid: command.pid,
+                    reads: true,
+                };
                 let is_started = command.sync.is_none();
                 self.commands.push(command);
                 if is_started {
@@ -114,11 +138,21 @@ impl Supervisor {
         let (streams, stdio) = open_streams(message)?;
         let (parent, child) = channel().at(step::FORK, || "channel")?;
         let container = &self.container.pidfd;
-        let joining = Joining { message, seccomp, container, stdio: stdio.as_ref(), sync: &child };
+        let joining = Joining {
+            message,
+            seccomp,
+            container,
+            stdio: stdio.as_ref(),
+            sync: &child,
+        };
         let mut keep = vec![child.fd(), container.as_fd()];
         keep.extend(stdio.iter().flat_map(Stdio::fds));
         let pid = fork(&keep, || run_exec(&joining)).at(step::FORK, || "command")?;
-        let joined = self.container.cgroup.join(pid).map_err(|e| cgroup_failure(&e));
+        let joined = self
+            .container
+            .cgroup
+            .join(pid)
+            .map_err(|e| cgroup_failure(&e));
         if let Err(failure) = joined {
             // It waits for a word that never comes; its end is reaped with the others.
             drop(send_signal(pid, libc::SIGKILL));
@@ -140,19 +174,26 @@ impl Supervisor {
 
     /// Takes a message of a command that is on its way.
     pub(super) fn follow_command(&mut self, index: usize) {
-        let Some(command) = self.commands.get_mut(index) else { return };
+        let Some(command) = self.commands.get_mut(index) else {
+            return;
+        };
         let Some(sync) = &command.sync else { return };
         match sync.receive() {
             Ok(Some((ToParent::Warning(text), _))) => command.warnings.push(text),
             Ok(Some((ToParent::Terminal, master))) => {
-                command.streams.extend(master.map(|master| (ExecStream::Terminal, master)));
+                command
+                    .streams
+                    .extend(master.map(|master| (ExecStream::Terminal, master)));
             }
             Ok(Some((ToParent::Executing, _))) => command.is_executing = true,
             Ok(Some((ToParent::Failed(failure), _))) => command.failure = Some(failure),
             Ok(None) | Err(_) => {
                 command.sync = None;
                 if !command.is_executing && command.failure.is_none() {
-                    command.failure = Some(Failure::new(step::EXECUTE, "the command was killed on its way"));
+                    command.failure = Some(Failure::new(
+                        step::EXECUTE,
+                        "the command was killed on its way",
+                    ));
                 }
                 self.command_started(index);
             }
@@ -161,24 +202,34 @@ impl Supervisor {
 
     /// Answers the client that asked for a command.
     fn command_started(&mut self, index: usize) {
-        let Some(command) = self.commands.get_mut(index) else { return };
-        let pid = command.pid;
-        let owner = |client: &&mut super::clients::Client| {
-            matches!(client.state, State::Commanding { pid: owned } if owned == pid)
+        let Some(command) = self.commands.get_mut(index) else {
+            return;
         };
+        let pid = command.pid;
+        let owner = |client: &&mut super::clients::Client| matches!(client.state, State::Commanding { pid: owned, .. } if owned == pid);
         let reply = command.report(None);
         match self.clients.iter_mut().find(owner) {
             Some(client) => {
                 if command.failure.is_some() {
                     client.state = State::Answered;
                 }
-                let descriptors: Vec<BorrowedFd<'_>> = command.streams.iter().map(|(_, fd)| fd.as_fd()).collect();
-                client.reply_with(&reply, if command.failure.is_some() { &[] } else { &descriptors });
+                let descriptors: Vec<BorrowedFd<'_>> =
+                    command.streams.iter().map(|(_, fd)| fd.as_fd()).collect();
+                client.reply_with(
+                    &reply,
+                    if command.failure.is_some() {
+                        &[]
+                    } else {
+                        &descriptors
+                    },
+                );
             }
             None => command.is_alone = true,
         }
         // The input must end when the agent closes its copy.
-        command.streams.retain(|(kind, _)| *kind != ExecStream::Stdin);
+        command
+            .streams
+            .retain(|(kind, _)| *kind != ExecStream::Stdin);
         if let Some(code) = command.ended {
             self.tell_end(pid, code);
         }
@@ -187,7 +238,9 @@ impl Supervisor {
     /// Notes that a child that is not the container's first process has ended.
     pub(super) fn command_ended(&mut self, pid: i32, status: ExitStatus) {
         let (code, _) = exit_code(status);
-        let Some(command) = self.commands.iter_mut().find(|command| command.pid == pid) else { return };
+        let Some(command) = self.commands.iter_mut().find(|command| command.pid == pid) else {
+            return;
+        };
         command.ended = Some(code);
         if command.sync.is_none() {
             self.tell_end(pid, code);
@@ -197,7 +250,7 @@ impl Supervisor {
     fn tell_end(&mut self, pid: i32, code: i32) {
         self.commands.retain(|command| command.pid != pid);
         for client in &mut self.clients {
-            if matches!(client.state, State::Commanding { pid: owned } if owned == pid) {
+            if matches!(client.state, State::Commanding { pid: owned, .. } if owned == pid) {
                 client.state = State::Answered;
                 client.reply(&Reply::ExecExited { code });
             }
@@ -215,7 +268,11 @@ impl Supervisor {
     pub(super) fn end_commands(&mut self) {
         let unfinished: Vec<i32> = self.commands.iter().map(|command| command.pid).collect();
         for pid in unfinished {
-            while let Some(index) = self.commands.iter().position(|c| c.pid == pid && c.sync.is_some()) {
+            while let Some(index) = self
+                .commands
+                .iter()
+                .position(|c| c.pid == pid && c.sync.is_some())
+            {
                 self.follow_command(index);
             }
             // Whatever ran in the container was killed with it.
@@ -225,14 +282,16 @@ impl Supervisor {
 }
 
 /// Makes the streams of a command: the agent's ends, and the command's, which for a terminal it opens itself.
-pub(super) fn open_streams(message: &ExecMessage) -> Result<(Vec<(ExecStream, OwnedFd)>, Option<Stdio>), Failure> {
+pub(super) fn open_streams(message: &ExecMessage) -> Result<(AgentEnds, Option<Stdio>), Failure> {
     if message.process.terminal() == Some(true) {
         return Ok((Vec::new(), None));
     }
-    make_pipes(message).map(|(streams, stdio)| (streams, Some(stdio))).at(step::STREAMS, || "pipes")
+    make_pipes(message)
+        .map(|(streams, stdio)| (streams, Some(stdio)))
+        .at(step::STREAMS, || "pipes")
 }
 
-fn make_pipes(message: &ExecMessage) -> io::Result<(Vec<(ExecStream, OwnedFd)>, Stdio)> {
+fn make_pipes(message: &ExecMessage) -> io::Result<(AgentEnds, Stdio)> {
     let null = |options: &mut std::fs::OpenOptions| options.open("/dev/null").map(OwnedFd::from);
     let mut streams = Vec::new();
     let mut output = |kind| -> io::Result<OwnedFd> {
@@ -252,5 +311,12 @@ fn make_pipes(message: &ExecMessage) -> io::Result<(Vec<(ExecStream, OwnedFd)>, 
     } else {
         null(File::options().read(true))?
     };
-    Ok((streams, Stdio::Files { stdin, stdout, stderr }))
+    Ok((
+        streams,
+        Stdio::Files {
+            stdin,
+            stdout,
+            stderr,
+        },
+    ))
 }

@@ -45,10 +45,23 @@ enum Source {
 
 impl Supervisor {
     /// Takes over a started container and tells the agent.
-    pub(super) fn new(container: Launched, signals: SignalFd, agent: UnixStream) -> io::Result<Self> {
-        let listener = container.bundle.listen().map_err(|failure| io::Error::other(failure.message))?;
-        let mut supervisor =
-            Self { container, clients: Vec::new(), commands: Vec::new(), signals, listener, ended: None };
+    pub(super) fn new(
+        container: Launched,
+        signals: SignalFd,
+        agent: UnixStream,
+    ) -> io::Result<Self> {
+        let listener = container
+            .bundle
+            .listen()
+            .map_err(|failure| io::Error::other(failure.message))?;
+        let mut supervisor = Self {
+            container,
+            clients: Vec::new(),
+            commands: Vec::new(),
+            signals,
+            listener,
+            ended: None,
+        };
         let mut client = Client::new(agent)?;
         client.state = State::Watching;
         client.reply(&supervisor.started());
@@ -58,9 +71,20 @@ impl Supervisor {
 
     /// Answers with what runs here.
     pub(super) fn started(&self) -> Reply {
-        let Launched { pid, started_at, warnings, bundle, .. } = &self.container;
+        let Launched {
+            pid,
+            started_at,
+            warnings,
+            bundle,
+            ..
+        } = &self.container;
         let (warnings, log_start) = (warnings.clone(), bundle.log_start);
-        Reply::Started(Started { pid: *pid, started_at: *started_at, warnings, log_start })
+        Reply::Started(Started {
+            pid: *pid,
+            started_at: *started_at,
+            warnings,
+            log_start,
+        })
     }
 
     /// Serves until the container has ended and its clients have been served.
@@ -86,15 +110,33 @@ impl Supervisor {
             (Source::Listener, self.listener.as_fd(), PollFlags::POLLIN),
         ];
         let streams = &self.container.streams;
-        list.extend(streams.readable().map(|(index, fd)| (Source::Output(index), fd, PollFlags::POLLIN)));
-        list.extend(streams.writable().map(|fd| (Source::Input, fd, PollFlags::POLLOUT)));
+        list.extend(
+            streams
+                .readable()
+                .map(|(index, fd)| (Source::Output(index), fd, PollFlags::POLLIN)),
+        );
+        list.extend(
+            streams
+                .writable()
+                .map(|fd| (Source::Input, fd, PollFlags::POLLOUT)),
+        );
         for (index, client) in self.clients.iter().enumerate() {
-            list.push((Source::Client(index), client.fd(), client.interest(streams.takes_input())));
+            list.push((
+                Source::Client(index),
+                client.fd(),
+                client.interest(streams.takes_input()),
+            ));
         }
         for (index, command) in self.commands.iter().enumerate() {
-            list.extend(command.sync().map(|fd| (Source::Command(index), fd, PollFlags::POLLIN)));
+            list.extend(
+                command
+                    .sync()
+                    .map(|fd| (Source::Command(index), fd, PollFlags::POLLIN)),
+            );
             let discarded = command.discarded().enumerate();
-            list.extend(discarded.map(|(n, fd)| (Source::Discarded(index, n), fd, PollFlags::POLLIN)));
+            list.extend(
+                discarded.map(|(n, fd)| (Source::Discarded(index, n), fd, PollFlags::POLLIN)),
+            );
         }
         list
     }
@@ -103,14 +145,24 @@ impl Supervisor {
         &self,
         interests: &[(Source, BorrowedFd<'_>, PollFlags)],
     ) -> io::Result<Vec<(Source, PollFlags)>> {
-        let mut fds: Vec<PollFd<'_>> = interests.iter().map(|(_, fd, flags)| PollFd::new(*fd, *flags)).collect();
+        let mut fds: Vec<PollFd<'_>> = interests
+            .iter()
+            .map(|(_, fd, flags)| PollFd::new(*fd, *flags))
+            .collect();
         let is_stalled = self.container.streams.is_stalled();
-        let timeout = if is_stalled { PollTimeout::from(RETRY_MILLISECONDS) } else { PollTimeout::NONE };
+        let timeout = if is_stalled {
+            PollTimeout::from(RETRY_MILLISECONDS)
+        } else {
+            PollTimeout::NONE
+        };
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
         }
-        let ready = interests.iter().zip(&fds).filter_map(|((source, _, _), fd)| Some((*source, fd.revents()?)));
+        let ready = interests
+            .iter()
+            .zip(&fds)
+            .filter_map(|((source, _, _), fd)| Some((*source, fd.revents()?)));
         Ok(ready.filter(|(_, flags)| !flags.is_empty()).collect())
     }
 
@@ -125,7 +177,11 @@ impl Supervisor {
                     self.clients.extend(Client::new(connection));
                 }
             }
-            Source::Output(index) => drop(self.container.streams.pump(index, &mut self.container.bundle.log)),
+            Source::Output(index) => drop(
+                self.container
+                    .streams
+                    .pump(index, &mut self.container.bundle.log),
+            ),
             Source::Input => self.container.streams.flush_input(),
             Source::Client(index) => self.serve(index, flags),
             Source::Command(index) => self.follow_command(index),

@@ -15,12 +15,13 @@ use std::time::SystemTime;
 use berth_agent_sys::descriptor;
 use berth_agent_sys::process::open_pidfd;
 use berth_agent_sys::terminal::set_size;
+use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, unshare};
 use oci_spec::runtime::{Process, RootBuilder};
 use serde::Deserialize;
 
 use super::bundle::Bundle;
-use super::commands::open_streams;
+use super::commands::{AgentEnds, open_streams};
 use super::launch::Parts;
 use super::streams::Streams;
 use crate::cgroup::Cgroup;
@@ -48,7 +49,11 @@ impl External {
         stdio: Option<Stdio>,
     ) -> Result<Parts, Failure> {
         let run_dir = bundle.run_dir().to_owned();
-        let external = Self { program: program.to_owned(), id: message.id.clone(), run_dir };
+        let external = Self {
+            program: program.to_owned(),
+            id: message.id.clone(),
+            run_dir,
+        };
         let started = external.start(message, &mut streams, stdio);
         let result = started.and_then(|pid| {
             let pidfd = open_pidfd(pid).at(step::EXTERNAL, || "the container's first process")?;
@@ -74,17 +79,32 @@ impl External {
         }
     }
 
-    fn start(&self, message: &StartMessage, streams: &mut Streams, stdio: Option<Stdio>) -> Result<i32, Failure> {
+    fn start(
+        &self,
+        message: &StartMessage,
+        streams: &mut Streams,
+        stdio: Option<Stdio>,
+    ) -> Result<i32, Failure> {
         let bundle = self.prepare(message)?;
         let mut create = self.command("create", stdio)?;
-        create.arg("--bundle").arg(&bundle).arg("--pid-file").arg(self.run_dir.join("pid"));
-        let console = Console::open(&self.run_dir, streams_terminal(message.spec.process().as_ref()), &mut create)?;
+        create
+            .arg("--bundle")
+            .arg(&bundle)
+            .arg("--pid-file")
+            .arg(self.run_dir.join("pid"));
+        let console = Console::open(
+            &self.run_dir,
+            streams_terminal(message.spec.process().as_ref()),
+            &mut create,
+        )?;
         self.run(create.arg(&self.id))?;
         if let Some(master) = console.receive()? {
             if let Some(size) = message.terminal_size {
                 set_size(&master, size.rows, size.cols).at(step::TERMINAL, || "size")?;
             }
-            streams.take_terminal(master).at(step::TERMINAL, || "taking the terminal over")?;
+            streams
+                .take_terminal(master)
+                .at(step::TERMINAL, || "taking the terminal over")?;
         }
         let pid = self.read_pid()?;
         self.run(self.command("start", None)?.arg(&self.id))?;
@@ -103,27 +123,49 @@ impl External {
                 _ => {}
             }
         }
-        unshare(CloneFlags::CLONE_NEWNS).at(step::NAMESPACES, || "mount namespace of the supervisor")?;
+        unshare(CloneFlags::CLONE_NEWNS)
+            .at(step::NAMESPACES, || "mount namespace of the supervisor")?;
         mount_root(&message.rootfs, &root)?;
         let mut spec = message.spec.clone();
-        let is_readonly = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
-        let placed = RootBuilder::default().path(root).readonly(is_readonly).build();
-        spec.set_root(Some(placed.map_err(|e| Failure::new(step::BUNDLE, e.to_string()))?));
+        let is_readonly = spec
+            .root()
+            .as_ref()
+            .and_then(oci_spec::runtime::Root::readonly)
+            .unwrap_or(false);
+        let placed = RootBuilder::default()
+            .path(root)
+            .readonly(is_readonly)
+            .build();
+        spec.set_root(Some(
+            placed.map_err(|e| Failure::new(step::BUNDLE, e.to_string()))?,
+        ));
         let path = bundle.join("config.json");
-        let bytes = serde_json::to_vec(&spec).map_err(io::Error::from).at(step::BUNDLE, || path.display())?;
+        let bytes = serde_json::to_vec(&spec)
+            .map_err(io::Error::from)
+            .at(step::BUNDLE, || path.display())?;
         fs::write(&path, bytes).at(step::BUNDLE, || path.display())?;
         Ok(bundle)
     }
 
     /// Runs a further command; the runtime returns when it has started.
-    pub(super) fn exec(&self, message: &ExecMessage) -> Result<(i32, Vec<(ExecStream, OwnedFd)>), Failure> {
+    pub(super) fn exec(&self, message: &ExecMessage) -> Result<(i32, AgentEnds), Failure> {
         let (mut streams, stdio) = open_streams(message)?;
         let path = self.run_dir.join("process.json");
-        let bytes = serde_json::to_vec(&message.process).map_err(io::Error::from).at(step::EXTERNAL, || path.display())?;
+        let bytes = serde_json::to_vec(&message.process)
+            .map_err(io::Error::from)
+            .at(step::EXTERNAL, || path.display())?;
         fs::write(&path, bytes).at(step::EXTERNAL, || path.display())?;
         let mut exec = self.command("exec", stdio)?;
-        exec.arg("--detach").arg("--process").arg(&path).arg("--pid-file").arg(self.run_dir.join("pid"));
-        let console = Console::open(&self.run_dir, streams_terminal(Some(&message.process)), &mut exec)?;
+        exec.arg("--detach")
+            .arg("--process")
+            .arg(&path)
+            .arg("--pid-file")
+            .arg(self.run_dir.join("pid"));
+        let console = Console::open(
+            &self.run_dir,
+            streams_terminal(Some(&message.process)),
+            &mut exec,
+        )?;
         self.run(exec.arg(&self.id))?;
         if let Some(master) = console.receive()? {
             if let Some(size) = message.terminal_size {
@@ -140,6 +182,8 @@ impl External {
             // A container that was never created is gone as well.
             drop(self.run(delete.arg("--force").arg(&self.id)));
         }
+        // Only this supervisor sees it; nothing is mounted there if the start failed early.
+        let _mounted = umount2(&self.run_dir.join("rootfs"), MntFlags::MNT_DETACH);
     }
 
     fn command(&self, verb: &str, stdio: Option<Stdio>) -> Result<Command, Failure> {
@@ -151,14 +195,29 @@ impl External {
             _ => {}
         }
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(self.run_dir.join("runtime")).arg("--log").arg(log).args(["--log-format", "json"]);
+        command
+            .arg("--root")
+            .arg(self.run_dir.join("runtime"))
+            .arg("--log")
+            .arg(log)
+            .args(["--log-format", "json"]);
         command.arg(verb);
         match stdio {
-            Some(Stdio::Files { stdin, stdout, stderr }) => {
-                command.stdin(Pipe::from(stdin)).stdout(Pipe::from(stdout)).stderr(Pipe::from(stderr));
+            Some(Stdio::Files {
+                stdin,
+                stdout,
+                stderr,
+            }) => {
+                command
+                    .stdin(Pipe::from(stdin))
+                    .stdout(Pipe::from(stdout))
+                    .stderr(Pipe::from(stderr));
             }
             _ => {
-                command.stdin(Pipe::null()).stdout(Pipe::null()).stderr(Pipe::null());
+                command
+                    .stdin(Pipe::null())
+                    .stdout(Pipe::null())
+                    .stderr(Pipe::null());
             }
         }
         Ok(command)
@@ -179,7 +238,9 @@ impl External {
     fn read_pid(&self) -> Result<i32, Failure> {
         let path = self.run_dir.join("pid");
         let text = fs::read_to_string(&path).at(step::EXTERNAL, || path.display())?;
-        text.trim().parse().map_err(|_| Failure::new(step::EXTERNAL, format!("{}: no process id", path.display())))
+        text.trim().parse().map_err(|_not_a_number| {
+            Failure::new(step::EXTERNAL, format!("{}: no process id", path.display()))
+        })
     }
 
     fn log(&self) -> PathBuf {
@@ -208,13 +269,18 @@ impl Console {
 
     /// Takes the master, which has been sent when the runtime has returned.
     fn receive(self) -> Result<Option<OwnedFd>, Failure> {
-        let Some(listener) = self.0 else { return Ok(None) };
+        let Some(listener) = self.0 else {
+            return Ok(None);
+        };
         let what = || "console socket";
         listener.set_nonblocking(true).at(step::TERMINAL, what)?;
         let (connection, _) = listener.accept().at(step::TERMINAL, what)?;
         let mut buffer = [0; 4096];
-        let (_, mut descriptors) = descriptor::receive(&connection, &mut buffer).at(step::TERMINAL, what)?;
-        let master = descriptors.pop().ok_or_else(|| Failure::new(step::TERMINAL, "no terminal came"))?;
+        let (_, mut descriptors) =
+            descriptor::receive(&connection, &mut buffer).at(step::TERMINAL, what)?;
+        let master = descriptors
+            .pop()
+            .ok_or_else(|| Failure::new(step::TERMINAL, "no terminal came"))?;
         Ok(Some(File::from(master).into()))
     }
 }
@@ -229,8 +295,14 @@ struct LogLine {
 
 /// Returns the last error in a runtime's log.
 fn last_error(log: &str) -> Option<String> {
-    let lines = log.lines().rev().filter_map(|line| serde_json::from_str::<LogLine>(line).ok());
-    lines.filter(|line| matches!(line.level.as_str(), "error" | "fatal")).map(|line| line.msg).next()
+    let lines = log
+        .lines()
+        .rev()
+        .filter_map(|line| serde_json::from_str::<LogLine>(line).ok());
+    lines
+        .filter(|line| matches!(line.level.as_str(), "error" | "fatal"))
+        .map(|line| line.msg)
+        .next()
 }
 
 /// Guesses the cause from the runtime's words, since the interface of OCI runtimes has nothing better.
@@ -238,7 +310,9 @@ fn kind_of(message: &str) -> FailureKind {
     let lower = message.to_lowercase();
     if !lower.contains("exec") {
         FailureKind::Other
-    } else if lower.contains("executable file not found") || lower.contains("no such file or directory") {
+    } else if lower.contains("executable file not found")
+        || lower.contains("no such file or directory")
+    {
         FailureKind::CommandNotFound
     } else if lower.contains("permission denied") || lower.contains("exec format error") {
         FailureKind::CommandNotExecutable

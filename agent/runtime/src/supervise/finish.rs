@@ -24,7 +24,9 @@ const SLOW_CLIENT_GRACE: Duration = Duration::from_secs(60);
 impl Supervisor {
     /// Ends the supervision of a container that has ended.
     pub(super) fn finish(mut self) -> io::Result<()> {
-        let Some((status, finished_at)) = self.ended() else { return Ok(()) };
+        let Some((status, finished_at)) = self.ended() else {
+            return Ok(());
+        };
         if !self.container.has_own_pids {
             self.container.cgroup.kill_all();
         }
@@ -105,7 +107,12 @@ impl Supervisor {
                 Err(_) => return,
             }
             let ready: Vec<bool> = polled.iter().map(|fd| fd.any() == Some(true)).collect();
-            for (client, _) in self.clients.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+            for (client, _) in self
+                .clients
+                .iter_mut()
+                .zip(ready)
+                .filter(|(_, ready)| *ready)
+            {
                 client.has_room();
                 deadline = Instant::now() + SLOW_CLIENT_GRACE;
             }

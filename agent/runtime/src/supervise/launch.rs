@@ -78,8 +78,15 @@ fn launch_in(
     let path = cgroup_path(message);
     let layout = Layout::detect().at(step::CGROUP, || "/proc/self/mountinfo")?;
     let cgroup = Cgroup::new(layout, &path).map_err(|e| cgroup_failure(&e))?;
-    bundle.save_state(&RunState { pid: 0, cgroup: path })?;
-    let plan = Plan { terminal: process.terminal() == Some(true), stdin: message.open_stdin, once: message.stdin_once };
+    bundle.save_state(&RunState {
+        pid: 0,
+        cgroup: path,
+    })?;
+    let plan = Plan {
+        terminal: process.terminal() == Some(true),
+        stdin: message.open_stdin,
+        once: message.stdin_once,
+    };
     let (streams, stdio) = Streams::open(plan)?;
     match &message.external_runtime {
         Some(program) => External::launch(program, message, bundle, cgroup, streams, stdio),
@@ -97,17 +104,43 @@ fn launch_built_in(
 ) -> Result<Parts, Failure> {
     let (parent, child) = channel().at(step::FORK, || "channel")?;
     Namespaces::of(&message.spec).prepare_children()?;
-    let pid = fork_init(&Init { message, process, seccomp, cgroup: &cgroup, stdio: stdio.as_ref(), sync: &child })?;
+    let pid = fork_init(&Init {
+        message,
+        process,
+        seccomp,
+        cgroup: &cgroup,
+        stdio: stdio.as_ref(),
+        sync: &child,
+    })?;
     drop((child, stdio));
-    let resources = message.spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
+    let resources = message
+        .spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.resources().clone())
+        .unwrap_or_default();
     // The child mounts meanwhile.
     let made = admit(&cgroup, &resources, pid, &parent);
-    let outcome = made.and_then(|warnings| follow(&parent, warnings, |master| streams.take_terminal(master)));
+    let outcome =
+        made.and_then(|warnings| follow(&parent, warnings, |master| streams.take_terminal(master)));
     let pidfd = open_pidfd(pid);
-    match outcome.and_then(|warnings| Ok((warnings, pidfd.at(step::FORK, || "the container's first process")?))) {
+    match outcome.and_then(|warnings| {
+        Ok((
+            warnings,
+            pidfd.at(step::FORK, || "the container's first process")?,
+        ))
+    }) {
         Ok((warnings, pidfd)) => {
             let started_at = SystemTime::now();
-            Ok(Parts { pid, pidfd, started_at, warnings, cgroup, streams, external: None })
+            Ok(Parts {
+                pid,
+                pidfd,
+                started_at,
+                warnings,
+                cgroup,
+                streams,
+                external: None,
+            })
         }
         Err(failure) => {
             // It may have ended by itself.
@@ -149,16 +182,26 @@ fn follow(
 ) -> Result<Vec<String>, Failure> {
     let mut is_executing = false;
     loop {
-        match parent.receive().at(step::EXECUTE, || "listening to the container's first process")? {
+        match parent.receive().at(
+            step::EXECUTE,
+            || "listening to the container's first process",
+        )? {
             Some((ToParent::Warning(text), _)) => warnings.push(text),
             Some((ToParent::Terminal, Some(master))) => {
                 take_terminal(master).at(step::TERMINAL, || "taking the terminal over")?;
             }
-            Some((ToParent::Terminal, None)) => return Err(Failure::new(step::TERMINAL, "no terminal came")),
+            Some((ToParent::Terminal, None)) => {
+                return Err(Failure::new(step::TERMINAL, "no terminal came"));
+            }
             Some((ToParent::Executing, _)) => is_executing = true,
             Some((ToParent::Failed(failure), _)) => return Err(failure),
             None if is_executing => return Ok(warnings),
-            None => return Err(Failure::new(step::EXECUTE, "the container's first process was killed on its way")),
+            None => {
+                return Err(Failure::new(
+                    step::EXECUTE,
+                    "the container's first process was killed on its way",
+                ));
+            }
         }
     }
 }
@@ -169,7 +212,11 @@ pub(super) fn cgroup_failure(error: &CgroupError) -> Failure {
 }
 
 fn cgroup_path(message: &StartMessage) -> PathBuf {
-    let asked = message.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
+    let asked = message
+        .spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.cgroups_path().clone());
     asked.unwrap_or_else(|| Path::new("/berth").join(&message.id))
 }
 
@@ -177,14 +224,24 @@ fn cgroup_path(message: &StartMessage) -> PathBuf {
 fn check(spec: &Spec) -> Result<&Process, Failure> {
     let refuse = |what: &str| Err(Failure::new(step::REQUEST, what));
     Namespaces::of(spec).check()?;
-    let Some(process) = spec.process() else { return refuse("the specification has no process") };
+    let Some(process) = spec.process() else {
+        return refuse("the specification has no process");
+    };
     if process.args().iter().flatten().next().is_none() {
         return refuse("the specification has no command");
     }
-    if process.apparmor_profile().as_ref().is_some_and(|name| !name.is_empty() && name != "unconfined") {
+    if process
+        .apparmor_profile()
+        .as_ref()
+        .is_some_and(|name| !name.is_empty() && name != "unconfined")
+    {
         return refuse("AppArmor profiles are not supported");
     }
-    if process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()) {
+    if process
+        .selinux_label()
+        .as_ref()
+        .is_some_and(|label| !label.is_empty())
+    {
         return refuse("SELinux labels are not supported");
     }
     if spec.hooks().is_some() {

@@ -22,6 +22,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 
+use berth_agent_sys::process::close_on_start;
 use nix::sys::prctl::{set_child_subreaper, set_dumpable};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -56,6 +57,8 @@ pub fn supervise_main(_arguments: impl IntoIterator<Item = OsString>) -> ExitCod
 }
 
 fn supervise() -> io::Result<()> {
+    // What the agent was given by whoever started it is nothing to hold on to.
+    close_on_start(3)?;
     // Nobody in the container may look into this process, or into its children before they are the container's.
     set_dumpable(false)?;
     // Fails when the agent has made this process a session's leader already.
@@ -81,13 +84,22 @@ fn block_signals() -> io::Result<SignalFd> {
     let mut blocked = SigSet::empty();
     // A machine that shuts down ends containers through the agent; a supervisor that left first would only take
     // the record of the end with it.
-    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+    for signal in [
+        Signal::SIGCHLD,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ] {
         blocked.add(signal);
     }
     blocked.thread_block()?;
     let mut watched = SigSet::empty();
     watched.add(Signal::SIGCHLD);
-    Ok(SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+    Ok(SignalFd::with_flags(
+        &watched,
+        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+    )?)
 }
 
 /// Moves the socket to the agent away from standard input, which children inherit.
@@ -124,6 +136,9 @@ fn leave_traces_of_panics(bundle_dir: &Path) {
 /// Names the run directory of a message in failures.
 fn make_run_dir(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
     made.at(step::BUNDLE, || path.display().to_string())
 }

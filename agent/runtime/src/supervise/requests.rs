@@ -11,7 +11,9 @@ use crate::request::AttachFrom;
 impl Supervisor {
     /// Deals with what happened on a client's connection.
     pub(super) fn serve(&mut self, index: usize, flags: PollFlags) {
-        let Some(client) = self.clients.get_mut(index) else { return };
+        let Some(client) = self.clients.get_mut(index) else {
+            return;
+        };
         if flags.contains(PollFlags::POLLOUT) {
             client.has_room();
         }
@@ -27,7 +29,12 @@ impl Supervisor {
                 client.is_gone = true;
             }
         }
-        if let Some(State::Commanding { pid }) = self.clients.get(index).filter(|c| c.is_gone).map(|c| &c.state) {
+        if let Some(State::Commanding { pid, .. }) = self
+            .clients
+            .get(index)
+            .filter(|c| c.is_gone)
+            .map(|c| &c.state)
+        {
             let pid = *pid;
             self.command_left_alone(pid);
         }
@@ -35,21 +42,35 @@ impl Supervisor {
 
     /// The client sends nothing more; it may still read.
     fn input_ended(&mut self, index: usize) {
-        let Some(client) = self.clients.get_mut(index) else { return };
+        let Some(client) = self.clients.get_mut(index) else {
+            return;
+        };
         match &mut client.state {
-            State::Attached { has_input: has_input @ true, .. } => {
+            State::Attached {
+                has_input: has_input @ true,
+                ..
+            } => {
                 *has_input = false;
                 self.container.streams.client_input_ended();
             }
+            State::Commanding { pid, reads } => {
+                *reads = false;
+                let pid = *pid;
+                self.command_left_alone(pid);
+            }
             State::Asking(_) => client.is_gone = true,
-            _ => {}
+            State::Attached { .. } | State::Watching | State::Answered => {}
         }
     }
 
     fn take_data(&mut self, index: usize, data: &[u8]) {
-        let Some(client) = self.clients.get_mut(index) else { return };
+        let Some(client) = self.clients.get_mut(index) else {
+            return;
+        };
         match &mut client.state {
-            State::Attached { has_input: true, .. } => self.container.streams.feed(data),
+            State::Attached {
+                has_input: true, ..
+            } => self.container.streams.feed(data),
             State::Asking(frames) => {
                 frames.push(data);
                 match frames.take::<Request>() {
@@ -76,18 +97,33 @@ impl Supervisor {
             Request::Watch => (State::Watching, self.started()),
             Request::Attach(options) => {
                 let offset = self.attach_offset(options.from);
-                let state = State::Attached { offset, has_input: options.stdin, is_full: false };
+                let state = State::Attached {
+                    offset,
+                    has_input: options.stdin,
+                    is_full: false,
+                };
                 (state, Reply::Attached { offset })
             }
             Request::Exec(message) => return self.start_command(index, &message, bytes),
             Request::Signal { number } => (State::Answered, self.signal(number)),
-            Request::SignalExec { pid, number } => (State::Answered, self.signal_command(pid, number)),
-            Request::Resize(size) => {
-                (State::Answered, done(self.container.streams.resize(size).map_err(|e| e.to_string())))
+            Request::SignalExec { pid, number } => {
+                (State::Answered, self.signal_command(pid, number))
             }
+            Request::Resize(size) => (
+                State::Answered,
+                done(
+                    self.container
+                        .streams
+                        .resize(size)
+                        .map_err(|e| e.to_string()),
+                ),
+            ),
             Request::Freeze { frozen } => {
                 let frozen = self.container.cgroup.freeze(frozen);
-                (State::Answered, done(frozen.map_err(|e| format!("{e}: {}", e.io_error()))))
+                (
+                    State::Answered,
+                    done(frozen.map_err(|e| format!("{e}: {}", e.io_error()))),
+                )
             }
         };
         if let Some(client) = self.clients.get_mut(index) {

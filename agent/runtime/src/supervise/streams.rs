@@ -75,7 +75,11 @@ impl Streams {
         } else {
             File::open("/dev/null")?.into()
         };
-        Ok(Stdio::Files { stdin, stdout: stdout.into(), stderr: stderr.into() })
+        Ok(Stdio::Files {
+            stdin,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        })
     }
 
     /// Takes the master of the terminal that was opened in the container.
@@ -91,13 +95,23 @@ impl Streams {
 
     /// Returns what to wait for on the output side; nothing while the log takes nothing.
     pub(super) fn readable(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
-        let outputs = if self.stalled.is_some() { &[][..] } else { &self.outputs[..] };
-        outputs.iter().enumerate().map(|(index, (_, file))| (index, file.as_fd()))
+        let outputs = if self.stalled.is_some() {
+            &[][..]
+        } else {
+            &self.outputs[..]
+        };
+        outputs
+            .iter()
+            .enumerate()
+            .map(|(index, (_, file))| (index, file.as_fd()))
     }
 
     /// Returns where to wait for room, if there is input that was not taken yet.
     pub(super) fn writable(&self) -> Option<BorrowedFd<'_>> {
-        self.stdin.as_ref().filter(|_| !self.waiting_input.is_empty()).map(|stdin| stdin.as_fd())
+        self.stdin
+            .as_ref()
+            .filter(|_| !self.waiting_input.is_empty())
+            .map(|stdin| stdin.as_fd())
     }
 
     /// Returns whether more input may be handed over now.
@@ -116,7 +130,9 @@ impl Streams {
         if self.buffer.is_empty() {
             self.buffer = vec![0; CHUNK];
         }
-        let Some((stream, file)) = self.outputs.get_mut(index) else { return false };
+        let Some((stream, file)) = self.outputs.get_mut(index) else {
+            return false;
+        };
         let (stream, time) = (*stream, SystemTime::now());
         match file.read(&mut self.buffer) {
             Ok(length) if length > 0 => {
@@ -137,7 +153,9 @@ impl Streams {
 
     /// Tries again to get stalled output into the log.
     pub(super) fn retry(&mut self, log: &mut Writer) -> bool {
-        let Some((stream, time, data)) = &self.stalled else { return true };
+        let Some((stream, time, data)) = &self.stalled else {
+            return true;
+        };
         if log.append(*stream, *time, data).is_err() {
             return false;
         }
@@ -149,7 +167,10 @@ impl Streams {
     pub(super) fn drain(&mut self, log: &mut Writer) {
         while self.stalled.is_none() && !self.outputs.is_empty() {
             let count = self.outputs.len();
-            let moved = (0..count).rev().filter(|index| self.stalled.is_none() && self.pump(*index, log)).count();
+            let moved = (0..count)
+                .rev()
+                .filter(|index| self.stalled.is_none() && self.pump(*index, log))
+                .count();
             if moved == 0 && self.outputs.len() == count {
                 break;
             }
@@ -158,7 +179,10 @@ impl Streams {
 
     /// Gives up on stalled output and on what is still in the pipes behind it; returns how many bytes are lost.
     pub(super) fn give_up(&mut self) -> u64 {
-        let mut lost = self.stalled.take().map_or(0, |(_, _, data)| data.len() as u64);
+        let mut lost = self
+            .stalled
+            .take()
+            .map_or(0, |(_, _, data)| data.len() as u64);
         for (_, file) in &mut self.outputs {
             while let Ok(length) = file.read(&mut self.buffer) {
                 if length == 0 {
@@ -180,7 +204,11 @@ impl Streams {
 
     /// Hands over what was kept.
     pub(super) fn flush_input(&mut self) {
-        while let Some(stdin) = self.stdin.as_mut().filter(|_| !self.waiting_input.is_empty()) {
+        while let Some(stdin) = self
+            .stdin
+            .as_mut()
+            .filter(|_| !self.waiting_input.is_empty())
+        {
             match stdin.write(&self.waiting_input) {
                 Ok(written) => drop(self.waiting_input.drain(..written)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,

@@ -11,10 +11,15 @@ use crate::support::{Container, attach, end, read_all, read_until, until, within
 #[tokio::test]
 async fn output_and_exit_code_are_recorded() {
     let container = Container::new();
-    let (record, output) = container.run(container.script("echo out; echo err >&2; exit 7")).await;
+    let (record, output) = container
+        .run(container.script("echo out; echo err >&2; exit 7"))
+        .await;
     assert_eq!((record.code, record.signal), (7, None));
     assert!(record.started_at <= record.finished_at);
-    assert!(output.contains("out\n") && output.contains("err\n"), "{output:?}");
+    assert!(
+        output.contains("out\n") && output.contains("err\n"),
+        "{output:?}"
+    );
     assert!(!record.oom_killed);
 }
 
@@ -22,12 +27,22 @@ async fn output_and_exit_code_are_recorded() {
 async fn nothing_of_a_run_is_left_but_its_log_and_record() {
     let container = Container::new();
     container.run_script("true").await;
-    until("the run directory is removed", || !container.run_dir().exists()).await;
-    let mut names: Vec<_> = fs::read_dir(container.bundle()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    until("the run directory is removed", || {
+        !container.run_dir().exists()
+    })
+    .await;
+    let mut names: Vec<_> = fs::read_dir(container.bundle())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     names.sort();
     assert_eq!(names, ["container.log", "exit.json"]);
     for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap() {
-        let group = hierarchy.unwrap().path().join("berth-test").join(&container.id);
+        let group = hierarchy
+            .unwrap()
+            .path()
+            .join("berth-test")
+            .join(&container.id);
         assert!(!group.exists(), "{}", group.display());
     }
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
@@ -51,7 +66,11 @@ async fn a_missing_command_is_told_from_one_that_cannot_run() {
     let container = Container::new();
     fs::write(container.layer().join("bin/plain"), "text").unwrap();
     fs::write(container.layer().join("bin/garbage"), "garbage").unwrap();
-    fs::set_permissions(container.layer().join("bin/garbage"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(
+        container.layer().join("bin/garbage"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
     for (command, kind) in [
         ("nope", FailureKind::CommandNotFound),
         ("/bin/nope", FailureKind::CommandNotFound),
@@ -61,7 +80,10 @@ async fn a_missing_command_is_told_from_one_that_cannot_run() {
         let error = container.fail(container.request(&[command])).await;
         assert_eq!(error.kind(), kind, "{command}: {error}");
     }
-    until("the run directory is removed", || !container.run_dir().exists()).await;
+    until("the run directory is removed", || {
+        !container.run_dir().exists()
+    })
+    .await;
     assert!(!container.bundle().join("exit.json.new").exists());
 }
 
@@ -110,7 +132,10 @@ async fn a_second_start_while_the_container_runs_is_refused() {
     let container = Container::new();
     let running = container.start(container.request(&["sleep", "1000"])).await;
     let error = container.fail(container.request(&["true"])).await;
-    assert!(matches!(error, StartError::AlreadyRunning { .. }), "{error}");
+    assert!(
+        matches!(error, StartError::AlreadyRunning { .. }),
+        "{error}"
+    );
     assert!(running.exited().is_none());
     running.signal(libc::SIGKILL).await.unwrap();
     end(&running).await;
@@ -120,12 +145,20 @@ async fn a_second_start_while_the_container_runs_is_refused() {
 async fn a_container_starts_again_at_once_and_its_log_goes_on() {
     let container = Container::new();
     for turn in 0..5 {
-        let running = container.start(container.script(&format!("echo turn {turn}"))).await;
+        let running = container
+            .start(container.script(&format!("echo turn {turn}")))
+            .await;
         let mut attachment = attach(&running, AttachFrom::Start, false).await;
-        assert_eq!(read_all(&mut attachment.output).await, format!("turn {turn}\n"));
+        assert_eq!(
+            read_all(&mut attachment.output).await,
+            format!("turn {turn}\n")
+        );
         end(&running).await;
     }
-    assert_eq!(container.output(), "turn 0\nturn 1\nturn 2\nturn 3\nturn 4\n");
+    assert_eq!(
+        container.output(),
+        "turn 0\nturn 1\nturn 2\nturn 3\nturn 4\n"
+    );
 }
 
 #[tokio::test]
@@ -139,7 +172,10 @@ async fn a_container_outlives_its_agent() {
         let id = container.id.clone();
         let agent = Container::new();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             let running = runtime.block_on(agent.start(request));
             assert!(!id.is_empty());
             running.pid()
@@ -147,33 +183,75 @@ async fn a_container_outlives_its_agent() {
         .join()
         .unwrap()
     };
-    let found = within(container.runtime.reattach(&container.id, &container.bundle(), &container.run_dir())).await;
-    let Reattached::Running(running) = found.unwrap() else { panic!("not running") };
+    let found = within(container.runtime.reattach(
+        &container.id,
+        &container.bundle(),
+        &container.run_dir(),
+    ))
+    .await;
+    let Reattached::Running(running) = found.unwrap() else {
+        panic!("not running")
+    };
     assert_eq!(running.pid(), pid);
     let mut attachment = attach(&running, AttachFrom::Beginning, true).await;
     read_until(&mut attachment.output, "before").await;
-    attachment.stdin.as_mut().unwrap().write_all(b"word\n").await.unwrap();
+    attachment
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"word\n")
+        .await
+        .unwrap();
     assert_eq!(read_all(&mut attachment.output).await, "got word\n");
     assert_eq!(end(&running).await.code, 3);
-    let found = within(container.runtime.reattach(&container.id, &container.bundle(), &container.run_dir())).await;
-    let Reattached::Exited(record) = found.unwrap() else { panic!("no record") };
+    let found = within(container.runtime.reattach(
+        &container.id,
+        &container.bundle(),
+        &container.run_dir(),
+    ))
+    .await;
+    let Reattached::Exited(record) = found.unwrap() else {
+        panic!("no record")
+    };
     assert_eq!(record.code, 3);
 }
 
 #[tokio::test]
 async fn a_killed_supervisor_takes_its_container_along_and_is_cleaned_up_after() {
     let container = Container::new();
-    let running = container.start(container.script("sleep 1000 & sleep 1000")).await;
+    let running = container
+        .start(container.script("sleep 1000 & sleep 1000"))
+        .await;
     let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(parent.parse().unwrap()), nix::sys::signal::Signal::SIGKILL)
-        .unwrap();
+    let parent = status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))
+        .unwrap()
+        .trim()
+        .to_owned();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(parent.parse().unwrap()),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
     assert!(within(running.wait()).await.is_none());
-    until("the container is killed", || !fs::exists(format!("/proc/{}/exe", running.pid())).unwrap()).await;
-    let found = within(container.runtime.reattach(&container.id, &container.bundle(), &container.run_dir())).await;
+    until("the container is killed", || {
+        !fs::exists(format!("/proc/{}/exe", running.pid())).unwrap()
+    })
+    .await;
+    let found = within(container.runtime.reattach(
+        &container.id,
+        &container.bundle(),
+        &container.run_dir(),
+    ))
+    .await;
     assert!(matches!(found.unwrap(), Reattached::Lost));
     assert!(!container.run_dir().exists());
-    assert!(!std::path::Path::new("/sys/fs/cgroup/pids/berth-test").join(&container.id).exists());
+    assert!(
+        !std::path::Path::new("/sys/fs/cgroup/pids/berth-test")
+            .join(&container.id)
+            .exists()
+    );
     // And the container starts again as if nothing had been.
     assert_eq!(container.run(container.script("exit 0")).await.0.code, 0);
 }
@@ -183,10 +261,20 @@ async fn a_socket_path_may_be_longer_than_a_socket_address() {
     let container = Container::new();
     let mut request = container.script("read word; echo $word");
     request.open_stdin = true;
-    request.run_dir = container.dir.path().join("long".repeat(40)).join(&container.id);
+    request.run_dir = container
+        .dir
+        .path()
+        .join("long".repeat(40))
+        .join(&container.id);
     let running = container.start(request).await;
     let mut attachment = attach(&running, AttachFrom::Start, true).await;
-    attachment.stdin.as_mut().unwrap().write_all(b"far\n").await.unwrap();
+    attachment
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"far\n")
+        .await
+        .unwrap();
     assert_eq!(read_all(&mut attachment.output).await, "far\n");
     end(&running).await;
 }
@@ -206,14 +294,27 @@ async fn a_full_disk_stalls_output_until_there_is_room_and_the_record_is_written
     request.bundle_dir = disk.clone();
     fs::write(disk.join("ballast"), vec![0; 64 * 1024]).unwrap();
     let running = container.start(request).await;
-    until("the disk is full", || nix::sys::statvfs::statvfs(&disk).unwrap().blocks_available() == 0).await;
+    until("the disk is full", || {
+        nix::sys::statvfs::statvfs(&disk)
+            .unwrap()
+            .blocks_available()
+            == 0
+    })
+    .await;
     assert!(running.exited().is_none());
-    let grown = std::process::Command::new("mount").args(["-o", "remount,size=2m"]).arg(&disk).status().unwrap();
+    let grown = std::process::Command::new("mount")
+        .args(["-o", "remount,size=2m"])
+        .arg(&disk)
+        .status()
+        .unwrap();
     assert!(grown.success());
     let mut attachment = attach(&running, AttachFrom::Start, false).await;
     let length = read_all(&mut attachment.output).await.len();
     let record = end(&running).await;
     let unmounted = nix::mount::umount2(&disk, nix::mount::MntFlags::MNT_DETACH);
-    assert_eq!((length, record.code, record.output_lost), (400 * 1024, 5, 0));
+    assert_eq!(
+        (length, record.code, record.output_lost),
+        (400 * 1024, 5, 0)
+    );
     unmounted.unwrap();
 }

@@ -11,7 +11,8 @@ use crate::support::{Container, attach, edit, end, read_until, until};
 #[tokio::test]
 async fn memory_and_processes_are_limited() {
     let container = Container::new();
-    let mut request = container.script("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max");
+    let mut request = container
+        .script("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max");
     edit(&mut request, |spec| {
         spec["linux"]["resources"]["memory"] = json!({"limit": 67_108_864});
         spec["linux"]["resources"]["pids"] = json!({"limit": 42});
@@ -25,7 +26,9 @@ async fn running_out_of_memory_is_recorded() {
     let container = Container::new();
     // Without swap accounting the kernel would rather swap; machines in tests have no swap.
     let mut request = container.script("x=$(seq 1 4000000); echo survived");
-    edit(&mut request, |spec| spec["linux"]["resources"]["memory"] = json!({"limit": 8_388_608, "swap": 8_388_608}));
+    edit(&mut request, |spec| {
+        spec["linux"]["resources"]["memory"] = json!({"limit": 8_388_608, "swap": 8_388_608});
+    });
     let (record, output) = container.run(request).await;
     assert!(record.oom_killed, "{record:?} {output}");
     assert_eq!(record.code, 137);
@@ -43,17 +46,25 @@ async fn devices_that_are_not_allowed_cannot_be_opened_even_if_made() {
 #[tokio::test]
 async fn a_paused_container_does_not_run_and_still_dies() {
     let container = Container::new();
-    let running = container.start(container.script("i=0; while :; do echo tick; sleep 0.01; done")).await;
+    let running = container
+        .start(container.script("i=0; while :; do echo tick; sleep 0.01; done"))
+        .await;
     let mut attachment = attach(&running, AttachFrom::Start, false).await;
     read_until(&mut attachment.output, "tick").await;
     running.pause().await.unwrap();
-    let length = || fs::metadata(container.bundle().join("container.log")).unwrap().len();
+    let length = || {
+        fs::metadata(container.bundle().join("container.log"))
+            .unwrap()
+            .len()
+    };
     // What was in the pipe when it froze is moved within a turn of the supervisor's loop, which answers in order.
     running.resume().await.unwrap();
     let before = length();
     until("it ticks again", || length() > before).await;
     running.pause().await.unwrap();
-    let state = Path::new("/sys/fs/cgroup/freezer/berth-test").join(&container.id).join("freezer.state");
+    let state = Path::new("/sys/fs/cgroup/freezer/berth-test")
+        .join(&container.id)
+        .join("freezer.state");
     assert_eq!(fs::read_to_string(state).unwrap(), "FROZEN\n");
     running.signal(libc::SIGKILL).await.unwrap();
     assert_eq!(end(&running).await.code, 137);
@@ -68,7 +79,10 @@ async fn a_limit_that_the_machine_cannot_set_is_a_warning() {
         spec["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}]);
     });
     let running = container.start(request).await;
-    let warned = running.warnings().iter().any(|warning| warning.contains("huge pages"));
+    let warned = running
+        .warnings()
+        .iter()
+        .any(|warning| warning.contains("huge pages"));
     let has_controller = Path::new("/sys/fs/cgroup/hugetlb").exists();
     assert!(warned || has_controller, "{:?}", running.warnings());
     end(&running).await;
@@ -96,7 +110,8 @@ async fn a_container_with_the_machines_processes_leaves_none_behind() {
     assert_eq!(record.code, 0);
     let pid = output.lines().next().unwrap().to_owned();
     until("the process in the background is killed", || {
-        fs::read_to_string(format!("/proc/{pid}/cmdline")).map_or(true, |line| !line.contains("sleep"))
+        fs::read_to_string(format!("/proc/{pid}/cmdline"))
+            .map_or(true, |line| !line.contains("sleep"))
     })
     .await;
 }

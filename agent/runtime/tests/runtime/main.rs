@@ -5,4 +5,8 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod process;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be prepared has failed"
+)]
 mod support;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use berth_agent_runtime::log::{LogSelection, Reader};
 use berth_agent_runtime::seccomp::{DEFAULT_PROFILE, compile};
 use berth_agent_runtime::{
-    AttachFrom, AttachOptions, Attachment, ExecRequest, ExitRecord, Output, Rootfs, Running, Runtime, RuntimeConfig,
-    StartRequest, StartError, capabilities,
+    AttachFrom, AttachOptions, Attachment, ExecRequest, ExitRecord, Output, Rootfs, Running,
+    Runtime, RuntimeConfig, StartError, StartRequest, capabilities,
 };
 use oci_spec::runtime::{Process, Spec};
 use serde_json::{Value, json};
@@ -20,9 +20,9 @@ use tempfile::TempDir;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 const APPLETS: [&str; 32] = [
-    "sh", "true", "false", "cat", "echo", "sleep", "ls", "mount", "umount", "id", "grep", "stty", "tty", "kill", "head",
-    "dd", "mkdir", "ps", "printf", "touch", "readlink", "env", "hostname", "wc", "seq", "mknod", "chmod", "stat", "ln",
-    "unshare", "sync", "rm",
+    "sh", "true", "false", "cat", "echo", "sleep", "ls", "mount", "umount", "id", "grep", "stty",
+    "tty", "kill", "head", "dd", "mkdir", "ps", "printf", "touch", "readlink", "env", "hostname",
+    "wc", "seq", "mknod", "chmod", "stat", "ln", "unshare", "sync", "rm",
 ];
 
 /// A container's directories, which go away with it.
@@ -35,9 +35,20 @@ pub(crate) struct Container {
 impl Container {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let id = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let id = format!(
+            "t{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let dir = tempfile::tempdir().unwrap();
-        for name in ["bundle", "upper", "work", "layer/bin", "layer/etc", "layer/tmp"] {
+        for name in [
+            "bundle",
+            "upper",
+            "work",
+            "layer/bin",
+            "layer/etc",
+            "layer/tmp",
+        ] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         fs::hard_link("/bin/busybox", dir.path().join("layer/bin/busybox"))
@@ -46,12 +57,20 @@ impl Container {
         for applet in APPLETS {
             symlink("busybox", dir.path().join("layer/bin").join(applet)).unwrap();
         }
-        fs::write(dir.path().join("layer/etc/passwd"), "root:x:0:0::/:/bin/sh\n").unwrap();
+        fs::write(
+            dir.path().join("layer/etc/passwd"),
+            "root:x:0:0::/:/bin/sh\n",
+        )
+        .unwrap();
         let config = RuntimeConfig {
             executable: env!("CARGO_BIN_EXE_berth-test-supervisor").into(),
             arguments: vec!["supervise".into()],
         };
-        Self { id, dir, runtime: Runtime::new(config).unwrap() }
+        Self {
+            id,
+            dir,
+            runtime: Runtime::new(config).unwrap(),
+        }
     }
 
     pub(crate) fn layer(&self) -> PathBuf {
@@ -101,11 +120,19 @@ impl Container {
 
     pub(crate) async fn start(&self, request: StartRequest) -> Running {
         let started = within(self.runtime.start(request)).await;
-        started.unwrap_or_else(|e| panic!("{}: {e}: {:?}", self.id, std::error::Error::source(&e).map(ToString::to_string)))
+        started.unwrap_or_else(|e| {
+            panic!(
+                "{}: {e}: {:?}",
+                self.id,
+                std::error::Error::source(&e).map(ToString::to_string)
+            )
+        })
     }
 
     pub(crate) async fn fail(&self, request: StartRequest) -> StartError {
-        within(self.runtime.start(request)).await.expect_err("the container starts")
+        within(self.runtime.start(request))
+            .await
+            .expect_err("the container starts")
     }
 
     /// Runs a script to its end, and returns how it ended and what it printed.
@@ -134,8 +161,25 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
+        // A test that has failed may leave its container running.
+        let group = Path::new("/sys/fs/cgroup/pids/berth-test")
+            .join(&self.id)
+            .join("cgroup.procs");
+        for pid in fs::read_to_string(group)
+            .unwrap_or_default()
+            .lines()
+            .filter_map(|line| line.parse().ok())
+        {
+            let _gone = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(pid),
+                nix::sys::signal::Signal::SIGKILL,
+            );
+        }
         // The parent is shared by all tests; the last one removes it.
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().filter_map(Result::ok) {
+        for hierarchy in fs::read_dir("/sys/fs/cgroup")
+            .unwrap()
+            .filter_map(Result::ok)
+        {
             drop(fs::remove_dir(hierarchy.path().join("berth-test")));
         }
     }
@@ -147,7 +191,9 @@ pub(crate) fn default_program() -> std::sync::Arc<[u8]> {
 }
 
 pub(crate) fn process(args: &[&str]) -> Value {
-    let own: Vec<String> = capabilities::names(&capabilities::adjust(&[], &[]).unwrap()).into_iter().collect();
+    let own: Vec<String> = capabilities::names(&capabilities::adjust(&[], &[]).unwrap())
+        .into_iter()
+        .collect();
     json!({
         "user": {"uid": 0, "gid": 0},
         "args": args,
@@ -219,15 +265,21 @@ pub(crate) fn exec_request(args: &[&str]) -> ExecRequest {
 }
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("takes too long")
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("takes too long")
 }
 
 pub(crate) async fn end(running: &Running) -> ExitRecord {
-    within(running.wait()).await.expect("the supervisor leaves a record")
+    within(running.wait())
+        .await
+        .expect("the supervisor leaves a record")
 }
 
 pub(crate) async fn attach(running: &Running, from: AttachFrom, stdin: bool) -> Attachment {
-    within(running.attach(AttachOptions { from, stdin })).await.unwrap()
+    within(running.attach(AttachOptions { from, stdin }))
+        .await
+        .unwrap()
 }
 
 /// Reads output until it contains a text.
