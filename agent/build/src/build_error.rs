@@ -86,7 +86,7 @@ pub enum BuildErrorKind {
         name: String,
         /// Why not.
         #[source]
-        source: PullError,
+        source: Box<PullError>,
     },
     /// An image cannot be read.
     #[error(transparent)]

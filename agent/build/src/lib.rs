@@ -15,6 +15,7 @@
 mod build_error;
 mod builder;
 mod cache_key;
+mod changes;
 mod context;
 mod copy;
 mod dockerfile;
@@ -32,6 +33,7 @@ mod vectors;
 
 pub use self::build_error::{BuildError, BuildErrorKind};
 pub use self::builder::{Builder, BuilderParts};
+pub use self::changes::{ChangeError, apply_changes};
 pub use self::context::ContextError;
 pub use self::copy::{CopyError, UntarError};
 pub use self::dockerfile::{

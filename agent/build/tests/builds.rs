@@ -15,8 +15,13 @@ fn options() -> BuildOptions {
 }
 
 fn with_args(args: &[(&str, &str)]) -> BuildOptions {
-    let build_args = args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    BuildOptions { build_args: build_args.collect(), ..options() }
+    let build_args = args
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    BuildOptions {
+        build_args: build_args.collect(),
+        ..options()
+    }
 }
 
 #[tokio::test]
@@ -30,10 +35,21 @@ async fn an_image_is_built_from_nothing_and_runs_commands() {
     );
     folder.write("src/main.c", "int main;");
     let tag = "demo/app:1".to_owned();
-    let built = machine.build(&folder, BuildOptions { tags: vec![tag], ..options() }).await;
+    let built = machine
+        .build(
+            &folder,
+            BuildOptions {
+                tags: vec![tag],
+                ..options()
+            },
+        )
+        .await;
     let id = built.image();
     assert_eq!(built.output(), "hello world from /srv/app\n");
-    assert_eq!(machine.read(&id, "/srv/app/out"), "hello world from /srv/app\n");
+    assert_eq!(
+        machine.read(&id, "/srv/app/out"),
+        "hello world from /srv/app\n"
+    );
     assert_eq!(machine.read(&id, "/srv/app/src/main.c"), "int main;");
     assert_eq!(machine.images.resolve("demo/app:1").expect("tagged"), id);
     let config = machine.images.get(&id).expect("image").config.config;
@@ -42,7 +58,10 @@ async fn an_image_is_built_from_nothing_and_runs_commands() {
     assert_eq!(config.working_dir, "/srv/app");
     assert_eq!(config.user, "app:web");
     assert_eq!(config.labels["a"], "b");
-    assert_eq!(config.entrypoint.as_deref(), Some(["/bin/cat".to_owned()].as_slice()));
+    assert_eq!(
+        config.entrypoint.as_deref(),
+        Some(["/bin/cat".to_owned()].as_slice())
+    );
     assert_eq!(config.cmd.as_deref(), Some(["out".to_owned()].as_slice()));
     assert!(config.exposed_ports.contains_key("80/tcp"));
     assert!(config.volumes.contains_key("/data"));
@@ -62,9 +81,20 @@ async fn a_second_build_does_nothing_again_and_gives_the_same_image() {
     // Another content of `b` leaves the steps before it alone, and times do not count.
     folder.write("a", "1").write("b", "2");
     let changed = machine.build(&folder, options()).await;
-    assert_eq!(changed.cached(), ["ADD root.tar /", "COPY a /a", "RUN echo one > /one"]);
+    assert_eq!(
+        changed.cached(),
+        ["ADD root.tar /", "COPY a /a", "RUN echo one > /one"]
+    );
     assert_ne!(changed.image(), first);
-    let fresh = machine.build(&folder, BuildOptions { no_cache: true, ..options() }).await;
+    let fresh = machine
+        .build(
+            &folder,
+            BuildOptions {
+                no_cache: true,
+                ..options()
+            },
+        )
+        .await;
     assert!(fresh.cached().is_empty());
     assert_ne!(fresh.image(), changed.image());
 }
@@ -78,14 +108,25 @@ async fn the_value_of_an_argument_decides_whether_a_command_runs_again() {
     );
     let first = machine.build(&folder, options()).await;
     assert_eq!(machine.read(&first.image(), "/v"), "default//\n");
-    let given = machine.build(&folder, with_args(&[("W", "w"), ("http_proxy", "p")])).await;
+    let given = machine
+        .build(&folder, with_args(&[("W", "w"), ("http_proxy", "p")]))
+        .await;
     assert_eq!(given.cached(), ["ADD root.tar /", "RUN echo before $V"]);
     assert_eq!(machine.read(&given.image(), "/v"), "default/w/p\n");
-    let proxy = machine.build(&folder, with_args(&[("W", "w"), ("http_proxy", "q")])).await;
-    assert_eq!(proxy.image(), given.image(), "a proxy is no reason to run again");
+    let proxy = machine
+        .build(&folder, with_args(&[("W", "w"), ("http_proxy", "q")]))
+        .await;
+    assert_eq!(
+        proxy.image(),
+        given.image(),
+        "a proxy is no reason to run again"
+    );
     assert!(given.warnings().is_empty());
     let stray = machine.build(&folder, with_args(&[("TYPO", "x")])).await;
-    assert_eq!(stray.warnings(), ["[Warning] One or more build-args [TYPO] were not consumed"]);
+    assert_eq!(
+        stray.warnings(),
+        ["[Warning] One or more build-args [TYPO] were not consumed"]
+    );
 }
 
 #[tokio::test]
@@ -102,15 +143,32 @@ async fn stages_give_files_to_each_other_and_unneeded_ones_are_not_built() {
     assert_eq!(machine.read(&id, "/result/sub/file"), "made\n");
     assert!(machine.read(&id, "/passwd").starts_with("root:"));
     let image = machine.images.get(&id).expect("image");
-    let owner = machine.mount(&image).root().metadata(Path::new("/result/sub/file")).expect("there");
+    let owner = machine
+        .mount(&image)
+        .root()
+        .metadata(Path::new("/result/sub/file"))
+        .expect("there");
     assert_eq!((owner.uid, owner.gid), (5, 6));
-    assert_eq!(image.layers.len(), 2, "nothing of the other stages is in the image");
-    let target = BuildOptions { target: "builder".to_owned(), ..options() };
+    assert_eq!(
+        image.layers.len(),
+        2,
+        "nothing of the other stages is in the image"
+    );
+    let target = BuildOptions {
+        target: "builder".to_owned(),
+        ..options()
+    };
     let builder = machine.build(&folder, target).await;
     assert_eq!(machine.read(&builder.image(), "/out/sub/file"), "made\n");
-    let missing = BuildOptions { target: "nope".to_owned(), ..options() };
+    let missing = BuildOptions {
+        target: "nope".to_owned(),
+        ..options()
+    };
     let error = machine.build(&folder, missing).await;
-    assert_eq!(error.error().to_string(), "target stage \"nope\" could not be found");
+    assert_eq!(
+        error.error().to_string(),
+        "target stage \"nope\" could not be found"
+    );
 }
 
 #[tokio::test]
@@ -137,7 +195,10 @@ async fn a_file_that_is_not_there_is_named_and_the_ignore_file_is_blamed_if_it_i
     let machine = Machine::new();
     let folder = Folder::new("FROM scratch\nCOPY nope /\n");
     let failed = machine.build(&folder, options()).await;
-    assert_eq!(failed.error().to_string(), "Dockerfile:2: COPY nope /: \"nope\" not found");
+    assert_eq!(
+        failed.error().to_string(),
+        "Dockerfile:2: COPY nope /: \"nope\" not found"
+    );
     folder.write("nope", "").write(".dockerignore", "nop*\n");
     let failed = machine.build(&folder, options()).await;
     let BuildErrorKind::Copy(CopyError::NotFound { ignored, .. }) = &failed.error().kind else {
@@ -150,10 +211,18 @@ async fn a_file_that_is_not_there_is_named_and_the_ignore_file_is_blamed_if_it_i
 async fn ignored_control_files_are_not_seen_by_instructions() {
     let machine = Machine::new();
     let folder = Folder::new("FROM scratch\nCOPY . /\n");
-    folder.write(".dockerignore", "Dockerfile\n.dockerignore\nroot.tar\n").write("kept", "1");
+    folder
+        .write(".dockerignore", "Dockerfile\n.dockerignore\nroot.tar\n")
+        .write("kept", "1");
     let id = machine.build(&folder, options()).await.image();
     let image = machine.images.get(&id).expect("image");
-    let names = machine.mount(&image).root().root().expect("root").names().expect("names");
+    let names = machine
+        .mount(&image)
+        .root()
+        .root()
+        .expect("root")
+        .names()
+        .expect("names");
     assert_eq!(names, ["kept"]);
 }
 
@@ -174,9 +243,17 @@ async fn here_documents_are_commands_scripts_and_files() {
     assert_eq!(machine.read(&id, "/docs/one"), "I am me\n");
     assert_eq!(machine.read(&id, "/docs/two"), "raw $NAME\n");
     let image = machine.images.get(&id).expect("image");
-    let names = machine.mount(&image).root().root().expect("root").names().expect("names");
+    let names = machine
+        .mount(&image)
+        .root()
+        .root()
+        .expect("root")
+        .names()
+        .expect("names");
     assert!(
-        !names.iter().any(|name| name.to_string_lossy().contains("heredoc")),
+        !names
+            .iter()
+            .any(|name| name.to_string_lossy().contains("heredoc")),
         "the script left no trace: {names:?}"
     );
 }
@@ -188,12 +265,24 @@ async fn triggers_of_the_base_run_first_and_are_not_inherited() {
         "FROM scratch\nADD root.tar /\nONBUILD COPY app /app\nONBUILD RUN cat /app > /copy\n",
     );
     let tags = vec!["base".to_owned()];
-    machine.build(&base, BuildOptions { tags, ..options() }).await.image();
+    machine
+        .build(&base, BuildOptions { tags, ..options() })
+        .await
+        .image();
     let folder = Folder::new("FROM base\nRUN echo done\n");
     folder.write("app", "payload");
     let id = machine.build(&folder, options()).await.image();
     assert_eq!(machine.read(&id, "/copy"), "payload");
-    assert_eq!(machine.images.get(&id).expect("image").config.config.on_build, None);
+    assert_eq!(
+        machine
+            .images
+            .get(&id)
+            .expect("image")
+            .config
+            .config
+            .on_build,
+        None
+    );
 }
 
 #[tokio::test]
@@ -203,7 +292,10 @@ async fn links_in_the_context_do_not_reach_the_machine() {
     symlink("/etc", folder.0.path().join("leak")).expect("link");
     let failed = machine.build(&folder, options()).await;
     assert!(
-        matches!(failed.error().kind, BuildErrorKind::Copy(CopyError::NotFound { .. })),
+        matches!(
+            failed.error().kind,
+            BuildErrorKind::Copy(CopyError::NotFound { .. })
+        ),
         "{}",
         failed.error()
     );
@@ -214,12 +306,27 @@ async fn labels_from_outside_and_the_base_command_rules() {
     let machine = Machine::new();
     let base = Folder::new("FROM scratch\nADD root.tar /\nCMD [\"old\"]\n");
     let tags = vec!["withcmd".to_owned()];
-    machine.build(&base, BuildOptions { tags, ..options() }).await.image();
+    machine
+        .build(&base, BuildOptions { tags, ..options() })
+        .await
+        .image();
     let folder = Folder::new("FROM withcmd\nENTRYPOINT [\"new\"]\n");
     let labels = [("k".to_owned(), "v $x".to_owned())].into();
-    let id = machine.build(&folder, BuildOptions { labels, ..options() }).await.image();
+    let id = machine
+        .build(
+            &folder,
+            BuildOptions {
+                labels,
+                ..options()
+            },
+        )
+        .await
+        .image();
     let config = machine.images.get(&id).expect("image").config.config;
-    assert_eq!(config.cmd, None, "the base's command was for the base's entry point");
+    assert_eq!(
+        config.cmd, None,
+        "the base's command was for the base's entry point"
+    );
     assert_eq!(config.labels["k"], "v $x");
 }
 
@@ -227,12 +334,22 @@ async fn labels_from_outside_and_the_base_command_rules() {
 async fn what_is_not_supported_is_refused_by_name_and_line() {
     let machine = Machine::new();
     for (line, what) in [
-        ("RUN --mount=type=cache,target=/c true", "RUN --mount is not supported by this builder"),
-        ("ADD https://example.com/x /x", "ADD of a remote source is not supported by this builder"),
+        (
+            "RUN --mount=type=cache,target=/c true",
+            "RUN --mount is not supported by this builder",
+        ),
+        (
+            "ADD https://example.com/x /x",
+            "ADD of a remote source is not supported by this builder",
+        ),
     ] {
         let folder = Folder::new(&format!("FROM scratch\nADD root.tar /\n{line}\n"));
         let failed = machine.build(&folder, options()).await;
-        assert_eq!(failed.error().to_string(), format!("Dockerfile:3: {line}: {what}"));
+        assert_eq!(
+            failed.error().to_string(),
+            format!("Dockerfile:3: {line}: {what}")
+        );
+        assert!(failed.events.is_empty(), "nothing was done");
     }
 }
 
@@ -245,12 +362,25 @@ async fn faults_of_the_dockerfile_are_found_before_anything_is_done() {
         failed.error().to_string(),
         "Dockerfile:2: RUNN x: unknown instruction: RUNN (did you mean RUN?)"
     );
-    let missing = BuildOptions { dockerfile: "other".to_owned(), ..options() };
+    let missing = BuildOptions {
+        dockerfile: "other".to_owned(),
+        ..options()
+    };
     let failed = machine.build_from(Vec::new(), missing).await;
-    assert_eq!(failed.error().to_string(), "failed to read dockerfile: open other");
-    let name = BuildOptions { tags: vec!["UPPER".to_owned()], ..options() };
+    assert_eq!(
+        failed.error().to_string(),
+        "failed to read dockerfile: open other"
+    );
+    let name = BuildOptions {
+        tags: vec!["UPPER".to_owned()],
+        ..options()
+    };
     let failed = machine.build(&folder, name).await;
-    assert!(matches!(failed.error().kind, BuildErrorKind::Name { .. }), "{}", failed.error());
+    assert!(
+        matches!(failed.error().kind, BuildErrorKind::Name { .. }),
+        "{}",
+        failed.error()
+    );
 }
 
 #[tokio::test]
@@ -275,7 +405,11 @@ async fn a_hostile_context_stream_is_refused() {
     archive.append(&header, std::io::empty()).expect("entry");
     let bytes = archive.into_inner().expect("archive");
     let failed = machine.build_from(bytes, options()).await;
-    assert!(matches!(failed.error().kind, BuildErrorKind::Context(_)), "{}", failed.error());
+    assert!(
+        matches!(failed.error().kind, BuildErrorKind::Context(_)),
+        "{}",
+        failed.error()
+    );
     assert!(!machine.root.path().join("x").exists());
 }
 
@@ -289,8 +423,13 @@ async fn a_build_stops_when_its_client_has_gone() {
     let nothing = berth_context::Ignore::default();
     berth_context::pack(folder.0.path(), None, &nothing, &mut bytes).expect("packed");
     let builder = machine.builder();
-    let result = builder.build(options(), std::io::Cursor::new(bytes), sender).await;
-    assert!(matches!(result.expect_err("gone").kind, BuildErrorKind::Gone(_)));
+    let result = builder
+        .build(options(), std::io::Cursor::new(bytes), sender)
+        .await;
+    assert!(matches!(
+        result.expect_err("gone").kind,
+        BuildErrorKind::Gone(_)
+    ));
 }
 
 #[tokio::test]
@@ -298,13 +437,32 @@ async fn an_image_removed_in_between_is_built_again() {
     let machine = Machine::new();
     let folder = Folder::new("FROM scratch\nADD root.tar /\nRUN echo x > /x\n");
     let tags = vec!["gone".to_owned()];
-    let first = machine.build(&folder, BuildOptions { tags: tags.clone(), ..options() }).await;
+    let first = machine
+        .build(
+            &folder,
+            BuildOptions {
+                tags: tags.clone(),
+                ..options()
+            },
+        )
+        .await;
     let nobody = |_: &ImageId| Vec::new();
-    machine.images.remove("gone", false, false, &nobody).expect("removed");
-    let again = machine.build(&folder, BuildOptions { tags, ..options() }).await;
+    machine
+        .images
+        .remove("gone", false, false, &nobody)
+        .expect("removed");
+    let again = machine
+        .build(&folder, BuildOptions { tags, ..options() })
+        .await;
     assert!(again.cached().is_empty(), "{:?}", again.cached());
     assert_ne!(again.image(), first.image());
     assert_eq!(machine.read(&again.image(), "/x"), "x\n");
     let reference = Reference::parse("gone").expect("name").with_default_tag();
-    assert_eq!(machine.images.resolve(&reference.familiar()).expect("there"), again.image());
+    assert_eq!(
+        machine
+            .images
+            .resolve(&reference.familiar())
+            .expect("there"),
+        again.image()
+    );
 }

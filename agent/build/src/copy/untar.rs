@@ -111,20 +111,23 @@ impl Unpacker<'_> {
 
     fn meta<R: Read>(&self, entry: &Entry<'_, R>, path: PathBuf) -> io::Result<Meta> {
         let header = entry.header();
+        let fields = header.as_old();
         let id = |number: u64| u32::try_from(number).map_err(io::Error::other);
         let owner = match self.owner {
             Some(owner) => owner,
             None => Owner {
-                uid: id(header.uid()?)?,
-                gid: id(header.gid()?)?,
+                uid: id(or_zero(&fields.uid, || header.uid())?)?,
+                gid: id(or_zero(&fields.gid, || header.gid())?)?,
             },
         };
-        let modified = Duration::from_secs(header.mtime()?);
+        let modified = Duration::from_secs(or_zero(&fields.mtime, || header.mtime())?);
+        let mode = or_zero(&fields.mode, || header.mode().map(u64::from))?;
+        let mode = id(mode & 0o7777)?;
         Ok(Meta {
             path,
             finish: Finish {
                 owner,
-                mode: header.mode()? & 0o7777,
+                mode,
                 modified,
             },
         })
@@ -276,6 +279,15 @@ impl Unpacker<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Reads a number of a header; writers that have nothing to say may leave the field blank.
+fn or_zero(field: &[u8], number: impl FnOnce() -> io::Result<u64>) -> io::Result<u64> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        Ok(0)
+    } else {
+        number()
     }
 }
 

@@ -203,5 +203,17 @@ pub(crate) fn parse_trigger(text: &str) -> Result<Instruction, SyntaxError> {
     interpret::trigger(lines::statements(text)?)
 }
 
+/// An instruction that belongs to no stage: its keyword in capitals, and what it says.
+pub(crate) type Loose = (String, Result<Instruction, SyntaxError>);
+
+/// Reads instructions that belong to no stage.
+///
+/// # Errors
+///
+/// The text is not well formed. What is wrong with a single instruction stands in its place.
+pub(crate) fn parse_statements(text: &str) -> Result<Vec<Loose>, SyntaxError> {
+    Ok(interpret::loose(lines::statements(text)?))
+}
+
 #[cfg(test)]
 mod tests;

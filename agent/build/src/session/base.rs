@@ -57,7 +57,7 @@ impl Session<'_> {
             .await;
         let pulled = pulled.map_err(|source| BuildErrorKind::Pull {
             name: reference.familiar(),
-            source,
+            source: Box::new(source),
         })?;
         self.level(&pulled.image_id)
     }

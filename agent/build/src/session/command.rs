@@ -43,6 +43,7 @@ impl Session<'_> {
         stage: &mut Stage,
         run: &Run,
     ) -> Result<bool, BuildErrorKind> {
+        check(run)?;
         let network = self.network(run)?;
         let command = command(run, stage)?;
         let defaults = stage.defaults();
@@ -95,9 +96,6 @@ impl Session<'_> {
     }
 
     fn network(&self, run: &Run) -> Result<String, BuildErrorKind> {
-        if let Some(flag) = run.flags.iter().find(|flag| *flag != "network") {
-            return Err(BuildErrorKind::Unsupported(format!("RUN --{flag}")));
-        }
         match run.network.as_str() {
             "" | "default" => Ok(self.options.network_mode.clone()),
             "none" | "host" => Ok(run.network.clone()),
@@ -130,6 +128,14 @@ impl Session<'_> {
         // When the client has gone, the command ends with the future that runs it.
         let (ran, ()) = tokio::try_join!(running, forwarding)?;
         Ok(ran)
+    }
+}
+
+/// Refuses what this builder cannot do.
+pub(super) fn check(run: &Run) -> Result<(), BuildErrorKind> {
+    match run.flags.iter().find(|flag| *flag != "network") {
+        Some(flag) => Err(BuildErrorKind::Unsupported(format!("RUN --{flag}"))),
+        None => Ok(()),
     }
 }
 

@@ -58,7 +58,7 @@ impl Session<'_> {
         transfer: &Transfer,
     ) -> Result<bool, Located> {
         let kind = |kind: BuildErrorKind| (None, kind);
-        check_supported(keyword, transfer).map_err(kind)?;
+        check(keyword, transfer).map_err(kind)?;
         let expanded = self.expand(stage, keyword, transfer).map_err(kind)?;
         let unpack = keyword == "ADD" && transfer.unpack != Some(false);
         let (tree, keep_owner) = self.tree(stage, &transfer.from).await?;
@@ -260,7 +260,8 @@ fn destination(working_dir: &str, written: &str) -> (PathBuf, bool) {
     (PathBuf::from(berth_context::clean(&absolute)), is_directory)
 }
 
-fn check_supported(keyword: &str, transfer: &Transfer) -> Result<(), BuildErrorKind> {
+/// Refuses what this builder cannot do.
+pub(super) fn check(keyword: &str, transfer: &Transfer) -> Result<(), BuildErrorKind> {
     let unsupported = |what: &str| Err(BuildErrorKind::Unsupported(what.to_owned()));
     if keyword != "ADD" {
         return Ok(());

@@ -96,6 +96,7 @@ impl<'a> Session<'a> {
 
     /// Builds everything that is needed and returns the image of the target.
     pub(crate) async fn run(&mut self) -> Result<ImageId, Located> {
+        self.check()?;
         for index in self.stages.needed.clone() {
             self.stage(index).await?;
         }
@@ -112,6 +113,21 @@ impl<'a> Session<'a> {
             sent.map_err(|error| (None, error.into()))?;
         }
         Ok(image)
+    }
+
+    /// Refuses what this builder cannot do, before it does anything.
+    fn check(&self) -> Result<(), Located> {
+        for index in &self.stages.needed {
+            for statement in &self.dockerfile.stages[*index].statements {
+                let checked = match &statement.instruction {
+                    Instruction::Run(run) => command::check(run),
+                    Instruction::Add(add) => files::check("ADD", add),
+                    _ => Ok(()),
+                };
+                checked.map_err(|kind| (Some(statement.source.clone()), kind))?;
+            }
+        }
+        Ok(())
     }
 
     /// Builds a stage unless that has been done.

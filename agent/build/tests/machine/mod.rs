@@ -21,17 +21,17 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 /// Everything that a builder needs, in a directory that goes away.
-pub struct Machine {
-    pub images: Arc<Images>,
-    pub snapshots: Arc<dyn Snapshotter>,
+pub(crate) struct Machine {
+    pub(crate) images: Arc<Images>,
+    pub(crate) snapshots: Arc<dyn Snapshotter>,
     state: State,
-    pub root: TempDir,
+    pub(crate) root: TempDir,
 }
 
 /// What a build said and gave.
-pub struct Outcome {
-    pub result: Result<ImageId, BuildError>,
-    pub events: Vec<BuildEvent>,
+pub(crate) struct Outcome {
+    pub(crate) result: Result<ImageId, BuildError>,
+    pub(crate) events: Vec<BuildEvent>,
 }
 
 /// Runs commands in the step's filesystem, without namespaces.
@@ -41,12 +41,12 @@ struct Chroot {
 }
 
 /// A directory to build from.
-pub struct Folder(pub TempDir);
+pub(crate) struct Folder(pub(crate) TempDir);
 
 // === impl Machine ===
 
 impl Machine {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().expect("temp dir");
         let snapshots = Overlay::open(&root.path().join("snapshots")).expect("snapshots");
         let snapshots: Arc<dyn Snapshotter> = Arc::new(snapshots);
@@ -59,31 +59,39 @@ impl Machine {
             mirrors: Vec::new(),
         });
         let images = Arc::new(images.expect("images"));
-        Self { images, snapshots, state, root }
+        Self {
+            images,
+            snapshots,
+            state,
+            root,
+        }
     }
 
-    pub fn scratch(&self) -> PathBuf {
+    pub(crate) fn scratch(&self) -> PathBuf {
         self.root.path().join("build")
     }
 
-    pub fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> Builder {
         let snapshots = Arc::clone(&self.snapshots);
         Builder::new(BuilderParts {
             images: Arc::clone(&self.images),
             snapshots: Arc::clone(&self.snapshots),
             state: self.state.clone(),
-            runner: Arc::new(Chroot { snapshots, counter: AtomicU32::new(0) }),
+            runner: Arc::new(Chroot {
+                snapshots,
+                counter: AtomicU32::new(0),
+            }),
             scratch: self.scratch(),
         })
         .expect("builder")
     }
 
-    pub async fn build(&self, folder: &Folder, options: BuildOptions) -> Outcome {
+    pub(crate) async fn build(&self, folder: &Folder, options: BuildOptions) -> Outcome {
         let context = folder.pack(&options);
         self.build_from(context, options).await
     }
 
-    pub async fn build_from(&self, context: Vec<u8>, options: BuildOptions) -> Outcome {
+    pub(crate) async fn build_from(&self, context: Vec<u8>, options: BuildOptions) -> Outcome {
         let builder = self.builder();
         let (sender, mut receiver) = mpsc::channel(16);
         let collecting = tokio::spawn(async move {
@@ -95,15 +103,18 @@ impl Machine {
         });
         let context = std::io::Cursor::new(context);
         let result = builder.build(options, context, sender).await;
-        Outcome { result, events: collecting.await.expect("events") }
+        Outcome {
+            result,
+            events: collecting.await.expect("events"),
+        }
     }
 
-    pub fn mount(&self, image: &Image) -> Mounted {
+    pub(crate) fn mount(&self, image: &Image) -> Mounted {
         self.snapshots.mount_layers(&image.layers).expect("mount")
     }
 
     /// Reads a file of an image.
-    pub fn read(&self, id: &ImageId, path: &str) -> String {
+    pub(crate) fn read(&self, id: &ImageId, path: &str) -> String {
         let image = self.images.get(id).expect("image");
         let mounted = self.mount(&image);
         let mut file = mounted.root().open_file(Path::new(path)).expect(path);
@@ -116,18 +127,20 @@ impl Machine {
 // === impl Outcome ===
 
 impl Outcome {
-    pub fn image(&self) -> ImageId {
+    pub(crate) fn image(&self) -> ImageId {
         match &self.result {
             Ok(id) => id.clone(),
             Err(error) => panic!("{error}: {:?}\n{}", error.kind, self.output()),
         }
     }
 
-    pub fn error(&self) -> &BuildError {
-        self.result.as_ref().expect_err("the build should have failed")
+    pub(crate) fn error(&self) -> &BuildError {
+        self.result
+            .as_ref()
+            .expect_err("the build should have failed")
     }
 
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         let pieces = self.events.iter().filter_map(|event| match event {
             BuildEvent::Output { data, .. } => Some(String::from_utf8_lossy(data).into_owned()),
             BuildEvent::Step(_) | BuildEvent::Warning(_) => None,
@@ -135,7 +148,7 @@ impl Outcome {
         pieces.collect()
     }
 
-    pub fn warnings(&self) -> Vec<&str> {
+    pub(crate) fn warnings(&self) -> Vec<&str> {
         let warnings = self.events.iter().filter_map(|event| match event {
             BuildEvent::Warning(text) => Some(text.as_str()),
             BuildEvent::Step(_) | BuildEvent::Output { .. } => None,
@@ -144,7 +157,7 @@ impl Outcome {
     }
 
     /// The instructions that were not done again.
-    pub fn cached(&self) -> Vec<&str> {
+    pub(crate) fn cached(&self) -> Vec<&str> {
         let cached = self.events.iter().filter_map(|event| match event {
             BuildEvent::Step(step) if matches!(step.status, StepStatus::Cached(_)) => {
                 Some(step.instruction.as_str())
@@ -159,17 +172,20 @@ impl Outcome {
 
 impl Folder {
     /// A folder with a Dockerfile that can be built upon: `FROM scratch` with busybox in it.
-    pub fn new(dockerfile: &str) -> Self {
+    pub(crate) fn new(dockerfile: &str) -> Self {
         let folder = Self(tempfile::tempdir().expect("temp dir"));
         fs::write(folder.0.path().join("root.tar"), root_tar()).expect("root");
         folder.write("Dockerfile", dockerfile);
         folder
     }
 
-    pub fn write(&self, path: &str, content: &str) -> &Self {
+    pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
         let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().expect("parent")).expect("directory");
-        fs::File::create(path).expect("file").write_all(content.as_bytes()).expect("content");
+        fs::File::create(path)
+            .expect("file")
+            .write_all(content.as_bytes())
+            .expect("content");
         self
     }
 
@@ -194,7 +210,9 @@ fn root_tar() -> Vec<u8> {
         header.set_gid(0);
         header.set_mtime(1_600_000_000);
         header.set_size(content.len() as u64);
-        archive.append_data(&mut header, path, content).expect("entry");
+        archive
+            .append_data(&mut header, path, content)
+            .expect("entry");
     };
     header("tmp", tar::EntryType::Directory, 0o1777, b"");
     header("bin/busybox", tar::EntryType::Regular, 0o755, &busybox);
@@ -204,14 +222,23 @@ fn root_tar() -> Vec<u8> {
         0o644,
         b"root:x:0:0:root:/root:/bin/sh\napp:x:100:101:app:/:/bin/sh\n",
     );
-    header("etc/group", tar::EntryType::Regular, 0o644, b"root:x:0:\napp:x:101:\nweb:x:7:\n");
-    let tools = ["sh", "cat", "echo", "mkdir", "ls", "rm", "touch", "env", "stat", "sleep", "id"];
+    header(
+        "etc/group",
+        tar::EntryType::Regular,
+        0o644,
+        b"root:x:0:\napp:x:101:\nweb:x:7:\n",
+    );
+    let tools = [
+        "sh", "cat", "echo", "mkdir", "ls", "rm", "touch", "env", "stat", "sleep", "id",
+    ];
     for tool in tools {
         let mut link = tar::Header::new_gnu();
         link.set_entry_type(tar::EntryType::Symlink);
         link.set_mode(0o777);
         link.set_size(0);
-        archive.append_link(&mut link, format!("bin/{tool}"), "busybox").expect("link");
+        archive
+            .append_link(&mut link, format!("bin/{tool}"), "busybox")
+            .expect("link");
     }
     archive.into_inner().expect("archive")
 }
@@ -228,7 +255,9 @@ impl Runner for Chroot {
         let key = format!("test-{}", self.counter.fetch_add(1, Ordering::Relaxed));
         let snapshots = Arc::clone(&self.snapshots);
         let (code, prepared, written) = tokio::task::spawn_blocking(move || {
-            let prepared = snapshots.prepare(&key, &request.parent_layers).expect("prepared");
+            let prepared = snapshots
+                .prepare(&key, &request.parent_layers)
+                .expect("prepared");
             let mounted = snapshots.mount_temporarily(&prepared).expect("mounted");
             let root = mounted.path().display().to_string();
             let root = root.replace("/self/", &format!("/{}/", std::process::id()));
@@ -245,13 +274,24 @@ impl Runner for Chroot {
                 .expect("chroot");
             drop(mounted);
             let written = [output.stdout, output.stderr].concat();
-            (output.status.code().unwrap_or(137), (snapshots, key, prepared), written)
+            (
+                output.status.code().unwrap_or(137),
+                (snapshots, key, prepared),
+                written,
+            )
         })
         .await
         .expect("ran");
-        let stream = berth_agent_runtime::log::Stream::Out;
+        let stream = berth_agent_runtime::log::Stream::Stdout;
         // The receiver may have gone.
-        drop(output.send(StepOutput { stream, data: written }).await);
+        drop(
+            output
+                .send(StepOutput {
+                    stream,
+                    data: written,
+                })
+                .await,
+        );
         let (snapshots, key, prepared) = prepared;
         Ok(Ran {
             code,

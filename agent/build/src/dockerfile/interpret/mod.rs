@@ -12,7 +12,7 @@ use super::instruction::{Argument, CommandLine, Instruction, Pair};
 use super::lines::Statements;
 use super::node::Node;
 use super::suggest::suggestion;
-use super::{Dockerfile, Source, Stage, Statement, SyntaxError, SyntaxProblem};
+use super::{Dockerfile, Loose, Source, Stage, Statement, SyntaxError, SyntaxProblem};
 
 const INSTRUCTIONS: [&str; 18] = [
     "ADD",
@@ -98,6 +98,19 @@ pub(super) fn trigger(statements: Statements) -> Result<Instruction, SyntaxError
         line: None,
         problem,
     })
+}
+
+/// Reads statements that belong to no stage.
+pub(super) fn loose(statements: Statements) -> Vec<Loose> {
+    let nodes = statements.nodes.iter();
+    let loose = nodes.map(|node| {
+        let instruction = instruction(node).map_err(|problem| SyntaxError {
+            line: Some(node.start_line),
+            problem,
+        });
+        (node.keyword.to_uppercase(), instruction)
+    });
+    loose.collect()
 }
 
 fn source(node: &Node) -> Source {
