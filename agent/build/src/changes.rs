@@ -64,13 +64,10 @@ pub fn apply_changes(
     let mut changed = config.clone();
     let mut has_cmd = false;
     for (keyword, instruction) in statements {
-        let instruction = instruction?;
-        if matches!(
-            instruction,
-            Instruction::Maintainer(_) | Instruction::Shell(_)
-        ) {
+        if !ALLOWED.contains(&keyword.as_str()) {
             return Err(ChangeError::NotAllowed(keyword));
         }
+        let instruction = instruction?;
         let variables = Scope::default().variables(&changed.config.env);
         let words = Words {
             expander: Expander::new('\\'),
