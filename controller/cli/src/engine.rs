@@ -9,6 +9,7 @@ use berth_proto::v1::container_service_client::ContainerServiceClient;
 use berth_proto::v1::image_service_client::ImageServiceClient;
 use berth_proto::v1::system_service_client::SystemServiceClient;
 use berth_provisioners_api::Registry;
+use berth_provisioners_generic::GenericDriver;
 use berth_provisioners_sandbox::SandboxDriver;
 use tonic::transport::{Channel, Endpoint};
 
@@ -135,7 +136,9 @@ impl Global {
 
 /// The drivers of this berth.
 pub(crate) fn drivers() -> Registry {
-    Registry::new().with(SandboxDriver::new())
+    Registry::new()
+        .with(SandboxDriver::new())
+        .with(GenericDriver)
 }
 
 /// A variable of the environment that is set to something.

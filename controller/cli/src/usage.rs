@@ -61,7 +61,7 @@ pub(crate) fn failure(error: &clap::Error, as_machine: bool) -> Failure {
         failure = failure.hint(
             usage
                 .strip_prefix("Usage: ")
-                .map_or(usage.clone(), |usage| format!("usage: {usage}")),
+                .map_or_else(|| usage.clone(), |usage| format!("usage: {usage}")),
         );
     }
     failure.hint("--help says more")

@@ -146,6 +146,6 @@ mod tests {
         assert_eq!(tail(Some("10")).unwrap(), Some(10));
         assert_eq!(tail(Some("all")).unwrap(), None);
         assert_eq!(tail(Some("-1")).unwrap(), None);
-        assert!(tail(Some("ten")).is_err());
+        tail(Some("ten")).unwrap_err();
     }
 }

@@ -26,9 +26,9 @@ mod tests {
         assert_eq!(parse("1.5"), Ok(1_500_000_000));
         assert_eq!(parse(".25"), Ok(250_000_000));
         assert_eq!(parse("0.0000000010"), Ok(1));
-        assert!(parse("0.0000000001").is_err());
-        assert!(parse("").is_err());
-        assert!(parse("two").is_err());
-        assert!(parse("-1").is_err());
+        parse("0.0000000001").unwrap_err();
+        parse("").unwrap_err();
+        parse("two").unwrap_err();
+        parse("-1").unwrap_err();
     }
 }

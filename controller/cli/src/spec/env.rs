@@ -138,8 +138,8 @@ mod tests {
             let (_directory, files) = file(text);
             assert!(variables(&files, &[], &home).is_err(), "{text:?} was taken");
         }
-        assert!(variables(&[], &["=".to_owned()], &home).is_err());
-        assert!(variables(&["/no/such/file".into()], &[], &home).is_err());
+        variables(&[], &["=".to_owned()], &home).unwrap_err();
+        variables(&["/no/such/file".into()], &[], &home).unwrap_err();
     }
 
     #[test]

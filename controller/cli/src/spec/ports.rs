@@ -185,7 +185,7 @@ mod tests {
         let found = publish("8000-8010:80").unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].host_port, found[0].host_port_last), (8000, 8010));
-        assert!(publish("8000-8010:80-81").is_err());
+        publish("8000-8010:80-81").unwrap_err();
         let found = publish("published=8080,target=80,protocol=udp").unwrap();
         assert_eq!(
             (found[0].host_port, found[0].protocol.as_str()),
@@ -197,7 +197,7 @@ mod tests {
     fn exposed_ranges_become_single_ports() {
         assert_eq!(expose("80-81/udp").unwrap(), ["80/udp", "81/udp"]);
         assert_eq!(expose("53").unwrap(), ["53/tcp"]);
-        assert!(expose("80:81").is_err());
-        assert!(expose("9-8").is_err());
+        expose("80:81").unwrap_err();
+        expose("9-8").unwrap_err();
     }
 }

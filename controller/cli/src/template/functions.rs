@@ -73,7 +73,7 @@ fn logic(name: &str, arguments: &[Value]) -> Result<Value, String> {
     }
     let stop = name == "or";
     let decisive = arguments.iter().find(|value| text::truth(value) == stop);
-    let result = decisive.or(arguments.last());
+    let result = decisive.or_else(|| arguments.last());
     result
         .cloned()
         .ok_or_else(|| "wrong number of args: want at least 1 got 0".to_owned())

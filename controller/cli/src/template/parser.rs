@@ -12,9 +12,9 @@ use super::lexer::{Kind, Segment, Token};
 pub(super) enum Node {
     Text(String),
     Action(Pipeline),
-    If(Pipeline, Vec<Node>, Vec<Node>),
-    With(Pipeline, Vec<Node>, Vec<Node>),
-    Range(Pipeline, Vec<Node>, Vec<Node>),
+    If(Pipeline, Vec<Self>, Vec<Self>),
+    With(Pipeline, Vec<Self>, Vec<Self>),
+    Range(Pipeline, Vec<Self>, Vec<Self>),
 }
 
 /// Commands, each fed with the result of the one before as its last argument.
@@ -45,7 +45,7 @@ pub(super) enum What {
 }
 
 /// Why a block of nodes ended.
-enum End {
+enum Stop {
     Template,
     Else(Tokens),
     End,
@@ -58,13 +58,13 @@ pub(super) fn parse(segments: Vec<Segment>) -> Result<Vec<Node>, Fault> {
     let mut segments = segments.into_iter();
     let (nodes, end) = block(&mut segments)?;
     match end {
-        End::Template => Ok(nodes),
-        End::Else(_) => Err(Fault::new(0, "unexpected {{else}}")),
-        End::End => Err(Fault::new(0, "unexpected {{end}}")),
+        Stop::Template => Ok(nodes),
+        Stop::Else(_) => Err(Fault::new(0, "unexpected {{else}}")),
+        Stop::End => Err(Fault::new(0, "unexpected {{end}}")),
     }
 }
 
-fn block(segments: &mut impl Iterator<Item = Segment>) -> Result<(Vec<Node>, End), Fault> {
+fn block(segments: &mut impl Iterator<Item = Segment>) -> Result<(Vec<Node>, Stop), Fault> {
     let mut nodes = Vec::new();
     while let Some(segment) = segments.next() {
         let mut tokens: Tokens = match segment {
@@ -75,10 +75,10 @@ fn block(segments: &mut impl Iterator<Item = Segment>) -> Result<(Vec<Node>, End
             Segment::Action(tokens) => tokens.into(),
         };
         match keyword(&tokens) {
-            "end" => return Ok((nodes, End::End)),
+            "end" => return Ok((nodes, Stop::End)),
             "else" => {
                 tokens.pop_front();
-                return Ok((nodes, End::Else(tokens)));
+                return Ok((nodes, Stop::Else(tokens)));
             }
             "if" | "with" | "range" => nodes.push(control(tokens, segments)?),
             "define" | "template" | "block" | "break" | "continue" => {
@@ -89,7 +89,7 @@ fn block(segments: &mut impl Iterator<Item = Segment>) -> Result<(Vec<Node>, End
             _ => nodes.push(Node::Action(whole_pipeline(tokens)?)),
         }
     }
-    Ok((nodes, End::Template))
+    Ok((nodes, Stop::Template))
 }
 
 fn keyword(tokens: &Tokens) -> &str {
@@ -113,12 +113,12 @@ fn control(
     let pipeline = whole_pipeline(tokens)?;
     let (body, end) = block(segments)?;
     let otherwise = match end {
-        End::End => Vec::new(),
-        End::Template => return Err(Fault::new(at, "unexpected EOF")),
+        Stop::End => Vec::new(),
+        Stop::Template => return Err(Fault::new(at, "unexpected EOF")),
         // `else if …`: the rest is an `if` of its own, which takes our `end` along.
-        End::Else(rest) if !rest.is_empty() => vec![control(rest, segments)?],
-        End::Else(_) => match block(segments)? {
-            (nodes, End::End) => nodes,
+        Stop::Else(rest) if !rest.is_empty() => vec![control(rest, segments)?],
+        Stop::Else(_) => match block(segments)? {
+            (nodes, Stop::End) => nodes,
             _ => return Err(Fault::new(at, "unexpected EOF")),
         },
     };

@@ -158,6 +158,6 @@ mod tests {
             LISTING.format("json", &rows()).unwrap(),
             "{\"ID\":\"1\",\"Names\":\"a\"}\n"
         );
-        assert!(LISTING.format("{{.Nope}}", &rows()).is_err());
+        LISTING.format("{{.Nope}}", &rows()).unwrap_err();
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 
+use berth_proto::v1::ContainerConfig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -135,15 +136,22 @@ fn a_missing_image_is_pulled_on_standard_error() {
         .fails(125, "manifest unknown");
 }
 
-#[test]
-fn options_reach_the_agent() {
+/// Creates a container with these options; returns what the agent was asked for.
+fn created(options: &[&str]) -> ContainerConfig {
     let place = Place::new();
-    let words = [
-        "run",
-        "-dit",
-        "--rm=false",
-        "--name",
-        "all",
+    let id = place.run(&[&["run", "-d"], options].concat()).success();
+    let container = place
+        .agent
+        .seen
+        .with(|state| state.containers[id.trim_end()].clone());
+    assert!(*container.started.borrow());
+    container.config
+}
+
+#[test]
+fn options_of_the_process_reach_the_agent() {
+    let config = created(&[
+        "-it",
         "-e",
         "A=1",
         "-w",
@@ -152,18 +160,50 @@ fn options_reach_the_agent() {
         "1:2",
         "--entrypoint",
         "",
+        "--expose",
+        "90-91",
+        "-h",
+        "deck",
+        "-l",
+        "k=v",
+        "--stop-signal",
+        "INT",
+        "--stop-timeout",
+        "3",
+        "box",
+        "-x",
+        "--name",
+        "word",
+    ]);
+    assert_eq!(config.command, ["-x", "--name", "word"]);
+    assert_eq!(config.entrypoint, [""]);
+    assert_eq!(config.env, ["A=1"]);
+    assert!(config.tty && config.open_stdin && !config.stdin_once);
+    assert_eq!(
+        (config.hostname.as_str(), config.user.as_str()),
+        ("deck", "1:2")
+    );
+    assert_eq!(
+        (config.working_dir.as_str(), config.labels["k"].as_str()),
+        ("/w", "v")
+    );
+    assert_eq!(config.exposed_ports, ["90/tcp", "91/tcp"]);
+    assert_eq!(
+        (config.stop_signal.as_str(), config.stop_timeout_seconds),
+        ("INT", Some(3))
+    );
+}
+
+#[test]
+fn options_of_the_surroundings_reach_the_agent() {
+    let options = [
+        "--rm=false",
         "-v",
         "data:/data",
         "-p",
         "127.0.0.1:8080:80/udp",
         "-P",
-        "--expose",
-        "90-91",
         "--network=none",
-        "-h",
-        "deck",
-        "-l",
-        "k=v",
         "--cap-add",
         "NET_ADMIN",
         "--cap-drop",
@@ -188,42 +228,14 @@ fn options_reach_the_agent() {
         "--add-host",
         "a:1.2.3.4",
         "--init",
-        "--stop-signal",
-        "INT",
-        "--stop-timeout",
-        "3",
         "--runtime",
         "runc",
         "--shm-size",
         "1m",
         "--privileged",
         "box",
-        "-x",
-        "--name",
-        "word",
     ];
-    let id = place.run(&words).success();
-    assert_eq!(id.trim_end().len(), 64);
-    let container = place
-        .agent
-        .seen
-        .with(|state| state.containers[id.trim_end()].clone());
-    assert_eq!(container.name, "all");
-    assert!(*container.started.borrow());
-    let config = container.config;
-    assert_eq!(config.command, ["-x", "--name", "word"]);
-    assert_eq!(
-        (config.entrypoint.as_slice(), config.tty),
-        ([String::new()].as_slice(), true)
-    );
-    assert!(config.open_stdin && !config.stdin_once);
-    assert_eq!(
-        (config.hostname.as_str(), config.user.as_str()),
-        ("deck", "1:2")
-    );
-    assert_eq!(config.exposed_ports, ["90/tcp", "91/tcp"]);
-    assert_eq!(config.stop_timeout_seconds, Some(3));
-    let host = config.host.unwrap();
+    let host = created(&options).host.unwrap();
     assert_eq!(host.binds, ["data:/data"]);
     let port = &host.port_bindings[0];
     assert_eq!(
@@ -240,8 +252,23 @@ fn options_reach_the_agent() {
     );
     assert!(host.publish_all_ports && host.privileged && host.init && host.read_only_rootfs);
     assert!(!host.auto_remove);
-    assert_eq!(host.network_mode, "none");
+    assert_eq!(
+        (host.network_mode.as_str(), host.runtime.as_str()),
+        ("none", "runc")
+    );
     assert_eq!(host.security_opt, ["no-new-privileges"]);
+    assert_eq!(
+        (host.cap_add, host.cap_drop),
+        (vec!["NET_ADMIN".into()], vec!["ALL".into()])
+    );
+    assert_eq!(
+        (host.tmpfs, host.devices),
+        (vec!["/t".into()], vec!["/dev/fuse".into()])
+    );
+    assert_eq!(
+        (host.dns, host.extra_hosts),
+        (vec!["1.1.1.1".into()], vec!["a:1.2.3.4".into()])
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ struct Terminal {
     screen: OwnedFd,
     before: Termios,
     child: Child,
+    unread: Vec<u8>,
 }
 
 impl Terminal {
@@ -47,19 +48,24 @@ impl Terminal {
             screen: pty.slave,
             before,
             child,
+            unread: Vec::new(),
         }
     }
 
+    /// Waits until the text is on the screen, after what was waited for before.
     fn shows(&mut self, expected: &str) {
-        let mut seen = Vec::new();
         let mut bytes = [0; 256];
-        while !String::from_utf8_lossy(&seen).contains(expected) {
+        loop {
+            let shown = String::from_utf8_lossy(&self.unread).into_owned();
+            if let Some(at) = shown.find(expected) {
+                self.unread = shown.as_bytes()[at + expected.len()..].to_vec();
+                return;
+            }
             let mut ready = [PollFd::new(self.keys.as_fd(), PollFlags::POLLIN)];
             let n_ready = poll(&mut ready, PATIENCE).unwrap();
-            let seen_so_far = String::from_utf8_lossy(&seen).into_owned();
-            assert_ne!(n_ready, 0, "{expected:?} is not in {seen_so_far:?}");
+            assert_ne!(n_ready, 0, "{expected:?} is not in {shown:?}");
             let length = self.keys.read(&mut bytes).unwrap();
-            seen.extend_from_slice(&bytes[..length]);
+            self.unread.extend_from_slice(&bytes[..length]);
         }
     }
 

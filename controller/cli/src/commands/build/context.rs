@@ -1,7 +1,7 @@
 //! Where the files of a build come from, and sending them.
 
 use std::fs;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use berth_context::Ignore;
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(found, (String::new(), Some(b"FROM a".to_vec())));
         let found = dockerfile(&inside, Some(&inside.join("sub/app.df"))).unwrap();
         assert_eq!(found, ("sub/app.df".to_owned(), None));
-        assert!(dockerfile(&inside, None).is_err());
-        assert!(dockerfile(&inside, Some(Path::new("/no/such"))).is_err());
+        dockerfile(&inside, None).unwrap_err();
+        dockerfile(&inside, Some(Path::new("/no/such"))).unwrap_err();
     }
 }

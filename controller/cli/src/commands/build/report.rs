@@ -66,8 +66,16 @@ fn words(step: &BuildStep) -> String {
                 step.number, step.total, step.instruction
             )
         }
-        Status::Cached => format!(" ---> Using cache\n ---> {}\n", short_id(&step.image_id)),
-        Status::Finished => format!(" ---> {}\n", short_id(&step.image_id)),
+        Status::Cached => format!(" ---> Using cache\n{}", image(step)),
+        Status::Finished => image(step),
+    }
+}
+
+/// The image after a step; some steps make none.
+fn image(step: &BuildStep) -> String {
+    match short_id(&step.image_id) {
+        "" => String::new(),
+        id => format!(" ---> {id}\n"),
     }
 }
 

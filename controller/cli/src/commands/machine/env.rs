@@ -101,7 +101,7 @@ fn typed(words: impl Iterator<Item = String>) -> String {
 enum Shell {
     Bash,
     Fish,
-    PowerShell,
+    Power,
     Cmd,
     Tcsh,
     Emacs,
@@ -115,7 +115,7 @@ fn shell(named: Option<&str>) -> Option<Shell> {
     };
     Some(match name {
         "fish" => Shell::Fish,
-        "powershell" | "pwsh" => Shell::PowerShell,
+        "powershell" | "pwsh" => Shell::Power,
         "cmd" => Shell::Cmd,
         "tcsh" | "csh" => Shell::Tcsh,
         "emacs" => Shell::Emacs,
@@ -193,7 +193,7 @@ impl Shell {
         match self {
             Self::Bash => format!("export {name}=\"{value}\"\n"),
             Self::Fish => format!("set -gx {name} \"{value}\";\n"),
-            Self::PowerShell => format!("$Env:{name} = \"{value}\"\n"),
+            Self::Power => format!("$Env:{name} = \"{value}\"\n"),
             Self::Cmd => format!("SET {name}={value}\n"),
             Self::Tcsh => format!("setenv {name} \"{value}\";\n"),
             Self::Emacs => format!("(setenv \"{name}\" \"{value}\")\n"),
@@ -204,7 +204,7 @@ impl Shell {
         match self {
             Self::Bash => format!("unset {name}\n"),
             Self::Fish => format!("set -e {name};\n"),
-            Self::PowerShell => format!("Remove-Item Env:\\\\{name}\n"),
+            Self::Power => format!("Remove-Item Env:\\\\{name}\n"),
             Self::Cmd => format!("SET {name}=\n"),
             Self::Tcsh => format!("unsetenv {name};\n"),
             Self::Emacs => format!("(setenv \"{name}\" nil)\n"),
@@ -216,7 +216,7 @@ impl Shell {
         let (special, escape): (&[char], char) = match self {
             Self::Bash => (&['\\', '"', '$', '`'], '\\'),
             Self::Fish => (&['\\', '"', '$'], '\\'),
-            Self::PowerShell => (&['`', '"', '$'], '`'),
+            Self::Power => (&['`', '"', '$'], '`'),
             Self::Emacs => (&['\\', '"'], '\\'),
             Self::Cmd | Self::Tcsh => (&[], '\\'),
         };
@@ -234,7 +234,7 @@ impl Shell {
         let (comment, how) = match self {
             Self::Bash => ("#", format!("eval $({command})")),
             Self::Fish => ("#", format!("eval ({command})")),
-            Self::PowerShell => ("#", format!("& {command} | Invoke-Expression")),
+            Self::Power => ("#", format!("& {command} | Invoke-Expression")),
             Self::Cmd => (
                 "REM",
                 format!("\t@FOR /f \"tokens=*\" %i IN ('{command}') DO @%i"),
@@ -360,7 +360,7 @@ mod tests {
             Shell::Bash.set_line("A", "$(x)`\"\\"),
             "export A=\"\\$(x)\\`\\\"\\\\\"\n"
         );
-        assert_eq!(Shell::PowerShell.set_line("A", "$x"), "$Env:A = \"`$x\"\n");
+        assert_eq!(Shell::Power.set_line("A", "$x"), "$Env:A = \"`$x\"\n");
     }
 
     #[test]

@@ -267,7 +267,7 @@ mod tests {
                 .unwrap(),
             "demo true\n"
         );
-        assert!(LISTING.format("{{.Nope}}", &rows).is_err());
+        LISTING.format("{{.Nope}}", &rows).unwrap_err();
     }
 
     #[test]
