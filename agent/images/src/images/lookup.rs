@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
     /// Nothing has this name or id.
-    #[error("no such image: {name}")]
+    #[error("No such image: {name}")]
     NoSuchImage {
         /// What was asked for.
         name: String,

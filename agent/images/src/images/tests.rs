@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use berth_agent_snapshots::{Overlay, Snapshotter as _};
+use berth_agent_snapshots::Overlay;
 use berth_agent_state::State;
 
 use super::{Images, ImagesConfig, ImportRequest};
@@ -46,7 +46,7 @@ fn tear(images: &Images, image: &Image) {
     let path = images.inner.snapshotter.layer_path(layer).join("f");
     fs::write(path, "").expect("torn");
     change(images, image, |record| {
-        record.unsettled = Some(OTHER_BOOT.to_owned())
+        record.unsettled = Some(OTHER_BOOT.to_owned());
     });
 }
 
@@ -96,7 +96,7 @@ async fn layers_are_marked_until_they_are_on_the_disk() {
     assert_eq!(record(&images, &image).unsettled, None);
     // A kill without a power cut: the mark is of this boot, and nothing is lost.
     change(&images, &image, |record| {
-        record.unsettled = Some(super::Inner::unsettled_mark())
+        record.unsettled = Some(super::Inner::unsettled_mark());
     });
     drop(images);
     let images = open(temp.path());
@@ -113,8 +113,8 @@ async fn a_torn_layer_takes_its_image_along_when_it_cannot_be_restored() {
     tear(&images, &image);
     drop(images);
     let images = open(temp.path());
-    assert!(images.resolve("app:1").is_err());
-    assert!(images.get(&image.id).is_err());
+    images.resolve("app:1").expect_err("refused");
+    images.get(&image.id).expect_err("refused");
     assert!(!images.inner.snapshotter.has_layer(&image.layers[0]));
     // It can be made again.
     assert_eq!(import(&images).await.layers, image.layers);
@@ -146,7 +146,7 @@ async fn a_torn_blob_restores_nothing_and_goes_too() {
     tear(&images, &image);
     drop(images);
     let images = open(temp.path());
-    assert!(images.resolve("app:1").is_err());
+    images.resolve("app:1").expect_err("refused");
     assert!(!images.inner.content.has(&blob));
 }
 
@@ -169,4 +169,22 @@ async fn strays_that_got_no_record_are_removed() {
     assert!(!images.inner.snapshotter.has_layer(&stray));
     assert!(!images.inner.content.has(&blob));
     assert!(images.inner.snapshotter.has_layer(&image.layers[0]));
+}
+
+/// The faces run these on tasks that change threads.
+#[test]
+fn long_operations_may_change_threads() {
+    fn check<T: Send>(_future: impl FnOnce(&Images) -> T) {}
+    let (nobody, quiet) = (crate::Credentials::default(), crate::ProgressSink::none());
+    let reference = Reference::parse("app").expect("reference");
+    check(|images| {
+        let (reference, nobody, quiet) = (reference.clone(), nobody.clone(), quiet.clone());
+        let images = images.clone();
+        async move { images.pull(&reference, &nobody, None, &quiet).await }
+    });
+    check(|images| {
+        let (reference, nobody, quiet) = (reference.clone(), nobody.clone(), quiet.clone());
+        let images = images.clone();
+        async move { images.push(&reference, &nobody, &quiet).await }
+    });
 }

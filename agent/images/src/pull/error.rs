@@ -55,9 +55,9 @@ pub enum PullError {
         /// What was asked for.
         reference: String,
         /// What was wanted.
-        wanted: Platform,
+        wanted: Box<Platform>,
         /// What is there.
-        actual: Platform,
+        actual: Box<Platform>,
     },
     /// What is there is no container image.
     #[error("content of type {media_type:?} is not an image that can be pulled")]

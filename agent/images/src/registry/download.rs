@@ -76,7 +76,7 @@ impl Download<'_> {
         let (response, mut surplus) = self.open(session).await?;
         let mut body = response.bytes_stream();
         while let Some(chunk) = body.next().await {
-            let mut chunk = chunk.map_err(|error| session.from_client(error))?;
+            let mut chunk = chunk.map_err(|error| session.failure(error))?;
             // A server without ranges begins at the beginning.
             let skipped = usize::try_from(surplus).map_or(chunk.len(), |n| n.min(chunk.len()));
             surplus -= skipped as u64;

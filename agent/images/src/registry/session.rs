@@ -197,7 +197,7 @@ impl Session {
         }
     }
 
-    pub(super) fn from_client(&self, error: reqwest::Error) -> RegistryError {
+    pub(super) fn failure(&self, error: reqwest::Error) -> RegistryError {
         RegistryError::from_client(&self.endpoint.name, error)
     }
 
@@ -244,10 +244,7 @@ impl Session {
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
-        request
-            .send()
-            .await
-            .map_err(|error| self.from_client(error))
+        request.send().await.map_err(|error| self.failure(error))
     }
 
     /// Gets what the registry wants to see from now on.

@@ -75,8 +75,11 @@ impl Pax {
     }
 }
 
+/// Key, value, and what follows the line.
+type Line<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
 /// Splits off one `length key=value` line; the length counts the whole line.
-fn record(bytes: &[u8]) -> Result<(&[u8], &[u8], &[u8]), TarError> {
+fn record(bytes: &[u8]) -> Result<Line<'_>, TarError> {
     const WRONG: TarError = TarError::Malformed("an extended header is wrong");
     let space = bytes.iter().position(|byte| *byte == b' ').ok_or(WRONG)?;
     let length = usize::try_from(decimal(&bytes[..space])?).map_err(|_too_large| WRONG)?;

@@ -124,7 +124,12 @@ impl<R: BufRead> TarReader<R> {
         (long_name, long_link): (Option<Vec<u8>>, Option<Vec<u8>>),
         mut pax: Pax,
     ) -> Result<Entry, TarError> {
-        let path = pax.sparse.name.take().or(pax.path.take()).or(long_name);
+        let path = pax
+            .sparse
+            .name
+            .take()
+            .or_else(|| pax.path.take())
+            .or(long_name);
         let path = path.unwrap_or_else(|| header.name());
         let mut size = match pax.size {
             Some(size) => size,
@@ -151,7 +156,7 @@ impl<R: BufRead> TarReader<R> {
             mode: header.mode()? & 0o7777,
             uid: pax.uid.map_or_else(|| header.uid(), Ok)?,
             gid: pax.gid.map_or_else(|| header.gid(), Ok)?,
-            modified: pax.modified.unwrap_or(Duration::from_secs(seconds)),
+            modified: pax.modified.unwrap_or_else(|| Duration::from_secs(seconds)),
             size,
             device: if is_device { header.device()? } else { (0, 0) },
             xattrs: pax.xattrs,

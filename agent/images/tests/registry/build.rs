@@ -4,7 +4,6 @@ use berth_agent_images::{
     CommitError, CommitRequest, ErrorKind, HistoryEntry, ImageConfiguration, ImportRequest,
     LayerSource, Reference,
 };
-use berth_agent_snapshots::Snapshotter as _;
 
 use crate::push::build_on;
 use crate::support::seed::{gzip, tar_of};

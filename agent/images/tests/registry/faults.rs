@@ -329,8 +329,8 @@ async fn fewer_layers_in_the_configuration_than_in_the_manifest_are_refused() {
 async fn a_busy_registry_is_asked_again() {
     let count = AtomicUsize::new(0);
     let (_store, result) = pull_from(Liar::new(), move |_liar, request| {
-        let is_first =
-            request.target.contains("/v2/app/") && count.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+        let is_first = request.target.contains("/v2/app/")
+            && count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
         is_first.then(|| Answer::new(503, "{}"))
     })
     .await;

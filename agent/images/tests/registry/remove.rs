@@ -4,7 +4,6 @@ use berth_agent_images::{
     CommitRequest, Digest, ErrorKind, HistoryEntry, Image, ImageConfiguration, ImageId, ImageUse,
     LayerSource, Reference, Removed,
 };
-use berth_agent_snapshots::Snapshotter as _;
 
 use crate::push::build_on;
 use crate::support::registry::Registry;
@@ -164,7 +163,7 @@ async fn an_image_in_use_stays_unless_forced_and_one_that_runs_stays_always() {
         .images
         .remove(image.id.short(), true, false, &used(false))
         .expect("remove");
-    assert!(store.images.get(&image.id).is_err());
+    store.images.get(&image.id).expect_err("refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,6 +249,6 @@ async fn a_beginning_of_several_ids_is_ambiguous() {
     };
     let error = store.images.resolve(&clash).expect_err("ambiguous");
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
-    assert!(store.images.resolve("sha256:").is_err());
-    assert!(store.images.resolve("zzz").is_err());
+    store.images.resolve("sha256:").expect_err("refused");
+    store.images.resolve("zzz").expect_err("refused");
 }

@@ -72,7 +72,7 @@ impl Server {
                     let Some(request) = read(&stream) else {
                         return;
                     };
-                    log.lock().unwrap().push(request.clone());
+                    log.lock().expect("lock").push(request.clone());
                     write(&stream, &request, &handler(&request));
                 });
             }
@@ -85,7 +85,7 @@ impl Server {
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().expect("lock").clone()
     }
 
     pub(crate) fn reference(&self, name: &str) -> String {

@@ -46,13 +46,16 @@ impl Proxy {
                 let number = server.n_connections.fetch_add(1, Ordering::SeqCst);
                 let fate = fates
                     .get(number)
-                    .or(fates.last())
+                    .or_else(|| fates.last())
                     .copied()
                     .unwrap_or(Fate::Lives);
                 let Ok(upstream) = TcpStream::connect(target) else {
                     continue;
                 };
-                let (c, u) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+                let (c, u) = (
+                    client.try_clone().expect("socket"),
+                    upstream.try_clone().expect("socket"),
+                );
                 let sent_limit = match fate {
                     Fate::CutAfterSent(limit) => limit,
                     _ => u64::MAX,
@@ -108,7 +111,7 @@ fn down(upstream: TcpStream, client: &TcpStream, fate: Fate, shared: &Shared) {
         shared.stalled.store(true, Ordering::SeqCst);
         // Until the other end gives up.
         let mut rest = [0; 1];
-        let _ = client.try_clone().unwrap().read(&mut rest);
+        let _ = client.try_clone().expect("socket").read(&mut rest);
     }
     let _ = client.shutdown(Shutdown::Both);
 }

@@ -37,7 +37,7 @@ impl Registry {
 
     fn with(access: &Access<'_>, storage: Option<&Path>) -> Self {
         let files = tempfile::tempdir().expect("temporary directory");
-        let storage = storage.unwrap_or(files.path()).join("storage");
+        let storage = storage.unwrap_or_else(|| files.path()).join("storage");
         let auth = match access {
             Access::Everybody => String::new(),
             Access::Password => {

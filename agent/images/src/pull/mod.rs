@@ -265,8 +265,8 @@ impl Pull<'_> {
             if wanted.suitability(&actual).is_none() {
                 return Err(PullError::WrongPlatform {
                     reference: self.reference.familiar(),
-                    wanted: wanted.clone(),
-                    actual,
+                    wanted: Box::new(wanted.clone()),
+                    actual: Box::new(actual),
                 });
             }
         }

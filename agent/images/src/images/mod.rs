@@ -1,6 +1,7 @@
 //! The store of one machine's images.
 
 mod build;
+mod build_error;
 mod chain;
 mod collect;
 mod lookup;
@@ -24,7 +25,8 @@ use crate::records::LayerRecord;
 use crate::registry::InsecureRegistries;
 use crate::{ErrorKind, StoreError};
 
-pub use build::{CommitError, CommitRequest, ImportError, ImportRequest, LayerSource};
+pub use build::{CommitRequest, ImportRequest, LayerSource};
+pub use build_error::{CommitError, ImportError};
 pub use lookup::LookupError;
 pub use remove::RemoveError;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use berth_agent_snapshots::LayerId;
 use berth_agent_state::StateError;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use crate::images::{Inner, blocking};
 use crate::records::{BlobRecord, ImageRecord, LayerRecord, ManifestRecord, ReferenceRecord};
@@ -101,8 +101,13 @@ impl Push<'_> {
     ) -> Result<Pushed, PushError> {
         let fail = |source| PushError::registry(self.reference, source);
         let preferred = self.preferred(&image, layers);
-        let blobs: Vec<BlobRecord> = stream::iter(layers.iter().zip(preferred))
-            .map(|(layer, preferred)| self.layer(layer, preferred))
+        // Boxed, since the compiler cannot see that a stream over references may change threads.
+        let uploads: Vec<_> = layers
+            .iter()
+            .zip(preferred)
+            .map(|(layer, preferred)| self.layer(layer, preferred).boxed())
+            .collect();
+        let blobs: Vec<BlobRecord> = stream::iter(uploads)
             .buffered(UPLOADS)
             .try_collect()
             .await?;
