@@ -102,6 +102,7 @@ mod tests {
 
     #[test]
     fn tcp_without_certificates_is_refused() {
-        assert!(Config::parse(r#"{"listen":["0.0.0.0:2376"]}"#).is_err());
+        let error = Config::parse(r#"{"listen":["0.0.0.0:2376"]}"#).expect_err("no certificates");
+        assert!(error.to_string().contains("tls"));
     }
 }

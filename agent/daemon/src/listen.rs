@@ -66,7 +66,7 @@ mod tests {
         let first = unix(&path).expect("new");
         let mode = fs::metadata(&path).expect("socket").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(unix(&path).is_err());
+        unix(&path).expect_err("somebody serves there");
         drop(first);
         unix(&path).expect("replaced");
     }

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments
         .command
-        .unwrap_or(Command::Serve(ServeArguments::default()))
+        .unwrap_or_else(|| Command::Serve(ServeArguments::default()))
     {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),

@@ -213,13 +213,13 @@ mod tests {
         let containers = Arc::new(Containers::default());
         let id = ContainerId::random();
         let reservation = containers.reserve("one", &id).expect("free");
-        assert!(containers.reserve("one", &id).is_err());
-        assert!(containers.find("one").is_err());
+        containers.reserve("one", &id).expect_err("taken");
+        containers.find("one").expect_err("only reserved");
         drop(reservation);
         containers.reserve("one", &id).expect("free again").keep();
         let taken = container("ab", "two");
         containers.insert(Arc::clone(&taken));
         containers.remove(&taken);
-        assert!(containers.reserve("two", &id).is_ok());
+        containers.reserve("two", &id).expect("free after removal");
     }
 }

@@ -60,7 +60,7 @@ pub enum CreateError {
     MountSyntax(#[from] MountSyntaxError),
     /// A mount cannot be made ready.
     #[error(transparent)]
-    Mount(#[from] MountError),
+    Mount(Box<MountError>),
     /// A device cannot be given.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -332,6 +332,12 @@ fn check_hostname(hostname: &str) -> Result<(), CreateError> {
         option: "hostname",
         value: hostname.to_owned(),
     })
+}
+
+impl From<MountError> for CreateError {
+    fn from(error: MountError) -> Self {
+        Self::Mount(Box::new(error))
+    }
 }
 
 impl Classified for CreateError {

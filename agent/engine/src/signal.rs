@@ -54,13 +54,9 @@ impl SignalNumber {
             };
             format!("SIG{known}").parse::<Known>().ok()? as i32
         };
-        (RT_MIN..=RT_MAX)
-            .contains(&number)
-            .then_some(Self(number))
-            .or({
-                // Below the real-time range only names that nix knows get here.
-                (number < RT_MIN && !name.starts_with("RT")).then_some(Self(number))
-            })
+        // Below the real-time range only names that nix knows get here, and `RTMAX-50` must not.
+        let is_named = number < RT_MIN && !name.starts_with("RT");
+        (is_named || (RT_MIN..=RT_MAX).contains(&number)).then_some(Self(number))
     }
 }
 

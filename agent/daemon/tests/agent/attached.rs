@@ -34,7 +34,7 @@ async fn input_reaches_the_process_and_its_end_too() {
     attached.read_until("one\n").await;
     attached.type_in(b"two\n").await;
     attached.send(Ask::StdinClosed(v1::StdinClosed {})).await;
-    let ran = attached.to_end().await;
+    let ran = attached.rest().await;
     assert_eq!((ran.stdout.as_str(), ran.code), ("two\nend\n", 0));
 }
 
@@ -52,7 +52,7 @@ async fn megabytes_pass_through_unharmed_even_to_a_slow_reader() {
     client.start(&id).await.expect("start");
     // The process ends although nobody has read anything yet.
     assert_eq!(ended.await.code, 5);
-    let ran = attached.to_end().await;
+    let ran = attached.rest().await;
     let expected: String = (1..=300_000).map(|n| format!("{n}\n")).collect();
     assert!(
         ran.stdout == expected,
@@ -110,7 +110,7 @@ async fn a_terminal_is_real_and_can_be_left_and_joined_again() {
     assert!(attached.next().await.is_none(), "nothing follows");
     let mut again = client.attach(&id, true).await.expect("attach again");
     again.type_in(b"echo still here; exit 9\n").await;
-    let ran = again.to_end().await;
+    let ran = again.rest().await;
     assert!(ran.stdout.contains("still here\r\n"), "{}", ran.stdout);
     assert_eq!(ran.code, 9);
 }
@@ -131,7 +131,7 @@ async fn a_client_that_vanishes_does_not_hurt_the_container() {
     let second = host.client().await;
     let mut attached = second.attach(&id, true).await.expect("attach");
     attached.type_in(b"me\n").await;
-    assert_eq!(attached.to_end().await.stdout, "got me\n");
+    assert_eq!(attached.rest().await.stdout, "got me\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

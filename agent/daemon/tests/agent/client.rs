@@ -23,33 +23,33 @@ use crate::host::PATIENCE;
 use crate::image;
 
 /// The name of the tests' image.
-pub const IMAGE: &str = "busybox:test";
+pub(crate) const IMAGE: &str = "busybox:test";
 
 /// A connected client.
 #[derive(Clone)]
-pub struct Client {
-    pub containers: ContainerServiceClient<Channel>,
-    pub images: ImageServiceClient<Channel>,
-    pub system: SystemServiceClient<Channel>,
+pub(crate) struct Client {
+    pub(crate) containers: ContainerServiceClient<Channel>,
+    pub(crate) images: ImageServiceClient<Channel>,
+    pub(crate) system: SystemServiceClient<Channel>,
 }
 
 /// What an attached run gave.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Ran {
-    pub stdout: String,
-    pub stderr: String,
-    pub code: i32,
+pub(crate) struct Ran {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: i32,
 }
 
 /// The client's side of an attachment.
-pub struct Attached {
-    pub requests: mpsc::Sender<v1::AttachRequest>,
-    pub answers: Streaming<v1::AttachResponse>,
+pub(crate) struct Attached {
+    pub(crate) requests: mpsc::Sender<v1::AttachRequest>,
+    pub(crate) answers: Streaming<v1::AttachResponse>,
 }
 
 impl Client {
     /// Connects to a unix socket.
-    pub async fn unix(path: PathBuf) -> Self {
+    pub(crate) async fn unix(path: PathBuf) -> Self {
         let connect = service_fn(move |_uri| {
             let path = path.clone();
             async move { UnixStream::connect(path).await.map(TokioIo::new) }
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// Uses a channel.
-    pub fn over(channel: Channel) -> Self {
+    pub(crate) fn over(channel: Channel) -> Self {
         Self {
             containers: ContainerServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Imports the tests' image.
-    pub async fn import(&self) -> String {
+    pub(crate) async fn import(&self) -> String {
         let options = v1::ImportOptions {
             reference: IMAGE.to_owned(),
             ..Default::default()
@@ -94,7 +94,11 @@ impl Client {
     }
 
     /// Creates a container.
-    pub async fn create(&self, name: &str, config: ContainerConfig) -> Result<String, Status> {
+    pub(crate) async fn create(
+        &self,
+        name: &str,
+        config: ContainerConfig,
+    ) -> Result<String, Status> {
         let request = v1::CreateRequest {
             name: name.to_owned(),
             config: Some(config),
@@ -108,7 +112,7 @@ impl Client {
             .id)
     }
 
-    pub async fn start(&self, container: &str) -> Result<(), Status> {
+    pub(crate) async fn start(&self, container: &str) -> Result<(), Status> {
         let request = v1::StartRequest {
             container: container.to_owned(),
         };
@@ -116,13 +120,18 @@ impl Client {
     }
 
     /// Creates and starts a container that nobody is attached to.
-    pub async fn run_detached(&self, name: &str, config: ContainerConfig) -> String {
+    pub(crate) async fn run_detached(&self, name: &str, config: ContainerConfig) -> String {
         let id = self.create(name, config).await.expect("create");
         self.start(&id).await.expect("start");
         id
     }
 
-    pub async fn remove(&self, container: &str, force: bool, volumes: bool) -> Result<(), Status> {
+    pub(crate) async fn remove(
+        &self,
+        container: &str,
+        force: bool,
+        volumes: bool,
+    ) -> Result<(), Status> {
         let request = v1::RemoveRequest {
             container: container.to_owned(),
             force,
@@ -131,7 +140,7 @@ impl Client {
         self.containers.clone().remove(request).await.map(drop)
     }
 
-    pub async fn kill(&self, container: &str, signal: &str) -> Result<(), Status> {
+    pub(crate) async fn kill(&self, container: &str, signal: &str) -> Result<(), Status> {
         let request = v1::KillRequest {
             container: container.to_owned(),
             signal: signal.to_owned(),
@@ -139,7 +148,7 @@ impl Client {
         self.containers.clone().kill(request).await.map(drop)
     }
 
-    pub async fn stop(&self, container: &str, timeout_seconds: i64) -> Result<(), Status> {
+    pub(crate) async fn stop(&self, container: &str, timeout_seconds: i64) -> Result<(), Status> {
         let request = v1::StopRequest {
             container: container.to_owned(),
             timeout_seconds: Some(timeout_seconds),
@@ -148,7 +157,7 @@ impl Client {
         self.containers.clone().stop(request).await.map(drop)
     }
 
-    pub async fn list(&self, filters: &[&str]) -> Result<Vec<v1::ContainerSummary>, Status> {
+    pub(crate) async fn list(&self, filters: &[&str]) -> Result<Vec<v1::ContainerSummary>, Status> {
         let request = v1::ListRequest {
             all: true,
             filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
@@ -163,7 +172,7 @@ impl Client {
             .containers)
     }
 
-    pub async fn inspect(&self, container: &str) -> Result<Value, Status> {
+    pub(crate) async fn inspect(&self, container: &str) -> Result<Value, Status> {
         let request = v1::InspectRequest {
             container: container.to_owned(),
             size: false,
@@ -179,7 +188,7 @@ impl Client {
     }
 
     /// Registers a wait, and returns what gives its result.
-    pub async fn wait(
+    pub(crate) async fn wait(
         &self,
         container: &str,
         condition: v1::wait_request::Condition,
@@ -208,7 +217,7 @@ impl Client {
     }
 
     /// Attaches with everything; returns once nothing can be missed.
-    pub async fn attach(&self, container: &str, stdin: bool) -> Result<Attached, Status> {
+    pub(crate) async fn attach(&self, container: &str, stdin: bool) -> Result<Attached, Status> {
         let options = v1::AttachOptions {
             container: container.to_owned(),
             stdin,
@@ -219,7 +228,7 @@ impl Client {
         self.attach_with(options).await
     }
 
-    pub async fn attach_with(&self, options: v1::AttachOptions) -> Result<Attached, Status> {
+    pub(crate) async fn attach_with(&self, options: v1::AttachOptions) -> Result<Attached, Status> {
         let (requests, outgoing) = mpsc::channel(16);
         let attached = |message| v1::AttachRequest {
             message: Some(message),
@@ -236,7 +245,7 @@ impl Client {
     }
 
     /// Does what `run` does: create, attach, wait, start.
-    pub async fn run(&self, config: ContainerConfig) -> Result<Ran, Status> {
+    pub(crate) async fn run(&self, config: ContainerConfig) -> Result<Ran, Status> {
         let condition = if config.host.as_ref().is_some_and(|host| host.auto_remove) {
             v1::wait_request::Condition::Removed
         } else {
@@ -246,18 +255,21 @@ impl Client {
         let mut attached = self.attach(&id, false).await?;
         let exited = self.wait(&id, condition).await?;
         self.start(&id).await?;
-        let mut ran = attached.to_end().await;
+        let mut ran = attached.rest().await;
         ran.code = exited.await.code;
         Ok(ran)
     }
 
     /// Runs a shell script to its end in a container that goes away.
-    pub async fn sh(&self, script: &str) -> Ran {
+    pub(crate) async fn sh(&self, script: &str) -> Ran {
         self.run(sh(script)).await.expect("run")
     }
 
     /// Reads a log to its end.
-    pub async fn logs(&self, request: v1::LogsRequest) -> Result<Vec<v1::LogsResponse>, Status> {
+    pub(crate) async fn logs(
+        &self,
+        request: v1::LogsRequest,
+    ) -> Result<Vec<v1::LogsResponse>, Status> {
         let mut answers = self.containers.clone().logs(request).await?.into_inner();
         let mut lines = Vec::new();
         while let Some(line) = answers.message().await? {
@@ -267,13 +279,13 @@ impl Client {
     }
 
     /// Reads all of a log as text.
-    pub async fn log_text(&self, container: &str) -> String {
+    pub(crate) async fn log_text(&self, container: &str) -> String {
         let lines = self.logs(everything(container)).await.expect("logs");
         text(lines.iter().map(|line| line.data.as_slice()))
     }
 
     /// Runs a further command to its end.
-    pub async fn exec(&self, options: v1::ExecOptions, input: &[u8]) -> Result<Ran, Status> {
+    pub(crate) async fn exec(&self, options: v1::ExecOptions, input: &[u8]) -> Result<Ran, Status> {
         use v1::exec_request::Message;
         let message = |message| v1::ExecRequest {
             message: Some(message),
@@ -301,7 +313,7 @@ impl Client {
     }
 
     /// Removes every container.
-    pub async fn remove_all(&self) {
+    pub(crate) async fn remove_all(&self) {
         for container in self.list(&[]).await.unwrap_or_default() {
             let _ = self.remove(&container.id, true, true).await;
         }
@@ -309,19 +321,19 @@ impl Client {
 }
 
 impl Attached {
-    pub async fn send(&self, message: Ask) {
+    pub(crate) async fn send(&self, message: Ask) {
         let request = v1::AttachRequest {
             message: Some(message),
         };
         self.requests.send(request).await.expect("an open stream");
     }
 
-    pub async fn type_in(&self, bytes: &[u8]) {
+    pub(crate) async fn type_in(&self, bytes: &[u8]) {
         self.send(Ask::Stdin(bytes.to_vec())).await;
     }
 
     /// Returns the next answer; panics when none comes.
-    pub async fn next(&mut self) -> Option<Answer> {
+    pub(crate) async fn next(&mut self) -> Option<Answer> {
         let answer = tokio::time::timeout(PATIENCE, self.answers.message()).await;
         answer
             .expect("an answer in time")
@@ -330,7 +342,7 @@ impl Attached {
     }
 
     /// Reads until the output has `wanted` in it.
-    pub async fn read_until(&mut self, wanted: &str) -> String {
+    pub(crate) async fn read_until(&mut self, wanted: &str) -> String {
         let mut seen = String::new();
         while !seen.contains(wanted) {
             match self.next().await {
@@ -344,7 +356,7 @@ impl Attached {
     }
 
     /// Reads to the end.
-    pub async fn to_end(&mut self) -> Ran {
+    pub(crate) async fn rest(&mut self) -> Ran {
         let mut ran = Ran::default();
         loop {
             match self.next().await {
@@ -370,7 +382,7 @@ impl Ran {
 }
 
 /// Returns a container that runs a shell script and goes away.
-pub fn sh(script: &str) -> ContainerConfig {
+pub(crate) fn sh(script: &str) -> ContainerConfig {
     let mut config = command(&["sh", "-c", script]);
     config.host = Some(HostConfig {
         auto_remove: true,
@@ -380,7 +392,7 @@ pub fn sh(script: &str) -> ContainerConfig {
 }
 
 /// Returns a container that runs a command.
-pub fn command(words: &[&str]) -> ContainerConfig {
+pub(crate) fn command(words: &[&str]) -> ContainerConfig {
     ContainerConfig {
         image: IMAGE.to_owned(),
         command: words.iter().map(|word| (*word).to_owned()).collect(),
@@ -389,7 +401,7 @@ pub fn command(words: &[&str]) -> ContainerConfig {
 }
 
 /// Returns a request for all of a log.
-pub fn everything(container: &str) -> v1::LogsRequest {
+pub(crate) fn everything(container: &str) -> v1::LogsRequest {
     v1::LogsRequest {
         container: container.to_owned(),
         stdout: true,
@@ -398,12 +410,12 @@ pub fn everything(container: &str) -> v1::LogsRequest {
     }
 }
 
-pub fn text<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> String {
+pub(crate) fn text<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> String {
     String::from_utf8_lossy(&pieces.collect::<Vec<_>>().concat()).into_owned()
 }
 
 /// Returns the stable word of an error.
-pub fn reason(status: &Status) -> String {
+pub(crate) fn reason(status: &Status) -> String {
     let value = status.metadata().get(REASON_TRAILER);
     value
         .and_then(|value| value.to_str().ok())

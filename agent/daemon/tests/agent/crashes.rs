@@ -36,7 +36,7 @@ async fn a_container_outlives_the_agent_with_its_output_and_exit_code() {
         ..Default::default()
     };
     assert_eq!(client.exec(exec, b"").await.expect("exec").code, 0);
-    assert_eq!(attached.to_end().await.code, 42);
+    assert_eq!(attached.rest().await.code, 42);
     let log = client.log_text(&id).await;
     let counted = log.lines().take_while(|line| *line != "end").enumerate();
     assert!(
@@ -93,7 +93,7 @@ async fn what_ended_while_the_agent_was_away_is_told_and_removed_if_asked() {
         listed[0].status
     );
     assert_eq!(client.log_text(&kept).await, "late\n");
-    assert_eq!(host.names("data/containers"), [kept.clone()]);
+    assert_eq!(host.names("data/containers"), std::slice::from_ref(&kept));
     assert_eq!(host.names("data/snapshots/containers").len(), 1);
     client
         .create("vanishing", command(&["true"]))

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use tempfile::TempDir;
 use crate::client::Client;
 
 /// Longest wait for anything that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A host with an agent.
-pub struct Host {
+pub(crate) struct Host {
     folder: TempDir,
     holder: Child,
     agent: Option<Child>,
@@ -26,12 +26,12 @@ pub struct Host {
 
 impl Host {
     /// Makes a host and starts its agent.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_config(json!({}))
     }
 
     /// Makes a host whose agent has more in its configuration.
-    pub fn with_config(more: Value) -> Self {
+    pub(crate) fn with_config(more: Value) -> Self {
         let mut holder = Command::new("unshare")
             .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
             .arg("ip link set lo up && echo up && exec sleep infinity")
@@ -66,7 +66,7 @@ impl Host {
     }
 
     /// Starts the agent and waits until it is ready; returns how long that took.
-    pub fn start(&mut self) -> Duration {
+    pub(crate) fn start(&mut self) -> Duration {
         let began = Instant::now();
         let mut agent = self
             .enter(env!("CARGO_BIN_EXE_berthd"))
@@ -85,27 +85,22 @@ impl Host {
     }
 
     /// Kills the agent as a crash would.
-    pub fn kill_agent(&mut self) {
+    pub(crate) fn kill_agent(&mut self) {
         let mut agent = self.agent.take().expect("a running agent");
         agent.kill().expect("kill");
         agent.wait().expect("wait");
     }
 
     /// Tells the agent to stop, and returns whether it did so in order.
-    pub fn stop_agent(&mut self) -> bool {
+    pub(crate) fn stop_agent(&mut self) -> bool {
         let mut agent = self.agent.take().expect("a running agent");
         let pid = i32::try_from(agent.id()).expect("pid");
         kill(Pid::from_raw(pid), Signal::SIGTERM).expect("SIGTERM");
         agent.wait().expect("wait").success()
     }
 
-    /// Returns the agent's process id.
-    pub fn agent_pid(&self) -> u32 {
-        self.agent.as_ref().expect("a running agent").id()
-    }
-
     /// Returns a command that runs on the host.
-    pub fn enter(&self, program: &str) -> Command {
+    pub(crate) fn enter(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
             .args(["--net", "--mount", "--target"])
@@ -116,22 +111,17 @@ impl Host {
     }
 
     /// Returns a path in the host's folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Returns the folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Connects to the agent's unix socket.
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::unix(self.path("run/berthd.sock")).await
     }
 
     /// Connects to a TCP address of the host.
-    pub fn connect(&self, address: &str) -> std::io::Result<std::net::TcpStream> {
+    pub(crate) fn connect(&self, address: &str) -> std::io::Result<std::net::TcpStream> {
         let namespace = fs::File::open(format!("/proc/{}/ns/net", self.holder.id()))?;
         let address = address.to_owned();
         // Entering a namespace is for one thread, which ends with it.
@@ -143,8 +133,8 @@ impl Host {
         .expect("connecting thread")
     }
 
-    /// Returns the names in a folder of the host, sorted.
-    pub fn names(&self, folder: &str) -> Vec<String> {
+    /// Returns the names in a folder of the host, sorted, without hidden ones.
+    pub(crate) fn names(&self, folder: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path(folder))
             .into_iter()
             .flatten()
@@ -156,6 +146,7 @@ impl Host {
                     .into_owned()
             })
             .collect();
+        names.retain(|name| !name.starts_with('.'));
         names.sort();
         names
     }
@@ -186,7 +177,7 @@ impl Drop for Host {
 }
 
 /// Waits until `holds` does.
-pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
         assert!(Instant::now() < deadline, "never happened: {what}");

@@ -9,7 +9,7 @@ const APPLETS: &[&str] = &[
 ];
 
 /// Returns the tar of the root filesystem.
-pub fn busybox() -> Vec<u8> {
+pub(crate) fn busybox() -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());
     for folder in ["bin", "etc", "tmp", "root", "home", "home/app", "data"] {
         let mut header = header(EntryType::Directory, 0, 0o755);

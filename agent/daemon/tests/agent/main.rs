@@ -2,6 +2,7 @@
 //! over its sockets, with containers of a busybox image.
 
 mod attached;
+mod builds;
 mod client;
 mod clients_and_strangers;
 mod crashes;
