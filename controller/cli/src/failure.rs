@@ -133,6 +133,11 @@ impl From<Status> for Failure {
             "build-failed" => trailer(EXIT_CODE_TRAILER).parse().unwrap_or(1),
             _ => 1,
         };
+        if status.source().is_some() {
+            failure.hints.push(
+                "containers outlive the agent: try again, or see `berth machine ls`".to_owned(),
+            );
+        }
         if let Some(hint) = next_step(&reason, status.code()) {
             failure.hints.push(hint.to_owned());
         }
@@ -144,7 +149,7 @@ impl From<Status> for Failure {
 /// The agent's sentence, or the transport's with its causes.
 fn sentence(status: &Status) -> String {
     match status.source() {
-        Some(source) => format!("the connection to the agent failed: {}", chain(source)),
+        Some(source) => format!("the connection to the agent was lost: {}", root(source)),
         None if status.message().is_empty() => status.code().description().to_owned(),
         None => status.message().to_owned(),
     }
@@ -153,7 +158,7 @@ fn sentence(status: &Status) -> String {
 fn next_step(reason: &str, code: Code) -> Option<&'static str> {
     Some(match reason {
         "container-not-found" => "`berth ps -a` lists the containers",
-        "image-not-found" => "`berth images` lists the images, `berth pull` fetches one",
+        "image-not-found" => "check the name; `berth images` lists the images of the machine",
         "name-in-use" => "remove or rename the other container, or choose another name",
         "not-running" => "`berth start` starts it",
         "port-in-use" => "choose another host port, or stop what listens there",
@@ -167,6 +172,16 @@ fn next_step(reason: &str, code: Code) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+/// The innermost cause, without the address of a page that some libraries add.
+fn root(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    let text = innermost.to_string();
+    text.split(": http").next().unwrap_or(&text).to_owned()
 }
 
 /// An error and its causes, without saying anything twice.

@@ -84,8 +84,10 @@ impl Layers {
     fn bar(&mut self, progress: &LayerProgress, phase: Phase) {
         let Some(bars) = &self.bars else { return };
         let layer = self.layers.entry(progress.id.clone()).or_insert_with(|| {
-            let bar = bars.add(ProgressBar::new(0));
-            bar.set_prefix(progress.id.clone());
+            let bar = ProgressBar::new(0)
+                .with_style(progress::layer_style(false))
+                .with_prefix(progress.id.clone());
+            let bar = bars.add(bar);
             Layer {
                 phase: Phase::Unspecified,
                 bar: Some(bar),
@@ -134,14 +136,15 @@ fn ended(phase: Phase) -> bool {
 }
 
 /// The plain lines for a change of phase. Downloading and extracting have none of their own: the
-/// line that counts is the one at their end.
+/// line that counts is the one at their end. A layer that waits may turn out to be there already.
 fn words(before: Option<Phase>, phase: Phase) -> Vec<&'static str> {
     let mut words = Vec::new();
-    let first_word_of_pull = matches!(
+    let begins = matches!(before, None | Some(Phase::Waiting));
+    let pulls = matches!(
         phase,
-        Phase::Waiting | Phase::Downloading | Phase::Verifying | Phase::Extracting
+        Phase::Downloading | Phase::Verifying | Phase::Extracting | Phase::PullComplete
     );
-    if before.is_none() && first_word_of_pull {
+    if begins && pulls {
         words.push("Pulling fs layer");
     }
     match phase {
@@ -195,7 +198,10 @@ mod tests {
                 "Pull complete"
             ]
         );
-        assert_eq!(words(None, Phase::AlreadyExists), ["Already exists"]);
+        assert_eq!(
+            words(Some(Phase::Waiting), Phase::AlreadyExists),
+            ["Already exists"]
+        );
         assert_eq!(words(None, Phase::Downloading), ["Pulling fs layer"]);
     }
 }

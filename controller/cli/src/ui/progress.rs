@@ -33,17 +33,17 @@ pub(crate) struct Upload {
 impl Upload {
     /// Starts to show an upload; `total` is 0 when unknown.
     pub(crate) fn new(title: &str, total: u64, shown: bool) -> Self {
+        let shape = style(if total > 0 {
+            "{prefix} [{bar:50}] {bytes}/{total_bytes}"
+        } else {
+            "{prefix} {bytes}"
+        });
         let bar = if shown && super::errors_are_terminal() {
             ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
         } else {
             ProgressBar::hidden()
         };
-        bar.set_prefix(title.to_owned());
-        bar.set_style(style(if total > 0 {
-            "{prefix} [{bar:50}] {bytes}/{total_bytes}"
-        } else {
-            "{prefix} {bytes}"
-        }));
+        let bar = bar.with_style(shape).with_prefix(title.to_owned());
         Self { bar }
     }
 
@@ -118,8 +118,9 @@ impl Progress for MachineSteps {
         };
         let bar = upload.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            bar.set_prefix(machine.to_owned());
-            bar.set_style(style("({prefix}) [{bar:50}] {bytes}/{total_bytes}"));
+            let bar = bar
+                .with_style(style("({prefix}) [{bar:50}] {bytes}/{total_bytes}"))
+                .with_prefix(machine.to_owned());
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
