@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 use tower::service_fn;
 
 use crate::client::command;
-use crate::host::Host;
+use crate::host::{Host, until};
 use crate::image;
 
 /// What a build said and gave.
@@ -90,6 +90,21 @@ async fn build(host: &Host, dockerfile: &str) -> Result<Built, Status> {
     Ok(built)
 }
 
+/// Waits until all that builds made, but for their images, is gone: commands, files, contexts.
+async fn nothing_is_left(host: &Host) {
+    until("the build's leftovers go", async || {
+        [
+            "run/containers",
+            "data/steps",
+            "data/build",
+            "data/snapshots/containers",
+        ]
+        .iter()
+        .all(|folder| host.names(folder).is_empty())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_of_a_build_run_in_containers_and_the_image_runs() {
     let host = Host::new();
@@ -137,8 +152,7 @@ async fn a_failing_command_gives_its_exit_code_and_line() {
         Some(b"build-failed".as_slice())
     );
     assert_eq!(trailer("berth-exit-code").as_deref(), Some(b"3".as_slice()));
-    assert_eq!(host.names("data/snapshots/containers"), [""; 0]);
-    assert_eq!(host.names("data/build"), [""; 0]);
+    nothing_is_left(&host).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,9 +184,7 @@ async fn an_agent_killed_while_it_builds_leaves_nothing_and_keeps_the_steps_done
     let built = built.await.expect("built");
     assert_eq!(built.cached, ["ADD root.tar /", "RUN echo first"]);
     assert_eq!(built.output, "third\n");
-    assert_eq!(host.names("data/snapshots/containers"), [""; 0]);
-    assert_eq!(host.names("data/build"), [""; 0]);
-    assert_eq!(host.names("run/containers"), [""; 0]);
+    nothing_is_left(&host).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,9 +203,5 @@ async fn a_client_that_goes_away_ends_its_build() {
         }
     }
     drop(answers);
-    crate::host::until("the command ends", async || {
-        host.names("run/containers").is_empty() && host.names("data/build").is_empty()
-    })
-    .await;
-    assert_eq!(host.names("data/snapshots/containers"), [""; 0]);
+    nothing_is_left(&host).await;
 }

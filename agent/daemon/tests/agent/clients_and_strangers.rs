@@ -19,7 +19,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use crate::client::Client;
-use crate::host::Host;
+use crate::host::{Host, berthd};
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -163,10 +163,7 @@ async fn the_version_names_this_very_executable() {
     let host = Host::new();
     let answer = host.client().await.system.version(VersionRequest {}).await;
     let answer = answer.expect("version").into_inner();
-    let output = host
-        .enter(env!("CARGO_BIN_EXE_berthd"))
-        .args(["version", "--json"])
-        .output();
+    let output = host.enter(&berthd()).args(["version", "--json"]).output();
     let json: serde_json::Value =
         serde_json::from_slice(&output.expect("berthd").stdout).expect("JSON");
     assert_eq!(json["version"], answer.version.as_str());
@@ -200,7 +197,7 @@ async fn a_second_agent_is_kept_from_the_first_ones_data() {
     });
     fs::write(host.path("second.json"), config.to_string()).expect("file");
     let output = host
-        .enter(env!("CARGO_BIN_EXE_berthd"))
+        .enter(&berthd())
         .args(["serve", "--config"])
         .arg(host.path("second.json"))
         .output()

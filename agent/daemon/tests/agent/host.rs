@@ -69,7 +69,7 @@ impl Host {
     pub(crate) fn start(&mut self) -> Duration {
         let began = Instant::now();
         let mut agent = self
-            .enter(env!("CARGO_BIN_EXE_berthd"))
+            .enter(&berthd())
             .args(["serve", "--ready-fd", "1", "--config"])
             .arg(self.path("berthd.json"))
             .stdout(Stdio::piped())
@@ -174,6 +174,11 @@ impl Drop for Host {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// Returns the program under test: `BERTH_AGENT`, or the one that was built for the tests.
+pub(crate) fn berthd() -> String {
+    std::env::var("BERTH_AGENT").unwrap_or_else(|_unset| env!("CARGO_BIN_EXE_berthd").to_owned())
 }
 
 /// Waits until `holds` does.
