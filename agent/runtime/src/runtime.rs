@@ -128,7 +128,6 @@ impl Runtime {
         let mut child = Command::new(format!("/proc/self/fd/{}", self.executable.as_raw_fd()))
             .args(&self.arguments)
             .env_clear()
-            .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

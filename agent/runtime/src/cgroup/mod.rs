@@ -115,6 +115,44 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Moves a process into the group, beside a process that the container may have moved further down.
+    ///
+    /// A container that manages groups itself (as systemd does) leaves its own group without processes in version 2,
+    /// and the kernel lets nobody into it then.
+    pub(crate) fn join_beside(&self, pid: i32, member: i32) -> Result<(), CgroupError> {
+        let joined = self.join(pid);
+        let Some(root) = &self.layout.v2 else {
+            return joined;
+        };
+        match &joined {
+            Err(e)
+                if matches!(
+                    e.source.raw_os_error(),
+                    Some(libc::EBUSY | libc::EOPNOTSUPP)
+                ) => {}
+            _ => return joined,
+        }
+        let text = fs::read_to_string(format!("/proc/{member}/cgroup")).unwrap_or_default();
+        match self.below(&text) {
+            Some(below) => write(
+                &root.join(&self.path).join(below).join("cgroup.procs"),
+                &pid.to_string(),
+            ),
+            None => joined,
+        }
+    }
+
+    /// Finds where below the group a process is, in the kernel's list of its groups.
+    fn below(&self, list: &str) -> Option<PathBuf> {
+        let own = format!("/{}/", self.path.display());
+        let unified = list.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let (_, below) = unified.split_once(&own)?;
+        let is_plain = Path::new(below)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        is_plain.then(|| PathBuf::from(below))
+    }
+
     /// Stops all processes of the group from running, or lets them run on.
     pub(crate) fn freeze(&self, frozen: bool) -> Result<(), CgroupError> {
         if let Some(hierarchy) = self.layout.hierarchy("freezer") {
@@ -232,6 +270,10 @@ mod tests {
                 "{path}"
             );
         }
+        let group = Cgroup::new(layout(), Path::new("/berth/x")).unwrap();
+        let list = "1:cpu:/berth/x\n0::/outer/berth/x/init.scope/deep\n";
+        assert_eq!(group.below(list), Some(PathBuf::from("init.scope/deep")));
+        assert_eq!(group.below("0::/berth/x/../../other\n"), None);
         assert_eq!(
             Cgroup::new(layout(), Path::new("/berth/x")).unwrap().path,
             Path::new("berth/x")

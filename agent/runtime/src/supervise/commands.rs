@@ -151,7 +151,7 @@ impl Supervisor {
         let joined = self
             .container
             .cgroup
-            .join(pid)
+            .join_beside(pid, self.container.pid)
             .map_err(|e| cgroup_failure(&e));
         if let Err(failure) = joined {
             // It waits for a word that never comes; its end is reaped with the others.

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
-use std::time::SystemTime;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
 
 use berth_agent_sys::process::reap_any;
 use nix::errno::Errno;
@@ -26,7 +27,6 @@ pub(super) struct Supervisor {
     pub(super) clients: Vec<Client>,
     pub(super) commands: Vec<Command>,
     signals: SignalFd,
-    listener: UnixListener,
     /// How and when the first process ended.
     ended: Option<(ExitStatus, SystemTime)>,
 }
@@ -50,16 +50,11 @@ impl Supervisor {
         signals: SignalFd,
         agent: UnixStream,
     ) -> io::Result<Self> {
-        let listener = container
-            .bundle
-            .listen()
-            .map_err(|failure| io::Error::other(failure.message))?;
         let mut supervisor = Self {
             container,
             clients: Vec::new(),
             commands: Vec::new(),
             signals,
-            listener,
             ended: None,
         };
         let mut client = Client::new(agent)?;
@@ -107,7 +102,11 @@ impl Supervisor {
     fn interests(&self) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
         let mut list = vec![
             (Source::Signals, self.signals.as_fd(), PollFlags::POLLIN),
-            (Source::Listener, self.listener.as_fd(), PollFlags::POLLIN),
+            (
+                Source::Listener,
+                self.container.listener.as_fd(),
+                PollFlags::POLLIN,
+            ),
         ];
         let streams = &self.container.streams;
         list.extend(
@@ -172,11 +171,7 @@ impl Supervisor {
                 while let Ok(Some(_)) = self.signals.read_signal() {}
                 self.reap();
             }
-            Source::Listener => {
-                while let Ok((connection, _)) = self.listener.accept() {
-                    self.clients.extend(Client::new(connection));
-                }
-            }
+            Source::Listener => self.accept(),
             Source::Output(index) => drop(
                 self.container
                     .streams
@@ -188,6 +183,20 @@ impl Supervisor {
             Source::Discarded(index, n) => {
                 if let Some(command) = self.commands.get_mut(index) {
                     command.discard(n);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        loop {
+            match self.container.listener.accept() {
+                Ok((connection, _)) => self.clients.extend(Client::new(connection)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    // No descriptor is left for it: let other clients finish first.
+                    sleep(Duration::from_millis(10));
+                    return;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Starting the container: everything between the order and the first instruction of the container's command.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -31,6 +32,8 @@ pub(super) struct Launched {
     pub(super) cgroup: Cgroup,
     pub(super) streams: Streams,
     pub(super) bundle: Bundle,
+    /// Where clients connect.
+    pub(super) listener: UnixListener,
     pub(super) external: Option<External>,
 }
 
@@ -38,9 +41,17 @@ pub(super) struct Launched {
 pub(super) fn launch(message: StartMessage, seccomp: &[u8]) -> Result<Launched, NotStarted> {
     let process = check(&message.spec)?.clone();
     let mut bundle = Bundle::prepare(&message.bundle_dir, &message.run_dir, !message.ephemeral)?;
-    let launched = launch_in(&message, &process, seccomp, &mut bundle);
+    // Whoever hears that the container runs may connect at once.
+    let listener = bundle.listen();
+    let launched = listener.and_then(|listener| {
+        Ok((
+            launch_in(&message, &process, seccomp, &mut bundle)?,
+            listener,
+        ))
+    });
     match launched {
-        Ok(parts) => Ok(Launched {
+        Ok((parts, listener)) => Ok(Launched {
+            listener,
             pid: parts.pid,
             pidfd: parts.pidfd,
             started_at: parts.started_at,

@@ -26,7 +26,7 @@ use berth_agent_sys::process::close_on_start;
 use nix::sys::prctl::{set_child_subreaper, set_dumpable};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{dup2_stdin, setsid};
+use nix::unistd::{chdir, dup2_stdin, setsid};
 
 use self::events::Supervisor;
 use crate::failure::{AtStep as _, Failure, step};
@@ -63,6 +63,9 @@ fn supervise() -> io::Result<()> {
     set_dumpable(false)?;
     // Fails when the agent has made this process a session's leader already.
     let _is_leader = setsid();
+    // The directory that the agent was started in must not stay in use. The agent leaves this to its child, since it
+    // starts children faster when there is nothing to do between fork and execve.
+    chdir("/")?;
     let signals = block_signals()?;
     let mut agent = take_control_socket()?;
     let (message, seccomp) = read_order(&mut agent)?;
@@ -72,6 +75,7 @@ fn supervise() -> io::Result<()> {
         Ok(launched) => {
             drop(seccomp);
             berth_agent_sys::memory::release_free_memory();
+            berth_agent_sys::memory::forget_program_code();
             Supervisor::new(launched, signals, agent)?.run()
         }
         Err(NotStarted::Busy) => agent.write_all(&frame(&Reply::Busy, b"")?),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use berth_agent_runtime::{AttachFrom, FailureKind, Reattached, StartError};
+use berth_agent_runtime::{AttachFrom, FailureKind, Reattached, Rootfs, StartError};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{Container, attach, end, read_all, read_until, until, within};
@@ -317,4 +317,76 @@ async fn a_full_disk_stalls_output_until_there_is_room_and_the_record_is_written
         (400 * 1024, 5, 0)
     );
     unmounted.unwrap();
+}
+
+#[tokio::test]
+async fn layers_are_stacked_however_many_and_whatever_their_names() {
+    let container = Container::new();
+    let mut lower = Vec::new();
+    for number in 0..120 {
+        let layer = container
+            .dir
+            .path()
+            .join(format!("layers: {number},{}\\", "long".repeat(20)));
+        fs::create_dir_all(&layer).unwrap();
+        fs::write(layer.join("which"), format!("{number}\n")).unwrap();
+        fs::write(layer.join(format!("own{number}")), "").unwrap();
+        lower.push(layer);
+    }
+    lower.push(container.layer());
+    let mut request = container.script("cat /which; ls / | grep -c own");
+    let (upper, work) = (
+        container.dir.path().join("upper"),
+        container.dir.path().join("work"),
+    );
+    request.rootfs = Rootfs::Overlay { lower, upper, work };
+    assert_eq!(container.run(request).await.1, "0\n120\n");
+}
+
+#[tokio::test]
+async fn a_plain_directory_and_an_image_without_layers_are_roots_too() {
+    let container = Container::new();
+    let mut request = container.script("touch /made; echo directory");
+    request.rootfs = Rootfs::Directory(container.layer());
+    assert_eq!(container.run(request).await.1, "directory\n");
+    assert!(container.layer().join("made").exists());
+    let mut request = container.script("echo upper");
+    let (upper, work) = (container.layer(), container.dir.path().join("work"));
+    request.rootfs = Rootfs::Overlay {
+        lower: Vec::new(),
+        upper,
+        work,
+    };
+    assert!(container.run(request).await.1.ends_with("upper\n"));
+}
+
+#[tokio::test]
+async fn a_supervisor_stays_small() {
+    let container = Container::new();
+    let running = container
+        .start(container.script("seq 1 100000; exec sleep 1000"))
+        .await;
+    let mut attachment = attach(&running, AttachFrom::Start, false).await;
+    read_until(&mut attachment.output, "\n100000\n").await;
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let parent = status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))
+        .unwrap()
+        .trim()
+        .to_owned();
+    let memory = fs::read_to_string(format!("/proc/{parent}/smaps_rollup")).unwrap();
+    let kilobytes = |name: &str| -> u64 {
+        let line = memory
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    assert!(
+        kilobytes("Private_Dirty:") + kilobytes("Private_Clean:") < 1536,
+        "{memory}"
+    );
+    running.signal(libc::SIGKILL).await.unwrap();
+    end(&running).await;
 }

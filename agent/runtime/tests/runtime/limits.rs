@@ -115,3 +115,31 @@ async fn a_container_with_the_machines_processes_leaves_none_behind() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn willingness_to_die_for_memory_is_the_containers() {
+    let container = Container::new();
+    let mut request = container.script("cat /proc/self/oom_score_adj");
+    edit(&mut request, |spec| {
+        spec["process"]["oomScoreAdj"] = json!(321);
+    });
+    assert_eq!(container.run(request).await.1, "321\n");
+    // Less than the agent has takes a capability that machines made of containers lack.
+    let mut request = container.script("true");
+    edit(&mut request, |spec| {
+        spec["process"]["oomScoreAdj"] = json!(-999);
+    });
+    let running = container.start(request).await;
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:\t"))
+        .unwrap();
+    let has_capability = u64::from_str_radix(line, 16).unwrap() >> 24 & 1 == 1;
+    let warned = running
+        .warnings()
+        .iter()
+        .any(|warning| warning.contains("oom_score_adj -999"));
+    assert_eq!(warned, !has_capability, "{:?}", running.warnings());
+    end(&running).await;
+}
