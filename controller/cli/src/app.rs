@@ -20,7 +20,7 @@ use crate::{ui, usage};
     max_term_width = 100
 )]
 #[command(
-    after_help = "Start with `berth machine create demo`, then `berth run --rm hello`.
+    after_help = "Start with `berth machine create demo`, then `berth run --rm busybox echo hello`.
 `berth COMMAND --help` says more about a command."
 )]
 pub(crate) struct App {
