@@ -108,7 +108,11 @@ pub enum StepError {
 
 /// Takes everything of a step back when it is dropped, whatever became of it.
 #[derive(Debug)]
-struct StepGuard {
+struct StepGuard(Option<Leftovers>);
+
+/// What there is of a step. It has no `drop` of its own, so that it can be handed to a task.
+#[derive(Debug)]
+struct Leftovers {
     engine: Arc<Engine>,
     key: String,
     running: Option<Running>,
@@ -131,12 +135,12 @@ impl Engine {
         output: mpsc::Sender<StepOutput>,
     ) -> Result<FinishedStep, StepError> {
         let key = format!("{STEP_PREFIX}{}", random_hex(16));
-        let mut guard = StepGuard {
+        let mut guard = StepGuard(Some(Leftovers {
             engine: Arc::clone(self),
             key: key.clone(),
             running: None,
             has_network: false,
-        };
+        }));
         let folder = self.paths.steps().join(&key);
         DirBuilder::new()
             .mode(0o700)
@@ -154,7 +158,7 @@ impl Engine {
             ..HostOptions::default()
         };
         let attach = network_request::request(&host, &[])?;
-        guard.has_network = true;
+        guard.has_network();
         let network = self
             .network
             .attach(&key, attach)
@@ -162,9 +166,9 @@ impl Engine {
             .map_err(StepError::Network)?;
         let start = self.step_start(&key, folder, &request, &host, &prepared, &network)?;
         let running = self.runtime.start(start).await.map_err(StepError::Run)?;
-        guard.running = Some(running.clone());
+        guard.running(Some(running.clone()));
         let exit = relay(&running, &output).await?;
-        guard.running = None;
+        guard.running(None);
         guard.end_network().await;
         Ok(FinishedStep {
             exit,
@@ -276,6 +280,26 @@ async fn relay(running: &Running, output: &mpsc::Sender<StepOutput>) -> Result<E
 }
 
 impl StepGuard {
+    fn has_network(&mut self) {
+        if let Some(leftovers) = &mut self.0 {
+            leftovers.has_network = true;
+        }
+    }
+
+    fn running(&mut self, running: Option<Running>) {
+        if let Some(leftovers) = &mut self.0 {
+            leftovers.running = running;
+        }
+    }
+
+    async fn end_network(&mut self) {
+        if let Some(leftovers) = &mut self.0 {
+            leftovers.end_network().await;
+        }
+    }
+}
+
+impl Leftovers {
     async fn end_network(&mut self) {
         if !self.has_network {
             return;
@@ -302,38 +326,27 @@ impl StepGuard {
             }
         }
     }
+
+    async fn take_back(mut self) {
+        if let Some(running) = self.running.take()
+            && running.signal(SignalNumber::KILL.number()).await.is_ok()
+        {
+            running.wait().await;
+        }
+        self.end_network().await;
+        crate::task::outcome(tokio::task::spawn_blocking(move || self.remove_files())).await;
+    }
 }
 
 impl Drop for StepGuard {
     fn drop(&mut self) {
-        let mut rest = Self {
-            engine: Arc::clone(&self.engine),
-            key: std::mem::take(&mut self.key),
-            running: self.running.take(),
-            has_network: std::mem::take(&mut self.has_network),
-        };
-        if rest.key.is_empty() {
-            // The second half of a guard that was dropped before.
+        let Some(leftovers) = self.0.take() else {
             return;
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(leftovers.take_back())),
+            Err(_) => leftovers.remove_files(),
         }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            rest.remove_files();
-            rest.key.clear();
-            return;
-        };
-        runtime.spawn(async move {
-            if let Some(running) = rest.running.take()
-                && running.signal(SignalNumber::KILL.number()).await.is_ok()
-            {
-                running.wait().await;
-            }
-            rest.end_network().await;
-            let work = tokio::task::spawn_blocking(move || {
-                rest.remove_files();
-                rest.key.clear();
-            });
-            crate::task::outcome(work).await;
-        });
     }
 }
 

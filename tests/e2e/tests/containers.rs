@@ -11,7 +11,10 @@ fn run_ends_with_the_code_that_docker_would_give() {
     let cases: [(&[&str], i32); 7] = [
         (&["run", "--rm", "box", "true"], 0),
         (&["run", "--rm", "box", "sh", "-c", "exit 42"], 42),
-        (&["run", "--rm", "box", "sh", "-c", "kill -9 $$"], 137),
+        (
+            &["run", "--rm", "box", "sh", "-c", "sh -c 'kill -9 $$'"],
+            137,
+        ),
         (&["run", "--rm", "box", "no-such-command"], 127),
         (&["run", "--rm", "box", "/etc/passwd"], 126),
         (&["run", "--rm", "--name", "bad name", "box", "true"], 125),
@@ -63,7 +66,7 @@ fn options_of_run_reach_the_process() {
             "box",
             "sh",
             "-c",
-            "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null"
+            "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
         ]),
         "33554432"
     );
@@ -186,7 +189,7 @@ fn a_container_lives_through_its_stations() {
         .berth(&["exec", "life", "sh", "-c", "exit 9"])
         .exits_with(9);
     let _ = machine
-        .berth(&["run", "--name", "life", "box"])
+        .berth(&["run", "--name", "life", "box", "true"])
         .exits_with(125)
         .fails_saying(&["already in use"]);
     let _ = machine
@@ -225,7 +228,7 @@ fn published_ports_answer_from_everywhere() {
             "run", "-d", "--name", "web", "-p", "8080:80", "box", "sh", "-c", serve,
         ])
         .success();
-    let from_here = format!("wget -qO- -T 5 http://{}:8080/", machine.ip());
+    let from_here = format!("wget -qO- http://{}:8080/", machine.ip());
     let fetch = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
         berth_tests_support::Outcome::of(std::process::Command::new("busybox").args(words))
@@ -240,7 +243,7 @@ fn published_ports_answer_from_everywhere() {
     );
     assert_eq!(
         machine
-            .ssh("busybox wget -qO- -T 5 http://127.0.0.1:8080/")
+            .ssh("busybox wget -qO- http://127.0.0.1:8080/")
             .success(),
         "deck",
         "loopback"

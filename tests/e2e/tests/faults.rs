@@ -220,6 +220,8 @@ fn hostile_layers_stay_inside_their_image() {
     let follows = Image::new(&[
         busybox_layer(),
         Layer::new(&[
+            Entry::directory("srv"),
+            Entry::directory("srv/precious"),
             Entry::symlink("out", "/srv/precious"),
             Entry::file("out/file", "followed"),
             Entry::symlink("up", "../../../../../../srv/precious"),
@@ -287,7 +289,7 @@ fn full_disk_is_said_and_survived() {
     let operator = Operator::new();
     let machine = operator.machine("m");
     // The agent's data on a file system that is too small.
-    machine.ssh("pkill -f 'berthd watch'; pkill -f 'berthd serve'; mount -t tmpfs -o size=12m none /var/lib/berth").success();
+    machine.ssh("pkill -f '[b]erthd watch'; pkill -f '[b]erthd serve'; mount -t tmpfs -o size=12m none /var/lib/berth").success();
     operator.berth(&["machine", "provision", "m"]).success();
     let image = large_image();
     let registry = FaultyRegistry::start(machine.agent_pid(), &[("big", &image)], Fault::None);

@@ -210,7 +210,7 @@ fn generic_driver_adopts_any_ssh_host() {
             })
         })
         .expect("the machine's private key");
-    host.ssh("pkill -f 'berthd watch'; pkill -f 'berthd serve'; rm -rf /etc/berth /usr/local/bin/berthd; true").success();
+    host.ssh("pkill -f '[b]erthd watch'; pkill -f '[b]erthd serve'; rm -rf /etc/berth /usr/local/bin/berthd; true").success();
     let words = [
         "machine",
         "create",
