@@ -7,6 +7,8 @@ use berth_proto::v1::system_service_client::SystemServiceClient;
 use berth_proto::{MAX_MESSAGE_BYTES, v1};
 use tonic::transport::Channel;
 
+use crate::route::Fault;
+
 /// Which way an agent is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -23,11 +25,25 @@ pub enum Route {
 pub struct Agent {
     channel: Channel,
     route: Route,
+    fault: Fault,
 }
 
 impl Agent {
-    pub(crate) fn new(channel: Channel, route: Route) -> Self {
-        Self { channel, route }
+    pub(crate) fn new(channel: Channel, route: Route, fault: Fault) -> Self {
+        Self {
+            channel,
+            route,
+            fault,
+        }
+    }
+
+    /// Returns what has gone wrong first on the connection, if anything has.
+    ///
+    /// A call whose connection breaks may only say that it was closed; this says why, such as that
+    /// the agent does not accept our certificate.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.fault.text()
     }
 
     /// Returns which way the agent is reached.

@@ -8,7 +8,7 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::route::{self, Stream};
+use crate::route::{self, Fault, Stream, Watched};
 use crate::{Agent, Identity, IdentityError, Route};
 
 /// Bytes that one stream may have on the way to us; enough for logs at full speed on a long line.
@@ -97,21 +97,26 @@ pub async fn connect(
     if route != Route::Direct {
         on_detour(route);
     }
-    Ok(Agent::new(channel(stream, target.clone()), route))
+    let fault = Fault::default();
+    Ok(Agent::new(
+        channel(stream, target.clone(), fault.clone()),
+        route,
+        fault,
+    ))
 }
 
 /// Makes a channel of the first stream, and of new ones when that has broken.
-fn channel(first: Box<dyn Stream>, target: Target) -> Channel {
+fn channel(first: Box<dyn Stream>, target: Target, fault: Fault) -> Channel {
     let first = Arc::new(Mutex::new(Some(first)));
     let connector = tower::service_fn(move |_origin: Uri| {
         let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let target = target.clone();
+        let (target, fault) = (target.clone(), fault.clone());
         async move {
             let stream = match ready {
                 Some(stream) => stream,
                 None => route::open(&target).await?.0,
             };
-            Ok::<_, ConnectError>(TokioIo::new(stream))
+            Ok::<_, ConnectError>(TokioIo::new(Watched::new(stream, fault)))
         }
     });
     // Nobody looks at this name: the stream is there already, and TLS has its own.

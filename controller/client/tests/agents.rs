@@ -1,4 +1,8 @@
 //! Channels to a real TLS server, also through a real SSH server.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed, and should say where"
+)]
 
 use std::io;
 use std::pin::Pin;
@@ -248,10 +252,14 @@ async fn stranger_is_refused_at_the_first_call() {
         identity,
         ..fixture.target()
     };
-    // The server says so after its own handshake, so either step may see it.
-    if let Ok(agent) = connect(&target, &|_| ()).await {
-        agent.version().await.unwrap_err();
-    }
+    // The server decides after its own part of the handshake, so connecting may succeed.
+    let agent = connect(&target, &|_| ()).await.unwrap();
+    agent.version().await.unwrap_err();
+    let fault = agent.fault().unwrap();
+    assert!(
+        fault.starts_with("the agent does not accept this controller's certificate"),
+        "{fault}"
+    );
 }
 
 #[tokio::test]

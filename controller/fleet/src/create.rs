@@ -6,7 +6,7 @@ use berth_controller_store::{
 };
 use berth_provisioners_api::{Driver, DriverError, FlagValues, Machine};
 
-use crate::journal::{self, StoreJournal};
+use crate::journal::{self, DRIVER_IS_DONE, StoreJournal};
 use crate::{Fleet, MachineError, Progress, ProvisionError};
 
 /// A machine about to be made, with its record, which is on disk.
@@ -79,7 +79,13 @@ pub enum CreateError {
     },
     /// The machine is there, but the agent is not on it.
     #[error(transparent)]
-    Provision(#[from] ProvisionError),
+    Provision(Box<ProvisionError>),
+}
+
+impl From<ProvisionError> for CreateError {
+    fn from(error: ProvisionError) -> Self {
+        Self::Provision(Box::new(error))
+    }
 }
 
 impl CreateError {
@@ -232,7 +238,7 @@ impl Fleet {
             machine: name.to_string(),
             source,
         })?;
-        journal::step(&self.store, &mut record, "provision")?;
+        journal::step(&self.store, &mut record, DRIVER_IS_DONE)?;
         self.put_agent(&mut record, &*machine, false, progress)
             .await?;
         record.side.progress = store::Progress::Ready;

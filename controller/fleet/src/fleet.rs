@@ -13,6 +13,7 @@ use serde_json::Value;
 pub struct Fleet {
     pub(crate) store: Store,
     pub(crate) drivers: Registry,
+    pub(crate) agent_path: Option<PathBuf>,
 }
 
 /// A machine cannot be worked with.
@@ -80,7 +81,16 @@ impl Fleet {
         Ok(Self {
             store: Store::open(root)?,
             drivers,
+            agent_path: None,
         })
+    }
+
+    /// Installs the agent's executable at `path` on machines, instead of the one that
+    /// [`berth_controller_provision::AgentBinary::find`] finds.
+    #[must_use]
+    pub fn with_agent(mut self, path: &Path) -> Self {
+        self.agent_path = Some(path.to_owned());
+        self
     }
 
     /// Returns the store.

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::Progress;
 
+/// The step after which the driver's part is done and provisioning begins.
+pub(crate) const DRIVER_IS_DONE: &str = "provision";
+
 /// Writes a machine's record before each step.
 pub(crate) struct StoreJournal<'a> {
     store: &'a Store,

@@ -126,10 +126,14 @@ impl Fleet {
         progress: &dyn Progress,
     ) -> Result<(), LifecycleError> {
         let _lock = self.store.lock_machine(&self.record(name)?.name)?;
+        let loaded = self.load(name)?;
+        if matches!(action, Action::Start | Action::Restart) {
+            loaded.require_complete()?;
+        }
         let Loaded {
             mut record,
             mut machine,
-        } = self.load(name)?;
+        } = loaded;
         progress.step(name, action.announcement());
         let result = match action {
             Action::Start => machine.start().await.map(|()| Restart::Done),

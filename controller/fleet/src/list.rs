@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use berth_controller_client::Agent;
 use berth_provisioners_api::MachineState;
 use futures::future::join_all;
 use tokio::time::{Instant, timeout_at};
@@ -106,10 +107,18 @@ impl Fleet {
             .connect_agent(&record, &*machine, &Silent)
             .await
             .map_err(|error| chain(&error))?;
-        let answer = agent.version().await.map_err(|status| chain(&status))?;
+        let answer = agent
+            .version()
+            .await
+            .map_err(|status| failed_call(&agent, &status))?;
         row.agent_version = Some(answer.version);
         Ok(())
     }
+}
+
+/// Returns why a call failed: the connection's own fault, or what the agent said.
+pub(crate) fn failed_call(agent: &Agent, status: &tonic::Status) -> String {
+    agent.fault().unwrap_or_else(|| status.message().to_owned())
 }
 
 /// Returns an error with its causes, on one line.

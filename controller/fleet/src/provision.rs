@@ -8,10 +8,12 @@ use berth_controller_provision::{
     self as provision, AgentBinary, AgentConfig, BinaryError, HostFacts, Plan, Report, Step,
 };
 use berth_controller_ssh::Session;
-use berth_controller_store::{AgentRecord, MachineRecord};
+use berth_controller_store::{self as store, AgentRecord, MachineRecord};
 use berth_provisioners_api::{DriverError, Machine};
 
 use crate::fleet::Loaded;
+use crate::journal::{self, DRIVER_IS_DONE};
+use crate::list::failed_call;
 use crate::{AgentError, CredentialsError, Fleet, MachineError, Progress, SshError, credentials};
 
 /// How long a machine may take until its SSH server lets us in.
@@ -26,10 +28,10 @@ pub enum ProvisionError {
     Machine(#[from] MachineError),
     /// Another process works on that machine.
     #[error(transparent)]
-    Locked(#[from] berth_controller_store::LockError),
+    Locked(#[from] store::LockError),
     /// The store cannot be written.
     #[error(transparent)]
-    Store(#[from] berth_controller_store::WriteError),
+    Store(#[from] store::WriteError),
     /// The authority cannot be made or used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -111,8 +113,23 @@ impl Fleet {
             mut record,
             machine,
         } = self.load(name)?;
+        let unfinished = record.side.progress != store::Progress::Ready;
+        if unfinished
+            && !record
+                .side
+                .journal
+                .iter()
+                .any(|entry| entry.step == DRIVER_IS_DONE)
+        {
+            return Err(MachineError::Incomplete(name.to_owned()).into());
+        }
         self.put_agent(&mut record, &*machine, false, progress)
-            .await
+            .await?;
+        if unfinished {
+            record.side.progress = store::Progress::Ready;
+            journal::step(&self.store, &mut record, "ready")?;
+        }
+        Ok(())
     }
 
     /// Puts the agent on a machine that runs, under the machine's lock.
@@ -125,8 +142,14 @@ impl Fleet {
     ) -> Result<(), ProvisionError> {
         let name = record.name.to_string();
         progress.step(&name, "Waiting for SSH to be available");
-        let find_agent = tokio::task::spawn_blocking(AgentBinary::find);
-        let session = self.log_in(record, machine, SSH_PATIENCE).await;
+        let agent_path = self.agent_path.clone();
+        let find_agent = tokio::task::spawn_blocking(move || match agent_path {
+            Some(path) => AgentBinary::open(&path),
+            None => AgentBinary::find(),
+        });
+        let session = self
+            .log_in_patiently(record, machine, SSH_PATIENCE, progress)
+            .await;
         let agent = find_agent.await.map_err(ProvisionError::Task)??;
         let session = session?;
         if record.side.host_key.is_none() {
@@ -213,10 +236,8 @@ impl Fleet {
         let connected: Result<Agent, AgentError> =
             self.connect_agent(record, machine, progress).await;
         let channel = connected.map_err(|error| failed(error.into()))?;
-        let answer = channel
-            .version()
-            .await
-            .map_err(|status| failed(status.into()))?;
+        let answer = channel.version().await;
+        let answer = answer.map_err(|status| failed(failed_call(&channel, &status).into()))?;
         let runs = answer.executable_sha256.as_str();
         if !runs.is_empty() && runs != agent.sha256() {
             return Err(failed(

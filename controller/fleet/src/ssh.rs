@@ -7,10 +7,13 @@ use berth_controller_store::{MachineRecord, WriteError};
 use berth_provisioners_api::{Machine, MachineState, SshEndpoint};
 
 use crate::fleet::Loaded;
-use crate::{Fleet, MachineError};
+use crate::list::chain;
+use crate::{Fleet, MachineError, Progress};
 
 /// How long a machine that runs may take to let us in.
 const SSH_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a machine may take to come up before the operator is told what it looks like.
+const SILENT_WAIT: Duration = Duration::from_secs(10);
 
 /// A machine cannot be reached by SSH.
 #[derive(Debug, thiserror::Error)]
@@ -105,12 +108,45 @@ impl Fleet {
                 });
             }
         };
-        if record.side.host_key.is_none() {
-            // Learnt on the first connection, such as to a machine that docker-machine has made.
-            record.side.host_key = Some(session.host_key().to_openssh());
+        // Learnt on the first connection, such as to a machine that docker-machine has made. A
+        // machine that another process works on is that one's to write down.
+        if record.side.host_key.is_none()
+            && let Ok(_lock) = self.store.lock_machine(&record.name)
+        {
+            record = self.record(name)?;
+            record
+                .side
+                .host_key
+                .get_or_insert_with(|| session.host_key().to_openssh());
             self.store.save_side(&record)?;
         }
         Ok(session)
+    }
+
+    /// Like [`Fleet::log_in`], but tells the operator why it takes long when it does.
+    pub(crate) async fn log_in_patiently(
+        &self,
+        record: &MachineRecord,
+        machine: &dyn Machine,
+        patience: Duration,
+        progress: &dyn Progress,
+    ) -> Result<ssh::Session, SshError> {
+        match self
+            .log_in(record, machine, SILENT_WAIT.min(patience))
+            .await
+        {
+            Err(SshError::Connect { source, .. }) if source.may_pass() || source.is_timeout() => {
+                let left = patience.saturating_sub(SILENT_WAIT);
+                let text = format!(
+                    "{}; trying for another {} s",
+                    chain(&source),
+                    left.as_secs()
+                );
+                progress.notice(record.name.as_str(), &text);
+                self.log_in(record, machine, left).await
+            }
+            done => done,
+        }
     }
 
     /// Opens a session with a machine that may still be coming up.

@@ -48,16 +48,21 @@ if [ "$changed" = 1 ] || ! systemctl is-active -q berthd; then
 fi
 "#;
 
-/// The pipe is opened before the service is started, so that its word cannot be missed.
+/// The pipe is opened before the service is started, so that its word cannot be missed. An agent that
+/// cannot start is started over and over, and says nothing.
 const OPENRC: &str = r#"
 say service
+hear() {
+    if command -v timeout >/dev/null; then timeout 60 head -n 1; else head -n 1; fi
+}
 rc-update -q add berthd default
 if [ "$changed" = 1 ] || ! rc-service -q berthd status; then
     [ -p /run/berth/ready ] || mkfifo -m 0600 /run/berth/ready
     exec 4<>/run/berth/ready
     say start
     : >/var/log/berthd.log
-    if ! rc-service berthd restart >&2 || ! read -r word <&4; then
+    word=
+    if ! rc-service berthd restart >&2 || ! word=$(hear <&4) || [ "$word" != ready ]; then
         tail -n 20 /var/log/berthd.log >&2 || :
         exit 70
     fi

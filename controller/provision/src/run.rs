@@ -162,7 +162,7 @@ pub async fn provision(
     progress.step(Step::Install);
     let changed = uploaded || plan.restart;
     let restarted = install(session, plan, &facts, changed).await?;
-    let warnings = warnings(&facts);
+    let warnings = warnings(&facts, uploaded);
     Ok(Report {
         facts,
         uploaded,
@@ -188,7 +188,7 @@ fn check(facts: &HostFacts) -> Result<(), ProvisionError> {
     })
 }
 
-fn warnings(facts: &HostFacts) -> Vec<String> {
+fn warnings(facts: &HostFacts, is_new: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -199,7 +199,7 @@ fn warnings(facts: &HostFacts) -> Vec<String> {
             "the host's clock is {behind} s behind, and it may refuse new certificates"
         ));
     }
-    if facts.init == Init::Own {
+    if is_new && facts.init == Init::Own {
         warnings.push(
             "the host has neither systemd nor OpenRC: the agent supervises itself, and berth \
              machine start starts it after a reboot"

@@ -71,10 +71,11 @@ pub(crate) fn openrc_script(environment: &[String]) -> String {
          error_log=/var/log/berthd.log\n\
          respawn_delay=1\n\
          respawn_max=0\n\
-         rc_ulimit=\"-n 1048576\"\n\
          {exports}\n\
-         depend() {{\n\tneed localmount\n\tafter net firewall\n}}\n\n\
-         start_pre() {{\n\tcheckpath -d -m 0700 /run/berth\n\t\
+         depend() {{\n\tafter localmount net firewall\n}}\n\n\
+         start_pre() {{\n\t\
+         ulimit -n 1048576 2>/dev/null || ulimit -n \"$(ulimit -H -n)\"\n\t\
+         checkpath -d -m 0700 /run/berth\n\t\
          [ -p /run/berth/ready ] || mkfifo -m 0600 /run/berth/ready\n}}\n"
     )
 }

@@ -77,9 +77,9 @@ pub enum ConnectError {
         /// Host and port.
         address: String,
         /// The key on record.
-        expected: HostKey,
+        expected: Box<HostKey>,
         /// The key that came.
-        presented: HostKey,
+        presented: Box<HostKey>,
     },
     /// The host took none of our keys.
     #[error("ssh server {address} refused to log in user {user:?} (tried {tried})")]
@@ -136,7 +136,10 @@ impl Session {
     ) -> Result<Self, ConnectError> {
         match within(timeout, Self::establish(endpoint, policy)).await {
             Ok(result) => result,
-            Err(_elapsed) => Err(ConnectError::Timeout { address: endpoint.address(), timeout }),
+            Err(_elapsed) => Err(ConnectError::Timeout {
+                address: endpoint.address(),
+                timeout,
+            }),
         }
     }
 
@@ -170,18 +173,22 @@ impl Session {
     /// Ends the connection in an orderly way, so that nothing of it is left on the host.
     pub async fn close(self) {
         // Best effort: a connection that is broken already needs no goodbye.
-        let _ = self.handle.disconnect(russh::Disconnect::ByApplication, "", "").await;
+        let _ = self
+            .handle
+            .disconnect(russh::Disconnect::ByApplication, "", "")
+            .await;
         let _ = self.handle.await;
     }
 
-    async fn establish(
-        endpoint: &Endpoint,
-        policy: &HostKeyPolicy,
-    ) -> Result<Self, ConnectError> {
+    async fn establish(endpoint: &Endpoint, policy: &HostKeyPolicy) -> Result<Self, ConnectError> {
         let address = endpoint.address();
-        let unreachable = |source| ConnectError::Unreachable { address: address.clone(), source };
-        let stream =
-            TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(unreachable)?;
+        let unreachable = |source| ConnectError::Unreachable {
+            address: address.clone(),
+            source,
+        };
+        let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
+            .await
+            .map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
 
         let expected = match policy {
@@ -190,25 +197,43 @@ impl Session {
         };
         let presented = Arc::new(Mutex::new(None));
         let config = Arc::new(configuration(expected.as_ref()));
-        let verifier =
-            Verifier { expected: expected.clone(), presented: Arc::clone(&presented) };
+        let verifier = Verifier {
+            expected: expected.clone(),
+            presented: Arc::clone(&presented),
+        };
         let connected = client::connect_stream(config, stream, verifier).await;
-        let shown = presented.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let shown = presented
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let (mut handle, host_key) = match (connected, shown) {
             (Ok(handle), Some(key)) => (handle, key),
             (Err(russh::Error::UnknownKey), Some(presented)) if let Some(expected) = expected => {
-                return Err(ConnectError::HostKeyChanged { address, expected, presented });
+                return Err(ConnectError::HostKeyChanged {
+                    address,
+                    expected: Box::new(expected),
+                    presented: Box::new(presented),
+                });
             }
             (Ok(_), None) => {
-                return Err(ConnectError::Protocol { address, source: russh::Error::UnknownKey });
+                return Err(ConnectError::Protocol {
+                    address,
+                    source: russh::Error::UnknownKey,
+                });
             }
             (Err(source), _) => return Err(ConnectError::Protocol { address, source }),
         };
         match log_in(&mut handle, &endpoint.user, endpoint.key.as_deref()).await {
-            Ok(Login::Done) => Ok(Self { handle, host_key, address }),
-            Ok(Login::Refused { tried }) => {
-                Err(ConnectError::Refused { address, user: endpoint.user.clone(), tried })
-            }
+            Ok(Login::Done) => Ok(Self {
+                handle,
+                host_key,
+                address,
+            }),
+            Ok(Login::Refused { tried }) => Err(ConnectError::Refused {
+                address,
+                user: endpoint.user.clone(),
+                tried,
+            }),
             Err(LoginError::Identity(error)) => Err(error.into()),
             Err(LoginError::Protocol(source)) => Err(ConnectError::Protocol { address, source }),
         }
@@ -217,7 +242,10 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Session").field("address", &self.address).finish_non_exhaustive()
+        formatter
+            .debug_struct("Session")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -238,6 +266,12 @@ impl Endpoint {
 // === impl ConnectError ===
 
 impl ConnectError {
+    /// Returns whether time ran out.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+
     /// Returns whether the host may just not be up yet.
     #[must_use]
     pub fn may_pass(&self) -> bool {
@@ -278,10 +312,18 @@ impl client::Handler for Verifier {
         key: &PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
         // Certificates are never asked for, so none is taken.
-        let PublicKeyOrCertificate::PublicKey { key, .. } = key else { return Ok(false) };
+        let PublicKeyOrCertificate::PublicKey { key, .. } = key else {
+            return Ok(false);
+        };
         let key = HostKey::new(key);
-        let good = self.expected.as_ref().is_none_or(|expected| *expected == key);
-        *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
+        let good = self
+            .expected
+            .as_ref()
+            .is_none_or(|expected| *expected == key);
+        *self
+            .presented
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(key);
         Ok(good)
     }
 }
@@ -343,11 +385,17 @@ fn configuration(expected: Option<&HostKey>) -> client::Config {
 /// several keys shows the first kind that we name.
 fn host_key_algorithms(expected: Option<&HostKey>) -> Vec<Algorithm> {
     let weak = Algorithm::Rsa { hash: None };
-    let mut algorithms: Vec<Algorithm> =
-        Preferred::DEFAULT.key.iter().filter(|a| **a != weak).cloned().collect();
+    let mut algorithms: Vec<Algorithm> = Preferred::DEFAULT
+        .key
+        .iter()
+        .filter(|a| **a != weak)
+        .cloned()
+        .collect();
     if let Some(pinned) = expected.map(HostKey::algorithm) {
         let pinned = match pinned {
-            Algorithm::Rsa { .. } => Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+            Algorithm::Rsa { .. } => Algorithm::Rsa {
+                hash: Some(HashAlg::Sha512),
+            },
             other => other,
         };
         let is_rsa = pinned.clone().is_rsa();
@@ -389,8 +437,12 @@ mod tests {
 
     #[test]
     fn addresses_of_ip_version_6_get_brackets() {
-        let endpoint =
-            Endpoint { host: "::1".to_owned(), port: 22, user: "root".to_owned(), key: None };
+        let endpoint = Endpoint {
+            host: "::1".to_owned(),
+            port: 22,
+            user: "root".to_owned(),
+            key: None,
+        };
         assert_eq!(endpoint.address(), "[::1]:22");
     }
 }

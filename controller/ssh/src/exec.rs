@@ -130,7 +130,11 @@ impl Session {
             stderr: Box::new(&mut stderr),
         };
         let status = self.run(Some(command), None, streams).await?;
-        Ok(Output { status, stdout, stderr })
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+        })
     }
 
     /// Opens a stream to the unix socket at `path` on the host.
@@ -145,7 +149,9 @@ impl Session {
         path: &str,
     ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static, ExecError> {
         let channel = self.handle.channel_open_direct_streamlocal(path).await;
-        Ok(channel.map_err(|error| refusal(error, || format!("open socket {path}")))?.into_stream())
+        Ok(channel
+            .map_err(|error| refusal(error, || format!("open socket {path}")))?
+            .into_stream())
     }
 
     /// Opens a stream to a TCP port as the host sees it.
@@ -160,8 +166,10 @@ impl Session {
         host: &str,
         port: u16,
     ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static, ExecError> {
-        let channel =
-            self.handle.channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0).await;
+        let channel = self
+            .handle
+            .channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0)
+            .await;
         let stream = channel.map_err(|error| refusal(error, || format!("open {host}:{port}")))?;
         Ok(stream.into_stream())
     }
@@ -183,7 +191,10 @@ mod tests {
         assert_eq!(ExitStatus::Code(3).code(), 3);
         assert_eq!(ExitStatus::Code(256 + 7).code(), 7);
         assert_eq!(ExitStatus::from_signal(Sig::KILL).code(), 137);
-        assert_eq!(ExitStatus::from_signal(Sig::Custom("USR2".to_owned())).code(), 140);
+        assert_eq!(
+            ExitStatus::from_signal(Sig::Custom("USR2".to_owned())).code(),
+            140
+        );
         assert!(!ExitStatus::Signal("TERM".to_owned()).success());
     }
 }

@@ -88,19 +88,35 @@ async fn log_in_with_file(
         Err(russh::keys::Error::KeyIsEncrypted) => {
             let public = encrypted_public_key(path);
             let Some(mut agent) = connect_agent().await else {
-                return Err(IdentityError::Encrypted { path: path.to_owned() }.into());
+                return Err(IdentityError::Encrypted {
+                    path: path.to_owned(),
+                }
+                .into());
             };
             let held = agent_keys(&mut agent).await;
             match public.filter(|public| held.iter().any(|k| k.key_data() == public.key_data())) {
                 Some(public) => offer_from_agent(handle, user, public, &mut agent).await?,
-                None => return Err(IdentityError::Encrypted { path: path.to_owned() }.into()),
+                None => {
+                    return Err(IdentityError::Encrypted {
+                        path: path.to_owned(),
+                    }
+                    .into());
+                }
             }
         }
         Err(source) => {
-            return Err(IdentityError::Unreadable { path: path.to_owned(), source }.into());
+            return Err(IdentityError::Unreadable {
+                path: path.to_owned(),
+                source,
+            }
+            .into());
         }
     };
-    Ok(if done { Login::Done } else { Login::Refused { tried } })
+    Ok(if done {
+        Login::Done
+    } else {
+        Login::Refused { tried }
+    })
 }
 
 async fn log_in_with_own_keys(
@@ -117,7 +133,10 @@ async fn log_in_with_own_keys(
         }
     }
     let directory = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ssh"));
-    for path in directory.iter().flat_map(|d| DEFAULT_KEYS.map(|name| d.join(name))) {
+    for path in directory
+        .iter()
+        .flat_map(|d| DEFAULT_KEYS.map(|name| d.join(name)))
+    {
         // A key that is absent or needs a passphrase is passed over, as OpenSSH does it.
         if let Ok(key) = load_secret_key(&path, None) {
             tried.push(format!("key {}", path.display()));
@@ -129,7 +148,9 @@ async fn log_in_with_own_keys(
     if tried.is_empty() {
         return Err(IdentityError::None.into());
     }
-    Ok(Login::Refused { tried: tried.join(", ") })
+    Ok(Login::Refused {
+        tried: tried.join(", "),
+    })
 }
 
 /// Offers one key that is in this process.
@@ -151,7 +172,10 @@ async fn offer_from_agent(
     agent: &mut AgentClient<UnixStream>,
 ) -> Result<bool, russh::Error> {
     let hash = signature_hash(handle, &key).await?;
-    match handle.authenticate_publickey_with(user, key, hash, agent).await {
+    match handle
+        .authenticate_publickey_with(user, key, hash, agent)
+        .await
+    {
         Ok(result) => Ok(result.success()),
         Err(russh::AgentAuthError::Key(_)) => Ok(false),
         Err(russh::AgentAuthError::Send(_)) => Err(russh::Error::SendError),
@@ -167,7 +191,10 @@ async fn signature_hash(
     if !key.algorithm().is_rsa() {
         return Ok(None);
     }
-    Ok(handle.best_supported_rsa_hash().await?.unwrap_or(Some(HashAlg::Sha256)))
+    Ok(handle
+        .best_supported_rsa_hash()
+        .await?
+        .unwrap_or(Some(HashAlg::Sha256)))
 }
 
 async fn connect_agent() -> Option<AgentClient<UnixStream>> {

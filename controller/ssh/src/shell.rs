@@ -62,7 +62,11 @@ impl Session {
         pty: Option<Pty>,
         streams: Streams<'_>,
     ) -> Result<ExitStatus, ExecError> {
-        let Streams { mut stdin, mut stdout, mut stderr } = streams;
+        let Streams {
+            mut stdin,
+            mut stdout,
+            mut stderr,
+        } = streams;
         let (mut reader, writer) = self.handle.channel_open_session().await?.split();
         request(&writer, command, pty.as_ref()).await?;
 
@@ -102,7 +106,9 @@ async fn request(
     // No answer is waited for: refusals arrive among the output.
     if let Some(pty) = pty {
         let size = *pty.size.borrow();
-        writer.request_pty(true, &pty.term, size.columns, size.rows, 0, 0, &[]).await?;
+        writer
+            .request_pty(true, &pty.term, size.columns, size.rows, 0, 0, &[])
+            .await?;
     }
     match command {
         Some(command) => writer.exec(true, command).await?,
@@ -136,7 +142,11 @@ async fn send_input(
 async fn follow_size(mut size: watch::Receiver<WindowSize>, writer: &ChannelWriteHalf<Msg>) {
     while size.changed().await.is_ok() {
         let now = *size.borrow_and_update();
-        if writer.window_change(now.columns, now.rows, 0, 0).await.is_err() {
+        if writer
+            .window_change(now.columns, now.rows, 0, 0)
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -158,8 +168,14 @@ async fn receive_output(
                 status = Some(ExitStatus::from_signal(signal_name));
             }
             ChannelMsg::Failure => {
-                let what = if command.is_some() { "run a command" } else { "open a shell" };
-                return Err(ExecError::Refused { what: what.to_owned() });
+                let what = if command.is_some() {
+                    "run a command"
+                } else {
+                    "open a shell"
+                };
+                return Err(ExecError::Refused {
+                    what: what.to_owned(),
+                });
             }
             _ => {}
         }

@@ -94,7 +94,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), WriteError> {
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
     // The temporary file starts with a dot: no one mistakes it for a machine or a key.
     let mut file = tempfile::Builder::new()
         .prefix(".new-")

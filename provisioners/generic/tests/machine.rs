@@ -1,4 +1,8 @@
 //! The driver as the fleet uses it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed, and should say where"
+)]
 
 use std::fs;
 use std::net::TcpListener;

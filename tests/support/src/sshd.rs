@@ -72,7 +72,11 @@ impl Sshd {
         fs::write(&config, configuration(directory.path(), port, options)).expect("sshd_config");
         let mut child = spawn(directory.path(), &config, options);
         wait_until_listening(&mut child);
-        Self { child, directory, port }
+        Self {
+            child,
+            directory,
+            port,
+        }
     }
 
     /// Returns its port on 127.0.0.1.
@@ -88,6 +92,10 @@ impl Sshd {
     }
 
     /// Returns its public host key in OpenSSH's form.
+    ///
+    /// # Panics
+    ///
+    /// When the file has gone.
     #[must_use]
     pub fn host_key(&self) -> String {
         fs::read_to_string(self.directory.path().join("host_key.pub")).expect("host key")
@@ -150,9 +158,23 @@ fn spawn(directory: &Path, config: &Path, options: &SshdOptions) -> Child {
     let mut command = if options.private_root {
         let mut command = Command::new("unshare");
         command
-            .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", PRIVATE_ROOT, "sh"])
+            .args([
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "sh",
+                "-c",
+                PRIVATE_ROOT,
+                "sh",
+            ])
             .arg(directory.join("layer"))
-            .args(["sh", "-c", r#". "$2"; exec /usr/sbin/sshd -D -e -f "$1""#, "sh"])
+            .args([
+                "sh",
+                "-c",
+                r#". "$2"; exec /usr/sbin/sshd -D -e -f "$1""#,
+                "sh",
+            ])
             .arg(config)
             .arg(directory.join("prepare"));
         command
@@ -161,7 +183,11 @@ fn spawn(directory: &Path, config: &Path, options: &SshdOptions) -> Child {
         command.args(["-D", "-e", "-f"]).arg(config);
         command
     };
-    command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("sshd")
+    command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("sshd")
 }
 
 fn wait_until_listening(child: &mut Child) {
