@@ -98,7 +98,7 @@ impl Runtime {
         let order = frame(&message, seccomp.as_deref().unwrap_or_default())
             .map_err(failed("encoding the order"))?;
         drop(message);
-        let mut connection = self.spawn().map_err(failed("starting the supervisor"))?;
+        let mut connection = self.spawn(&id).map_err(failed("starting the supervisor"))?;
         connection
             .send(&order)
             .await
@@ -123,10 +123,13 @@ impl Runtime {
     }
 
     /// Starts a supervisor that waits for its order on the returned connection.
-    fn spawn(&self) -> io::Result<Connection> {
+    fn spawn(&self, id: &str) -> io::Result<Connection> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut child = Command::new(format!("/proc/self/fd/{}", self.executable.as_raw_fd()))
+            // Its names in lists of processes; the supervisor makes nothing of them.
+            .arg0("berthd")
             .args(&self.arguments)
+            .arg(id)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

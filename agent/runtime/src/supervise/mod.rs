@@ -23,7 +23,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use berth_agent_sys::process::close_on_start;
-use nix::sys::prctl::{set_child_subreaper, set_dumpable};
+use nix::sys::prctl::{set_child_subreaper, set_dumpable, set_name};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{chdir, dup2_stdin, setsid};
@@ -66,6 +66,7 @@ fn supervise() -> io::Result<()> {
     // The directory that the agent was started in must not stay in use. The agent leaves this to its child, since it
     // starts children faster when there is nothing to do between fork and execve.
     chdir("/")?;
+    set_name(c"berth-supervise")?;
     let signals = block_signals()?;
     let mut agent = take_control_socket()?;
     let (message, seccomp) = read_order(&mut agent)?;
