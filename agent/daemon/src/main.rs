@@ -29,6 +29,8 @@ fn main() -> ExitCode {
     if words.nth(1).is_some_and(|word| word == "supervise") {
         return berth_agent_runtime::supervise_main(words);
     }
+    // Modes of what images and containers get must not depend on who started us.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let arguments = Arguments::parse();
     let result = match arguments
         .command

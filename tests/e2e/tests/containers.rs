@@ -12,7 +12,14 @@ fn run_ends_with_the_code_that_docker_would_give() {
         (&["run", "--rm", "box", "true"], 0),
         (&["run", "--rm", "box", "sh", "-c", "exit 42"], 42),
         (
-            &["run", "--rm", "box", "sh", "-c", "sh -c 'kill -9 $$'"],
+            &[
+                "run",
+                "--rm",
+                "box",
+                "sh",
+                "-c",
+                "sh -c 'kill -9 $$'; exit $?",
+            ],
             137,
         ),
         (&["run", "--rm", "box", "no-such-command"], 127),
@@ -194,7 +201,7 @@ fn a_container_lives_through_its_stations() {
         .fails_saying(&["already in use"]);
     let _ = machine
         .berth(&["rm", "life"])
-        .fails_saying(&["running container"]);
+        .fails_saying(&["container is running"]);
     machine.berth(&["stop", "-t", "0", "life"]).success();
     let state = [
         "inspect",

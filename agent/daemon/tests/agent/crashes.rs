@@ -35,7 +35,8 @@ async fn a_container_outlives_the_agent_with_its_output_and_exit_code() {
         command: vec!["touch".to_owned(), "/tmp/stop".to_owned()],
         ..Default::default()
     };
-    assert_eq!(client.exec(exec, b"").await.expect("exec").code, 0);
+    // Its own code may be that of the container's end, which it brings about.
+    client.exec(exec, b"").await.expect("exec");
     assert_eq!(attached.rest().await.code, 42);
     let log = client.log_text(&id).await;
     let counted = log.lines().take_while(|line| *line != "end").enumerate();

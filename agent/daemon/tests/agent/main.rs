@@ -11,3 +11,4 @@ mod image;
 mod lifecycle;
 mod networks_and_volumes;
 mod options;
+mod zz_bench;

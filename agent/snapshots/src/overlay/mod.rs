@@ -22,7 +22,7 @@ mod tests;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -62,6 +62,10 @@ impl Overlay {
                 .create(&path)
                 .map_err(SnapshotError::io("create", &path))?;
         }
+        // Root directories of filesystems without layers look like this one: as in every image.
+        let empty = root.join(EMPTY);
+        fs::set_permissions(&empty, fs::Permissions::from_mode(0o755))
+            .map_err(SnapshotError::io("set up", &empty))?;
         let overlay = Self {
             root: root.to_owned(),
             next: AtomicU64::new(0),
@@ -111,6 +115,10 @@ impl Snapshotter for Overlay {
         let tree = directory.join("fs");
         let staging = Staging::new(directory, tree.clone());
         fs::create_dir(&tree).map_err(SnapshotError::io("create", &tree))?;
+        // What the root of the filesystem shows unless the layer says otherwise, as Docker's; the
+        // umask of the process must not decide it.
+        fs::set_permissions(&tree, fs::Permissions::from_mode(0o755))
+            .map_err(SnapshotError::io("set up", &tree))?;
         Ok(staging)
     }
 
