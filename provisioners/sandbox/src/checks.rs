@@ -1,12 +1,14 @@
 //! What this host must have before a machine is made of it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use berth_provisioners_api::DriverError;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 use nix::unistd::Uid;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use crate::cgroups::ControlGroups;
 use crate::failure::Doing as _;
@@ -45,9 +47,37 @@ fn programs(machine: &HostMachine) -> Result<(), DriverError> {
     if fs::symlink_metadata(&sshd).is_err() {
         return Err(missing(&sshd.display().to_string(), "openssh-server"));
     }
+    if let Some(init) = &machine.config.init {
+        program_inside(root, init)?;
+    }
     match found("nft") {
         Some(_) => Ok(()),
         None => Err(missing("nft", "nftables")),
+    }
+}
+
+/// Checks that the root filesystem has a program, by its path as it is inside.
+fn program_inside(root: &Path, program: &Path) -> Result<(), DriverError> {
+    let doing = || format!("cannot find {} in {}", program.display(), root.display());
+    let directory = File::open(root).doing(doing)?;
+    let file = openat2(
+        &directory,
+        program,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT,
+    )
+    .doing(doing)?;
+    let data = File::from(file).metadata().doing(doing)?;
+    if data.is_file() && data.mode() & 0o111 != 0 {
+        Ok(())
+    } else {
+        Err(DriverError::refused(format!(
+            "{} is not a program in {}",
+            program.display(),
+            root.display()
+        ))
+        .with_hint("give --sandbox-init the path of an init as it is inside the root filesystem"))
     }
 }
 
@@ -65,8 +95,12 @@ fn found(program: &str) -> Option<PathBuf> {
 
 /// Checks that the kernel has overlays and that the disk can be part of one.
 fn overlay(directory: &Path) -> Result<(), DriverError> {
-    let filesystem =
-        statfs(directory).doing(|| format!("cannot examine {}", directory.display()))?;
+    // Nothing of the machine need exist yet; what is made later lies on the same filesystem.
+    let existing = directory
+        .ancestors()
+        .find(|folder| folder.exists())
+        .unwrap_or(directory);
+    let filesystem = statfs(existing).doing(|| format!("cannot examine {}", existing.display()))?;
     if filesystem.filesystem_type() == OVERLAYFS_SUPER_MAGIC {
         return Err(DriverError::refused(format!(
             "store {} lies on an overlay, which cannot hold another one",

@@ -25,6 +25,9 @@ pub(crate) struct SandboxConfig {
     /// The root filesystem that the machine sees a copy of; this host's when absent.
     #[serde(default)]
     pub(crate) rootfs: Option<PathBuf>,
+    /// The program of the root filesystem that is process 1; berth's own one when absent.
+    #[serde(default)]
+    pub(crate) init: Option<PathBuf>,
     /// The most memory that it may use, in bytes.
     #[serde(default)]
     pub(crate) memory: Option<u64>,
@@ -38,6 +41,7 @@ pub(crate) struct SandboxConfig {
 
 const SUBNET: &str = "sandbox-subnet";
 const ROOTFS: &str = "sandbox-rootfs";
+const INIT: &str = "sandbox-init";
 const MEMORY: &str = "sandbox-memory";
 const CPUS: &str = "sandbox-cpus";
 
@@ -56,6 +60,13 @@ pub(crate) fn flags() -> Vec<FlagSpec> {
             "Directory with the root filesystem to copy on write; this host's when empty",
         )
         .with_env("SANDBOX_ROOTFS"),
+        FlagSpec::text(
+            INIT,
+            "",
+            "Program of the root filesystem that runs the machine, such as /sbin/init; berth's own \
+             when empty",
+        )
+        .with_env("SANDBOX_INIT"),
         FlagSpec::text(
             MEMORY,
             "",
@@ -93,7 +104,8 @@ impl SandboxConfig {
             base,
             id: Identity::of_directory(&context.directory),
             subnet,
-            rootfs: rootfs(flags.text(ROOTFS))?,
+            rootfs: absolute(ROOTFS, flags.text(ROOTFS))?,
+            init: absolute(INIT, flags.text(INIT))?,
             memory: optional(MEMORY, flags.text(MEMORY), "a size such as 512m", bytes)?,
             millicpus: optional(CPUS, flags.text(CPUS), "a number such as 1.5", millicpus)?,
             other: Map::new(),
@@ -108,7 +120,7 @@ fn wrong(flag: &str, problem: String) -> DriverError {
     }
 }
 
-fn rootfs(text: &str) -> Result<Option<PathBuf>, DriverError> {
+fn absolute(flag: &str, text: &str) -> Result<Option<PathBuf>, DriverError> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -116,10 +128,7 @@ fn rootfs(text: &str) -> Result<Option<PathBuf>, DriverError> {
     if path.is_absolute() {
         Ok(Some(path))
     } else {
-        Err(wrong(
-            ROOTFS,
-            format!("needs an absolute path, not {text:?}"),
-        ))
+        Err(wrong(flag, format!("needs an absolute path, not {text:?}")))
     }
 }
 
@@ -225,6 +234,7 @@ mod tests {
         for (flag, text) in [
             (SUBNET, "x"),
             (ROOTFS, "relative"),
+            (INIT, "systemd"),
             (MEMORY, "x"),
             (CPUS, "x"),
         ] {

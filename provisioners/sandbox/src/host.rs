@@ -17,6 +17,7 @@ use crate::cgroups::{ControlGroups, Limits, Part};
 use crate::config::SandboxConfig;
 use crate::disk::{self, Disk};
 use crate::failure::{Doing as _, chain};
+use crate::foreign;
 use crate::init;
 use crate::keys;
 use crate::plan::{BootPlan, Files};
@@ -110,6 +111,7 @@ impl HostMachine {
             directory: self.directory.clone(),
             store_root: PathBuf::from(&self.config.base.store_path),
             rootfs: self.config.rootfs.clone(),
+            init: self.config.init.clone(),
             address,
             subnet: self.config.subnet,
         }
@@ -135,7 +137,12 @@ impl HostMachine {
         for monitor in &monitors {
             monitor.signal(Signal::TERM).doing(doing)?;
         }
-        let deadline = Instant::now() + init::GRACE + Duration::from_secs(5);
+        let grace = if self.config.init.is_some() {
+            foreign::GRACE
+        } else {
+            init::GRACE + Duration::from_secs(5)
+        };
+        let deadline = Instant::now() + grace;
         for monitor in &monitors {
             let left = deadline.saturating_duration_since(Instant::now());
             if !monitor.wait(left).doing(doing)? {

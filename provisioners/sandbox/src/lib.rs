@@ -11,7 +11,8 @@
 //! - the *monitor*, this same program started again in the background. It stands where a hypervisor
 //!   would: it makes the namespaces, plugs in the network cable, boots and reboots; it is the parent of
 //! - the *init*, again this same program, process 1 inside the machine: it builds the root
-//!   filesystem, keeps sshd running, reaps, and turns the machine off in order.
+//!   filesystem, keeps sshd running, reaps, and turns the machine off in order. Or it gives its
+//!   place to an init that the root filesystem has, systemd for example, which then does all that.
 //!
 //! Whether a machine runs is asked of the kernel: its processes are those in its control groups,
 //! whose names follow from the machine's identity. No pid file is kept or trusted.
@@ -23,10 +24,12 @@ mod boot;
 mod cgroups;
 mod checks;
 mod config;
+mod console;
 mod detached;
 mod disk;
 mod driver;
 mod failure;
+mod foreign;
 mod host;
 mod identity;
 mod init;

@@ -17,6 +17,12 @@ pub(crate) enum Message {
     Unplugged,
     /// The cable is plugged in.
     Plugged,
+    /// The init is about to give its place to another one, which needs a console.
+    ConsoleWanted,
+    /// The console is the terminal with this number.
+    Console(u32),
+    /// The other init is started: the pipe closes, or tells of a failure.
+    HandedOver,
     /// The machine is up and takes SSH connections.
     Ready,
     /// It will not come up; why.
@@ -67,6 +73,9 @@ impl Message {
             Self::Go => "go\n".to_owned(),
             Self::Unplugged => "unplugged\n".to_owned(),
             Self::Plugged => "plugged\n".to_owned(),
+            Self::ConsoleWanted => "console\n".to_owned(),
+            Self::Console(number) => format!("console {number}\n"),
+            Self::HandedOver => "over\n".to_owned(),
             Self::Ready => "ready\n".to_owned(),
             Self::Failed(why) => format!("failed {}\n", why.replace('\n', " | ")),
         };
@@ -80,8 +89,14 @@ impl Message {
             "go" => Some(Self::Go),
             "unplugged" => Some(Self::Unplugged),
             "plugged" => Some(Self::Plugged),
+            "console" => Some(Self::ConsoleWanted),
+            "over" => Some(Self::HandedOver),
             "ready" => Some(Self::Ready),
-            _ => Some(Self::Failed(line.strip_prefix("failed ")?.to_owned())),
+            _ => match line.split_once(' ')? {
+                ("console", number) => Some(Self::Console(number.parse().ok()?)),
+                ("failed", why) => Some(Self::Failed(why.to_owned())),
+                _ => None,
+            },
         }
     }
 }
@@ -97,6 +112,9 @@ mod tests {
             Message::Go,
             Message::Unplugged,
             Message::Plugged,
+            Message::ConsoleWanted,
+            Message::Console(7),
+            Message::HandedOver,
             Message::Ready,
             Message::Failed("no disk | full".to_owned()),
         ];

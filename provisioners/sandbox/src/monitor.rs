@@ -11,21 +11,32 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use berth_provisioners_api::DriverError;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::SignalFd;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stdin, dup2_stdout, setsid};
 
 use crate::cgroups::{ControlGroups, Part};
+use crate::console::Console;
 use crate::failure::{Doing as _, chain};
+use crate::foreign::{self, Order};
 use crate::messages::{Message, Receiver};
 use crate::plan::BootPlan;
 use crate::{init, wiring};
 
 /// The first argument of a monitor; the second one is the machine's directory.
 pub(crate) const ARGUMENT: &str = "__berth-sandbox-monitor";
+
+/// A machine that is up.
+#[derive(Debug)]
+struct Running {
+    init: Child,
+    /// The console, where the init is not ours.
+    console: Option<Console>,
+}
 
 /// How a machine went off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +71,7 @@ fn run(directory: &Path) -> Result<(), DriverError> {
     // Whoever started this may be gone; the machine is up all the same.
     let _gone = Message::Ready.send(io::stdout());
     close_input_and_output()?;
-    while supervise(&machine, &signals)? == End::Restart {
+    while supervise(&mut machine, &signals)? == End::Restart {
         clear(&plan, &groups)?;
         machine = boot(&plan)?;
     }
@@ -94,7 +105,7 @@ fn watched_signals() -> Result<SignalFd, DriverError> {
         set.add(signal);
     }
     set.thread_block()
-        .and_then(|()| SignalFd::new(&set))
+        .and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC))
         .doing(|| "cannot watch signals".to_owned())
 }
 
@@ -108,7 +119,7 @@ fn close_input_and_output() -> Result<(), DriverError> {
 }
 
 /// Starts the init, plugs in the cable, and waits until the machine is up.
-fn boot(plan: &BootPlan) -> Result<Child, DriverError> {
+fn boot(plan: &BootPlan) -> Result<Running, DriverError> {
     new_process_namespace().doing(|| "cannot make a process namespace".to_owned())?;
     let doing = || "cannot start the init".to_owned();
     let mut child = Command::new("/proc/self/exe")
@@ -129,7 +140,10 @@ fn boot(plan: &BootPlan) -> Result<Child, DriverError> {
         let _ended = child.kill();
         let _ended = child.wait();
     }
-    booted.map(|()| child)
+    booted.map(|console| Running {
+        init: child,
+        console,
+    })
 }
 
 fn accompany(
@@ -137,14 +151,26 @@ fn accompany(
     process: u32,
     input: std::process::ChildStdin,
     output: &mut Receiver<std::process::ChildStdout>,
-) -> Result<(), DriverError> {
+) -> Result<Option<Console>, DriverError> {
+    let doing = || "cannot speak with the init".to_owned();
     expect(output, &Message::Unplugged)?;
     wiring::connect(plan, process)
         .doing(|| format!("cannot connect machine {} to the bridge", plan.name))?;
-    Message::Plugged
+    Message::Plugged.send(&input).doing(doing)?;
+    if plan.init.is_none() {
+        return expect(output, &Message::Ready).map(|()| None);
+    }
+    expect(output, &Message::ConsoleWanted)?;
+    let mut console = Console::open(process).doing(|| "cannot make a console".to_owned())?;
+    Message::Console(console.number())
         .send(&input)
-        .doing(|| "cannot speak with the init".to_owned())?;
-    expect(output, &Message::Ready)
+        .doing(doing)?;
+    expect(output, &Message::HandedOver)?;
+    match output.receive().doing(doing)? {
+        None => foreign::wait_until_reachable(process, &mut console).map(|()| Some(console)),
+        Some(Message::Failed(why)) => Err(DriverError::failed("the machine did not come up", why)),
+        Some(_) => Err(DriverError::refused("the init goes on after its end")),
+    }
 }
 
 fn expect(
@@ -173,31 +199,64 @@ fn new_process_namespace() -> io::Result<()> {
     Ok(())
 }
 
-/// Passes signals on to the init until it ends.
-fn supervise(machine: &Child, signals: &SignalFd) -> Result<End, DriverError> {
-    let init = Pid::from_raw(i32::try_from(machine.id()).unwrap_or(i32::MAX));
+/// Passes orders on to the init until it ends.
+fn supervise(machine: &mut Running, signals: &SignalFd) -> Result<End, DriverError> {
     loop {
-        match waitpid(init, Some(WaitPidFlag::WNOHANG)) {
+        match waitpid(machine.number(), Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(_, code)) if code == i32::from(init::EXIT_RESTART) => {
                 return Ok(End::Restart);
             }
+            // By this the kernel says that somebody inside has called for a restart.
+            Ok(WaitStatus::Signaled(_, Signal::SIGHUP, _)) => return Ok(End::Restart),
             Ok(WaitStatus::StillAlive | WaitStatus::Stopped(..) | WaitStatus::Continued(_)) => {}
             Ok(_) | Err(Errno::ECHILD) => return Ok(End::Off),
             Err(errno) => {
                 return Err(errno).doing(|| "cannot wait for the init".to_owned());
             }
         }
-        let received = match signals.read_signal() {
-            Ok(received) => received,
-            Err(Errno::EINTR) => None,
+        if let Some(console) = &mut machine.console {
+            console.copy();
+        }
+        match signals.read_signal() {
+            Ok(Some(signal)) => machine.pass_on(signal.ssi_signo),
+            Ok(None) | Err(Errno::EINTR) => machine.wait_for_news(signals)?,
             Err(errno) => return Err(errno).doing(|| "cannot read signals".to_owned()),
+        }
+    }
+}
+
+impl Running {
+    fn number(&self) -> Pid {
+        Pid::from_raw(self.init.id().cast_signed())
+    }
+
+    /// Passes on what a signal to the monitor means.
+    fn pass_on(&self, number: u32) {
+        let (signal, order) = if number == Signal::SIGTERM as u32 {
+            (Signal::SIGTERM, Order::Off)
+        } else if number == Signal::SIGINT as u32 {
+            (Signal::SIGINT, Order::Restart)
+        } else {
+            return;
         };
-        let number = received.map(|info| info.ssi_signo);
-        for signal in [Signal::SIGTERM, Signal::SIGINT] {
-            if number == Some(signal as u32) {
-                // It may have ended in this moment, which the next turn finds out.
-                let _ended = kill(init, signal);
-            }
+        if self.console.is_none() {
+            // It may have ended in this moment, which the next turn finds out.
+            let _ended = kill(self.number(), signal);
+        } else if let Err(error) = foreign::tell(self.init.id(), order) {
+            // Whoever wants it off turns it off in the end.
+            tracing::warn!(error = chain(&error), ?order, "the init does not listen");
+        }
+    }
+
+    /// Waits until a signal has come, or something was printed on the console.
+    fn wait_for_news(&self, signals: &SignalFd) -> Result<(), DriverError> {
+        let mut waited = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        if let Some(console) = &self.console {
+            waited.push(PollFd::new(console.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut waited, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno).doing(|| "cannot wait for events".to_owned()),
         }
     }
 }

@@ -24,6 +24,9 @@ pub(crate) struct BootPlan {
     pub(crate) store_root: PathBuf,
     /// The root filesystem, unless it is this host's.
     pub(crate) rootfs: Option<PathBuf>,
+    /// The program of the root filesystem that is process 1, unless it is this one.
+    #[serde(default)]
+    pub(crate) init: Option<PathBuf>,
     /// The machine's address.
     pub(crate) address: Ipv4Addr,
     /// The network that the address is in.

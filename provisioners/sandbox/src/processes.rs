@@ -1,7 +1,7 @@
 //! Handles on processes, safe against the reuse of their numbers.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -39,8 +39,14 @@ impl Process {
     }
 }
 
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Waits until `file` can be read (or has ended) and tells whether it can.
-pub(crate) fn readable(file: &impl std::os::fd::AsFd, at_most: Duration) -> io::Result<bool> {
+pub(crate) fn readable(file: &impl AsFd, at_most: Duration) -> io::Result<bool> {
     let deadline = Instant::now() + at_most;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -9,6 +9,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
 
 use crate::failure::Doing as _;
+use crate::init::Guest;
 
 /// Name, major and minor number, permissions.
 const NODES: [(&str, u64, u64, u32); 9] = [
@@ -34,20 +35,24 @@ const LINKS: [(&str, &str); 6] = [
 ];
 
 /// Mounts and fills `/dev`.
-pub(super) fn make() -> Result<(), DriverError> {
+pub(super) fn make(guest: Guest) -> Result<(), DriverError> {
     let before = umask(Mode::empty());
-    let result = make_all().doing(|| "cannot make the machine's devices".to_owned());
+    let result = make_all(guest).doing(|| "cannot make the machine's devices".to_owned());
     umask(before);
     result
 }
 
-fn make_all() -> io::Result<()> {
+fn make_all(guest: Guest) -> io::Result<()> {
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     mount_at("/dev", "tmpfs", MsFlags::MS_NOSUID, "mode=755,size=4m")?;
     for directory in ["net", "pts", "shm", "mqueue"] {
         fs::create_dir(format!("/dev/{directory}"))?;
     }
     for (name, major, minor, mode) in NODES {
+        // The kernel's log is the host's, and an init of a distribution writes all over it.
+        if guest == Guest::Unknown && name == "kmsg" {
+            continue;
+        }
         let path = format!("/dev/{name}");
         let mode = Mode::from_bits_truncate(mode);
         mknod(path.as_str(), SFlag::S_IFCHR, mode, makedev(major, minor))?;

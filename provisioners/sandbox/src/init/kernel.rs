@@ -10,14 +10,20 @@ use nix::mount::{MsFlags, mount as mount_call};
 
 use crate::cgroups::Hierarchy;
 use crate::failure::Doing as _;
+use crate::init::Guest;
 use crate::init::devices::mount_at;
 
 const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 
 /// Mounts them all.
-pub(super) fn mount(hierarchies: &[Hierarchy]) -> Result<(), DriverError> {
-    mount_kernel().doing(|| "cannot mount the kernel's filesystems".to_owned())?;
+pub(super) fn mount(hierarchies: &[Hierarchy], guest: Guest) -> Result<(), DriverError> {
+    let doing = || "cannot mount the kernel's filesystems".to_owned();
+    mount_kernel().doing(doing)?;
     mount_control_groups(hierarchies).doing(|| "cannot mount control groups".to_owned())?;
+    if guest == Guest::Unknown {
+        close_settings().doing(doing)?;
+    }
+    name_boot().doing(doing)?;
     leave_the_root_group(hierarchies).doing(|| "cannot leave the root control group".to_owned())
 }
 
@@ -27,11 +33,9 @@ fn mount_kernel() -> io::Result<()> {
     mount_at("/sys", "sysfs", quiet, "")?;
     // One letter written there restarts the host.
     let trigger = "/proc/sysrq-trigger";
-    let none: Option<&str> = None;
     if Path::new(trigger).exists() {
-        mount_call(Some(trigger), trigger, none, MsFlags::MS_BIND, none)?;
-        let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-        mount_call(none, trigger, none, read_only, none)?;
+        bind(trigger, trigger)?;
+        make_read_only(trigger, MsFlags::empty())?;
     }
     mount_at(
         "/run",
@@ -44,6 +48,41 @@ fn mount_kernel() -> io::Result<()> {
         fs::set_permissions(directory, fs::Permissions::from_mode(mode))?;
     }
     Ok(())
+}
+
+fn bind(source: &str, place: &str) -> io::Result<()> {
+    let none: Option<&str> = None;
+    mount_call(Some(source), place, none, MsFlags::MS_BIND, none)?;
+    Ok(())
+}
+
+/// Makes one mount read-only, but neither the filesystem that is seen there nor mounts below it.
+fn make_read_only(place: &str, others: MsFlags) -> io::Result<()> {
+    let none: Option<&str> = None;
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | others;
+    mount_call(none, place, none, flags, none)?;
+    Ok(())
+}
+
+/// Leaves those of the kernel's settings writable that a machine has for itself: a distribution
+/// that boots sets what it thinks is best for a whole computer, and handles devices where it can
+/// write to `/sys`.
+fn close_settings() -> io::Result<()> {
+    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let (all, own) = ("/proc/sys", "/proc/sys/net");
+    bind(all, all)?;
+    bind(own, own)?;
+    make_read_only(all, quiet)?;
+    make_read_only("/sys", quiet)
+}
+
+/// Gives this boot a name of its own, by which others see that the machine was restarted.
+fn name_boot() -> io::Result<()> {
+    let (source, place) = ("/run/boot_id", "/proc/sys/kernel/random/boot_id");
+    fs::write(source, fs::read("/proc/sys/kernel/random/uuid")?)?;
+    fs::set_permissions(source, fs::Permissions::from_mode(0o444))?;
+    bind(source, place)?;
+    fs::remove_file(source)
 }
 
 /// Mounts the hierarchies of the host, in whose place the machine sees only its own part.

@@ -19,8 +19,10 @@ use crate::netlink::{self, Netlink};
 use crate::plan::{BootPlan, Files};
 use crate::wiring::MACHINE_INTERFACE;
 
+mod adapt;
 mod capabilities;
 mod devices;
+mod handover;
 mod kernel;
 mod personality;
 mod power;
@@ -34,6 +36,15 @@ pub(crate) const ARGUMENT: &str = "__berth-sandbox-init";
 
 /// The code with which the init ends when the machine is to be booted again.
 pub(crate) const EXIT_RESTART: u8 = 85;
+
+/// What keeps the machine once it is put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guest {
+    /// This program.
+    Known,
+    /// An init that takes itself for the master of the hardware.
+    Unknown,
+}
 
 /// Runs the init of the machine in `directory`, with the monitor at its input and output.
 pub(crate) fn main(directory: &Path) -> ExitCode {
@@ -72,12 +83,19 @@ fn run(directory: &Path) -> Result<power::Wish, DriverError> {
     .read()?;
     let resolver = personality::resolver();
     root::enter(&plan, &Disk::at(Files::of(directory).disk()))?;
-    devices::make()?;
-    kernel::mount(groups.hierarchies())?;
+    let guest = match &plan.init {
+        None => Guest::Known,
+        Some(_) => Guest::Unknown,
+    };
+    devices::make(guest)?;
+    kernel::mount(groups.hierarchies(), guest)?;
     personality::put_on(&plan, &secrets, &resolver)?;
-    capabilities::drop_those_of_the_host()?;
+    capabilities::drop_those_of_the_host(guest)?;
     await_cable()?;
     connect(&plan).doing(|| "cannot configure the network".to_owned())?;
+    if let Some(program) = &plan.init {
+        match handover::to(program)? {}
+    }
     let mut services = services::Services::start()?;
     services.wait_until_reachable(&signals)?;
     tell(&Message::Ready)?;

@@ -9,6 +9,7 @@ use berth_provisioners_api::DriverError;
 
 use crate::disk::unless_gone;
 use crate::failure::Doing as _;
+use crate::init::adapt;
 use crate::plan::BootPlan;
 
 /// Where the machine notes that it was given its personality, and for which address.
@@ -136,7 +137,7 @@ pub(super) fn put_on(
     }
     name(plan).doing(doing)?;
     if noted.is_empty() {
-        become_another(secrets).doing(doing)?;
+        become_another(plan, secrets).doing(doing)?;
     }
     replace(NOTE, &address, 0o600).doing(doing)
 }
@@ -151,7 +152,7 @@ fn name(plan: &BootPlan) -> io::Result<()> {
     replace("/etc/hosts", &hosts, 0o644)
 }
 
-fn become_another(secrets: &ReadSecrets) -> io::Result<()> {
+fn become_another(plan: &BootPlan, secrets: &ReadSecrets) -> io::Result<()> {
     for path in OF_THE_HOST {
         remove(Path::new(path))?;
     }
@@ -171,9 +172,13 @@ fn become_another(secrets: &ReadSecrets) -> io::Result<()> {
         0o600,
     )?;
     fs::set_permissions("/root/.ssh", fs::Permissions::from_mode(0o700))?;
-    for (command, script) in POWER_COMMANDS {
-        // A link to a service manager's program, mostly.
-        replace(&format!("/usr/sbin/{command}"), script, 0o755)?;
+    if plan.init.is_some() {
+        adapt::to_this_machine()?;
+    } else {
+        for (command, script) in POWER_COMMANDS {
+            // A link to a service manager's program, mostly.
+            replace(&format!("/usr/sbin/{command}"), script, 0o755)?;
+        }
     }
     copy_skeleton()?;
     unlock_root()
