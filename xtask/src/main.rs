@@ -7,6 +7,7 @@
 mod bench;
 mod clean;
 mod demo;
+mod fixtures;
 mod packages;
 mod process;
 mod test;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::fixtures::Fixtures;
 use crate::packages;
 use crate::process::{cargo, is_root, programs, run as run_command, say, target_directory};
 
@@ -21,7 +22,7 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     }
     packages::install(&[packages::SANDBOX, packages::TESTS])?;
     // Made while the compiler works; most of its time goes into unpacking.
-    let fixture = DebianRoot::begin()?;
+    let fixtures = Fixtures::begin()?;
     if filter.is_empty() {
         timed("fmt", || run_cargo(&["fmt", "--all", "--check"]))?;
         timed("clippy", || {
@@ -43,8 +44,8 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
         run_cargo(&["build", "--workspace", "--all-targets", "--quiet"])
     })?;
     let agent = stripped_agent()?;
-    let debian_root = timed("debian root", || fixture.finish())?;
-    run_tests(filter, &agent, &debian_root)
+    let fixtures = timed("fixtures", || fixtures.finish())?;
+    run_tests(filter, &agent, &fixtures)
 }
 
 const DOC: &[&str] = &[
@@ -84,7 +85,7 @@ fn stripped_agent() -> Result<PathBuf> {
     Ok(stripped)
 }
 
-fn run_tests(filter: &[&str], agent: &Path, debian_root: &Path) -> Result<()> {
+fn run_tests(filter: &[&str], agent: &Path, fixtures: &[(&str, PathBuf)]) -> Result<()> {
     say("==> tests");
     let mut command = cargo();
     command
@@ -92,7 +93,7 @@ fn run_tests(filter: &[&str], agent: &Path, debian_root: &Path) -> Result<()> {
         .args(filter);
     command
         .env("BERTH_AGENT", agent)
-        .env("BERTH_TEST_DEBIAN_ROOT", debian_root);
+        .envs(fixtures.iter().map(|(name, path)| (name, path)));
     command.env("BERTH_BIN", programs("debug").join("berth"));
     let mut child = command.stderr(Stdio::piped()).spawn().context(
         "cannot start cargo-nextest; install it with `cargo install cargo-nextest --locked`",
@@ -158,59 +159,6 @@ impl Counts {
             }
         }
         counts
-    }
-}
-
-/// A small Debian as a tar, for images with a real distribution in them.
-struct DebianRoot {
-    tar: PathBuf,
-    partial: PathBuf,
-    child: Option<Child>,
-}
-
-impl DebianRoot {
-    fn begin() -> Result<Self> {
-        let directory = target_directory().join("fixtures");
-        std::fs::create_dir_all(&directory)?;
-        let tar = directory.join("debian.tar");
-        let partial = directory.join("debian.partial.tar");
-        let child = if tar.exists() {
-            None
-        } else {
-            let child = Command::new("mmdebstrap")
-                .args(["--quiet", "--variant=minbase", "bookworm"])
-                .arg(&partial)
-                .stdin(Stdio::null())
-                .spawn()
-                .context("cannot start mmdebstrap")?;
-            Some(child)
-        };
-        Ok(Self {
-            tar,
-            partial,
-            child,
-        })
-    }
-
-    fn finish(mut self) -> Result<PathBuf> {
-        if let Some(mut child) = self.child.take() {
-            let status = child.wait()?;
-            if !status.success() {
-                bail!("mmdebstrap ended with {status}");
-            }
-            std::fs::rename(&self.partial, &self.tar)?;
-        }
-        Ok(self.tar.clone())
-    }
-}
-
-impl Drop for DebianRoot {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // Best effort: the run has failed already, and nobody reads the half-made file.
-            drop(child.kill());
-            drop(child.wait());
-        }
     }
 }
 

@@ -24,7 +24,7 @@ pub use machine::Machine;
 pub use operator::Operator;
 pub use outcome::Outcome;
 pub use process::{Background, kill};
-pub use programs::{agent_program, berth_program, debian_root};
+pub use programs::{agent_program, berth_program, debian_root, openrc_root, systemd_root};
 pub use registry::{Fault, FaultyRegistry};
 pub use sshd::{Sshd, SshdOptions, free_port, make_key};
 pub use tarball::{Entry, tarball};

@@ -22,12 +22,42 @@ pub fn agent_program() -> PathBuf {
     program("BERTH_AGENT", "berthd")
 }
 
-/// Returns the tar of a small Debian, if the caller of the tests made one.
+/// Returns the tar of a small Debian.
+///
+/// # Panics
+///
+/// When whoever runs the tests has made none.
 #[must_use]
-pub fn debian_root() -> Option<PathBuf> {
-    std::env::var_os("BERTH_TEST_DEBIAN_ROOT")
-        .map(PathBuf::from)
-        .filter(|path| path.exists())
+pub fn debian_root() -> PathBuf {
+    fixture("BERTH_TEST_DEBIAN_ROOT")
+}
+
+/// Returns the root directory of a small Debian that systemd runs.
+///
+/// # Panics
+///
+/// When whoever runs the tests has made none.
+#[must_use]
+pub fn systemd_root() -> PathBuf {
+    fixture("BERTH_TEST_SYSTEMD_ROOT")
+}
+
+/// Returns the root directory of a small Debian that sysvinit and OpenRC run.
+///
+/// # Panics
+///
+/// When whoever runs the tests has made none.
+#[must_use]
+pub fn openrc_root() -> PathBuf {
+    fixture("BERTH_TEST_OPENRC_ROOT")
+}
+
+fn fixture(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map(PathBuf::from);
+    match path.filter(|path| path.exists()) {
+        Some(path) => path,
+        None => panic!("{variable} does not name a root filesystem; run `cargo xtask test`"),
+    }
 }
 
 fn program(variable: &str, name: &str) -> PathBuf {
