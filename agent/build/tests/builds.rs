@@ -7,8 +7,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use berth_agent_build::{BuildErrorKind, BuildOptions, CopyError};
+use berth_agent_engine::{Classified as _, ErrorClass};
 use berth_agent_images::{ImageId, Reference};
-use machine::{Folder, Machine};
+use machine::{Disk, Folder, Machine};
 
 fn options() -> BuildOptions {
     BuildOptions::default()
@@ -52,6 +53,17 @@ async fn an_image_is_built_from_nothing_and_runs_commands() {
     );
     assert_eq!(machine.read(&id, "/srv/app/src/main.c"), "int main;");
     assert_eq!(machine.images.resolve("demo/app:1").expect("tagged"), id);
+    let image = machine.images.get(&id).expect("image");
+    let root = machine
+        .mount(&image)
+        .root()
+        .metadata(Path::new("/"))
+        .expect("root");
+    assert_eq!(
+        (root.mode, root.uid),
+        (0o755, 0),
+        "everybody may enter the root directory"
+    );
     let config = machine.images.get(&id).expect("image").config.config;
     assert!(config.env.contains(&"GREETING=hello world".to_owned()));
     assert!(config.env.contains(&"EMPTY=".to_owned()));
@@ -385,12 +397,12 @@ async fn faults_of_the_dockerfile_are_found_before_anything_is_done() {
 
 #[tokio::test]
 async fn contexts_are_removed_after_builds_and_at_the_next_start() {
-    let machine = Machine::new();
+    let mut machine = Machine::new();
     let folder = Folder::new("FROM scratch\nCOPY nope /\n");
     machine.build(&folder, options()).await.error();
     assert_eq!(fs::read_dir(machine.scratch()).expect("list").count(), 0);
     fs::create_dir_all(machine.scratch().join("context-left/behind")).expect("directory");
-    drop(machine.builder());
+    machine.restart();
     assert_eq!(fs::read_dir(machine.scratch()).expect("list").count(), 0);
 }
 
@@ -422,8 +434,8 @@ async fn a_build_stops_when_its_client_has_gone() {
     let mut bytes = Vec::new();
     let nothing = berth_context::Ignore::default();
     berth_context::pack(folder.0.path(), None, &nothing, &mut bytes).expect("packed");
-    let builder = machine.builder();
-    let result = builder
+    let result = machine
+        .builder
         .build(options(), std::io::Cursor::new(bytes), sender)
         .await;
     assert!(matches!(
@@ -465,4 +477,55 @@ async fn an_image_removed_in_between_is_built_again() {
             .expect("there"),
         again.image()
     );
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_leaves_nothing_half_made() {
+    let (_disk, root) = Disk::of(16);
+    let machine = Machine::on(root);
+    let folder = Folder::new("FROM scratch\nCOPY big /big\n");
+    // The first does not fit as a context, the second not as a context and a layer.
+    for mebibytes in [20, 9] {
+        folder.write("big", &"x".repeat(mebibytes << 20));
+        let failed = machine.build(&folder, options()).await;
+        assert_eq!(
+            failed.error().class(),
+            ErrorClass::Exhausted,
+            "{}",
+            failed.error().sentence()
+        );
+        assert!(
+            failed.error().sentence().contains("No space left"),
+            "{:?}",
+            failed.error()
+        );
+        assert_eq!(fs::read_dir(machine.scratch()).expect("list").count(), 0);
+        assert!(machine.snapshots.list_keys().expect("keys").is_empty());
+        assert!(machine.images.list().expect("images").is_empty());
+    }
+    folder.write("big", "small now");
+    let id = machine.build(&folder, options()).await.image();
+    assert_eq!(machine.read(&id, "/big"), "small now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builds_at_the_same_time_do_not_disturb_each_other() {
+    let machine = Machine::new();
+    let folder = Folder::new("FROM scratch\nADD root.tar /\nCOPY f /f\nRUN cat /f > /g\n");
+    folder.write("f", "same");
+    let other = Folder::new("FROM scratch\nADD root.tar /\nCOPY f /f\nRUN cat /f > /g\n");
+    other.write("f", "other");
+    let tagged = |name: &str| BuildOptions {
+        tags: vec![name.to_owned()],
+        ..options()
+    };
+    let (one, two, three) = tokio::join!(
+        machine.build(&folder, tagged("one")),
+        machine.build(&folder, tagged("two")),
+        machine.build(&other, tagged("three")),
+    );
+    assert_eq!(machine.read(&one.image(), "/g"), "same");
+    assert_eq!(machine.read(&two.image(), "/g"), "same");
+    assert_eq!(machine.read(&three.image(), "/g"), "other");
+    assert!(machine.snapshots.list_keys().expect("keys").is_empty());
 }

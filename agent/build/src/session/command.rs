@@ -69,7 +69,8 @@ impl Session<'_> {
         let mut layers = stage.level.layers.clone();
         if let Some(script) = &script {
             argv.splice(..1, [script.path.clone()]);
-            layers.push(script.layer.clone());
+            // Below everything: the root directory looks like that of the topmost layer.
+            layers.insert(0, script.layer.clone());
         }
         let request = StepRequest {
             parent_layers: layers,

@@ -107,10 +107,9 @@ impl Session<'_> {
         };
         let image = self.builder.images.commit(request).await?;
         stage.level = self.level(&image)?;
-        // A lost entry costs doing the step again.
+        // On the disk at once: it is there to outlive the agent.
         let done = DoneStep { image };
-        let written: Result<(), StateError> =
-            self.builder.state.write_behind(|w| w.put(key, &done));
+        let written: Result<(), StateError> = self.builder.state.write(|w| w.put(key, &done));
         Ok(written?)
     }
 

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 pub(crate) struct Machine {
     pub(crate) images: Arc<Images>,
     pub(crate) snapshots: Arc<dyn Snapshotter>,
+    pub(crate) builder: Builder,
     state: State,
     pub(crate) root: TempDir,
 }
@@ -40,6 +41,9 @@ struct Chroot {
     counter: AtomicU32,
 }
 
+/// A small disk.
+pub(crate) struct Disk(PathBuf);
+
 /// A directory to build from.
 pub(crate) struct Folder(pub(crate) TempDir);
 
@@ -47,7 +51,10 @@ pub(crate) struct Folder(pub(crate) TempDir);
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        let root = tempfile::tempdir().expect("temp dir");
+        Self::on(tempfile::tempdir().expect("temp dir"))
+    }
+
+    pub(crate) fn on(root: TempDir) -> Self {
         let snapshots = Overlay::open(&root.path().join("snapshots")).expect("snapshots");
         let snapshots: Arc<dyn Snapshotter> = Arc::new(snapshots);
         let state = State::open(&root.path().join("state.redb")).expect("state");
@@ -59,9 +66,11 @@ impl Machine {
             mirrors: Vec::new(),
         });
         let images = Arc::new(images.expect("images"));
+        let builder = builder(&images, &snapshots, &state, root.path().join("build"));
         Self {
             images,
             snapshots,
+            builder,
             state,
             root,
         }
@@ -71,19 +80,9 @@ impl Machine {
         self.root.path().join("build")
     }
 
-    pub(crate) fn builder(&self) -> Builder {
-        let snapshots = Arc::clone(&self.snapshots);
-        Builder::new(BuilderParts {
-            images: Arc::clone(&self.images),
-            snapshots: Arc::clone(&self.snapshots),
-            state: self.state.clone(),
-            runner: Arc::new(Chroot {
-                snapshots,
-                counter: AtomicU32::new(0),
-            }),
-            scratch: self.scratch(),
-        })
-        .expect("builder")
+    /// Starts the builder anew, as after a restart of the agent.
+    pub(crate) fn restart(&mut self) {
+        self.builder = builder(&self.images, &self.snapshots, &self.state, self.scratch());
     }
 
     pub(crate) async fn build(&self, folder: &Folder, options: BuildOptions) -> Outcome {
@@ -92,7 +91,6 @@ impl Machine {
     }
 
     pub(crate) async fn build_from(&self, context: Vec<u8>, options: BuildOptions) -> Outcome {
-        let builder = self.builder();
         let (sender, mut receiver) = mpsc::channel(16);
         let collecting = tokio::spawn(async move {
             let mut events = Vec::new();
@@ -102,7 +100,7 @@ impl Machine {
             events
         });
         let context = std::io::Cursor::new(context);
-        let result = builder.build(options, context, sender).await;
+        let result = self.builder.build(options, context, sender).await;
         Outcome {
             result,
             events: collecting.await.expect("events"),
@@ -122,6 +120,26 @@ impl Machine {
         std::io::Read::read_to_string(&mut file, &mut text).expect("text");
         text
     }
+}
+
+fn builder(
+    images: &Arc<Images>,
+    snapshots: &Arc<dyn Snapshotter>,
+    state: &State,
+    scratch: PathBuf,
+) -> Builder {
+    let chroot = Chroot {
+        snapshots: Arc::clone(snapshots),
+        counter: AtomicU32::new(0),
+    };
+    Builder::new(BuilderParts {
+        images: Arc::clone(images),
+        snapshots: Arc::clone(snapshots),
+        state: state.clone(),
+        runner: Arc::new(chroot),
+        scratch,
+    })
+    .expect("builder")
 }
 
 // === impl Outcome ===
@@ -241,6 +259,32 @@ fn root_tar() -> Vec<u8> {
             .expect("link");
     }
     archive.into_inner().expect("archive")
+}
+
+// === impl Disk ===
+
+impl Disk {
+    /// Mounts a disk of so many mebibytes and gives a directory on it.
+    pub(crate) fn of(mebibytes: u32) -> (Self, TempDir) {
+        let place = tempfile::tempdir().expect("temp dir").keep();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"])
+            .arg(&place)
+            .status()
+            .expect("mount");
+        assert!(mounted.success(), "mount");
+        let root = tempfile::tempdir_in(&place).expect("temp dir");
+        (Self(place), root)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily, as a failed test may still hold files in it.
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "umount");
+        fs::remove_dir(&self.0).expect("removed");
+    }
 }
 
 // === impl Chroot ===
