@@ -236,26 +236,27 @@ impl Pull<'_> {
             .inner
             .state
             .read(|reader| reader.get::<ImageRecord>(digest.as_str()));
-        let text = match known.map_err(StoreError::from)? {
-            Some(record) => record.config,
-            None => {
-                let bytes = self.session.small_blob(digest).await?;
-                let actual = Digest::of(&bytes);
-                if actual != *digest {
-                    return Err(PullError::DigestMismatch {
-                        expected: digest.clone(),
-                        actual,
-                    });
-                }
-                String::from_utf8_lossy(&bytes).into_owned()
-            }
+        let bytes = match known.map_err(StoreError::from)? {
+            Some(record) => record.config.into_bytes(),
+            None => self.session.small_blob(digest).await?,
         };
+        let actual = Digest::of(&bytes);
+        if actual != *digest {
+            return Err(PullError::DigestMismatch {
+                expected: digest.clone(),
+                actual,
+            });
+        }
         let config: ImageConfiguration =
-            serde_json::from_str(&text).map_err(|source| PullError::Malformed {
+            serde_json::from_slice(&bytes).map_err(|source| PullError::Malformed {
                 what: "image configuration",
                 digest: digest.clone(),
                 source,
             })?;
+        // Well-formed JSON is text; the bytes must stay what the digest is of.
+        let text = String::from_utf8(bytes).map_err(|_not_text| PullError::UnsupportedKind {
+            media_type: descriptor.media_type.clone(),
+        })?;
         if let Some(wanted) = self.platform {
             let actual = Platform {
                 os: config.os,

@@ -106,6 +106,19 @@ async fn a_registry_with_tokens_gets_them_for_the_right_scope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_registry_on_this_machine_needs_no_trusted_certificate() {
+    let open = Registry::start();
+    open.seed("app", "1", &[Layer::gzip(&tar_of(&[("f", b"1")]))])
+        .await;
+    let registry = open.beside(&Access::Tls);
+    let store = Store::new();
+    store
+        .pull(&registry.reference("app:1"))
+        .await
+        .expect("pull");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ready_token_is_sent_as_it_is() {
     let server = Server::start(|request| match request.header("authorization") {
         Some("Bearer ready") => Answer::new(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),

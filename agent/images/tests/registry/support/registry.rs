@@ -13,6 +13,8 @@ pub(crate) enum Access<'a> {
     /// The user `captain` with [`PASSWORD`].
     Password,
     Token(&'a TokenServer),
+    /// Everybody, over TLS with a certificate that nobody trusts.
+    Tls,
 }
 
 pub(crate) const USER: &str = "captain";
@@ -38,8 +40,13 @@ impl Registry {
     fn with(access: &Access<'_>, storage: Option<&Path>) -> Self {
         let files = tempfile::tempdir().expect("temporary directory");
         let storage = storage.unwrap_or_else(|| files.path()).join("storage");
+        let mut tls = String::new();
         let auth = match access {
             Access::Everybody => String::new(),
+            Access::Tls => {
+                tls = certificate(files.path());
+                String::new()
+            }
             Access::Password => {
                 let users = files.path().join("htpasswd");
                 std::fs::write(&users, format!("{USER}:{HASH}\n")).expect("htpasswd");
@@ -67,7 +74,7 @@ impl Registry {
             let text = format!(
                 "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
                  storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
-                 http: {{addr: \"{address}\"}}\n{auth}",
+                 http: {{addr: \"{address}\"{tls}}}\n{auth}",
                 storage.display()
             );
             std::fs::write(&config, text).expect("configuration");
@@ -100,6 +107,20 @@ impl Drop for Registry {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
     }
+}
+
+/// Makes a certificate by itself and returns the setting for it.
+fn certificate(directory: &Path) -> String {
+    let names = vec!["somebody.else".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).expect("certificate");
+    let (certificate, key) = (directory.join("tls.pem"), directory.join("tls-key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).expect("certificate");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("key");
+    format!(
+        ", tls: {{certificate: {}, key: {}}}",
+        certificate.display(),
+        key.display()
+    )
 }
 
 fn is_listening(child: &mut Child, address: SocketAddr) -> bool {
