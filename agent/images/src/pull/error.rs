@@ -96,6 +96,12 @@ pub enum PullError {
         /// How many the configuration lists.
         n_config: usize,
     },
+    /// An image is made of more layers than a machine can stack.
+    #[error("image {image} cannot be pulled: max depth exceeded")]
+    TooManyLayers {
+        /// The image.
+        image: ImageId,
+    },
     /// A layer cannot be unpacked.
     #[error("cannot unpack layer {layer}")]
     Unpack {
@@ -122,9 +128,10 @@ impl PullError {
             Self::Registry { source } => source.kind(),
             Self::UnsupportedKind { .. } => ErrorKind::Unsupported,
             Self::DigestMismatch { .. } => ErrorKind::DigestMismatch,
-            Self::NoAddress { .. } | Self::Malformed { .. } | Self::LayerCount { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::NoAddress { .. }
+            | Self::Malformed { .. }
+            | Self::LayerCount { .. }
+            | Self::TooManyLayers { .. } => ErrorKind::Invalid,
             Self::Unpack { source, .. } => source.kind(),
             Self::Store(source) => source.kind(),
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use berth_agent_snapshots::{LayerId, Staging};
+use tokio::sync::OwnedMutexGuard;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,7 @@ use super::PullError;
 use crate::content::remove_if_there;
 use crate::images::{Inner, blocking};
 use crate::ingest::{Chunk, IngestError, Ingested, ingest};
+use crate::leases::Lease;
 use crate::progress::{LayerPhase, LayerProgress};
 use crate::records::{BlobRecord, LayerRecord};
 use crate::registry::{Descriptor, Download, RegistryError, Session};
@@ -26,9 +28,14 @@ pub(super) struct LayerPull<'a> {
     pub(super) session: &'a Session,
     pub(super) blob: &'a Descriptor,
     pub(super) layer: &'a LayerId,
+    pub(super) lease: &'a Arc<Lease>,
     pub(super) progress: LayerProgress,
     pub(super) cancel: &'a CancellationToken,
 }
+
+/// What keeps others away from the layer. The threads hold it too, for they may outlive a pull that
+/// was given up, and the next one must not write to the same file beside them.
+type Hold = Arc<(OwnedMutexGuard<()>, Arc<Lease>)>;
 
 /// How one pass ended.
 enum Pass {
@@ -46,7 +53,8 @@ impl LayerPull<'_> {
             });
         }
         // Another pull may be getting it right now.
-        let _lock = self.inner.locks.lock(digest.as_str()).await;
+        let lock = self.inner.locks.lock(digest.as_str()).await;
+        let hold: Hold = Arc::new((lock, Arc::clone(self.lease)));
         if self.inner.present_layer(self.layer)?.is_some() {
             self.note_repository()?;
             self.progress.report(LayerPhase::AlreadyExists, 0, 0);
@@ -55,13 +63,13 @@ impl LayerPull<'_> {
         let Ok(_turn) = self.inner.downloads.acquire().await else {
             return Err(RegistryError::Cancelled.into());
         };
-        while let Pass::StartAgain = self.pass().await? {}
+        while let Pass::StartAgain = self.pass(&hold).await? {}
         self.progress
             .report(LayerPhase::PullComplete, self.blob.size, self.blob.size);
         Ok(())
     }
 
-    async fn pass(&self) -> Result<Pass, PullError> {
+    async fn pass(&self, hold: &Hold) -> Result<Pass, PullError> {
         if self.cancel.is_cancelled() {
             return Err(RegistryError::Cancelled.into());
         }
@@ -73,8 +81,12 @@ impl LayerPull<'_> {
             .begin_layer()
             .map_err(StoreError::from)?;
         let ingesting = tokio::task::spawn_blocking({
-            let path = path.clone();
-            move || (ingest_into(receiver, (file, &path), &staging), staging)
+            let (path, hold) = (path.clone(), Arc::clone(hold));
+            move || {
+                let ingested = ingest_into(receiver, (file, &path), &staging);
+                drop(hold);
+                (ingested, staging)
+            }
         });
         let download = Download {
             digest: &self.blob.digest,
@@ -109,7 +121,8 @@ impl LayerPull<'_> {
                 actual: Digest::from(&ingested.diff_id),
             });
         }
-        self.commit(ingested, path, staging).await?;
+        self.commit(ingested, path, (staging, Arc::clone(hold)))
+            .await?;
         Ok(Pass::Done)
     }
 
@@ -175,7 +188,7 @@ impl LayerPull<'_> {
         &self,
         ingested: Ingested,
         path: PathBuf,
-        staging: Staging,
+        (staging, hold): (Staging, Hold),
     ) -> Result<(), PullError> {
         let record = LayerRecord {
             size: ingested.unpacked.size,
@@ -191,6 +204,7 @@ impl LayerPull<'_> {
                 .commit_layer(staging, &layer)
                 .map_err(StoreError::from)?;
             inner.record_layer(&layer, record)?;
+            drop(hold);
             Ok(())
         })
         .await

@@ -12,6 +12,7 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::images::{Inner, blocking};
+use crate::leases::Lease;
 use crate::progress::LayerPhase;
 use crate::records::{ImageRecord, LayerRecord, ManifestRecord, ReferenceRecord};
 use crate::registry::{
@@ -27,6 +28,9 @@ use layer::LayerPull;
 
 /// How deep lists of manifests may be nested; one is usual.
 const MAX_NESTING: usize = 3;
+
+/// More layers than overlayfs can stack are not even fetched; Docker's number.
+const MAX_LAYERS: usize = 125;
 
 /// What a pull brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,10 +170,13 @@ impl Pull<'_> {
                 n_config: config.layers.len(),
             });
         }
+        if config.layers.len() > MAX_LAYERS {
+            return Err(PullError::TooManyLayers { image: id });
+        }
         let keys = parts.layers.iter().map(|layer| layer.digest.to_string());
         let keys = keys.chain(config.layers.iter().map(LayerId::to_string));
-        let _lease = self.inner.leases.take(keys);
-        self.layers(&parts.layers, &config.layers).await?;
+        let lease = Arc::new(self.inner.leases.take(keys));
+        self.layers(&parts.layers, &config.layers, &lease).await?;
         let record = ImageRecord {
             config: config.text,
             manifest: Some(ManifestRecord {
@@ -178,7 +185,8 @@ impl Pull<'_> {
             }),
             parent: None,
         };
-        self.finish(id, record, answered, &config.layers).await
+        self.finish(id, record, answered, (&config.layers, lease))
+            .await
     }
 
     /// Returns the digest of what the reference means, and the manifest of the one image in it.
@@ -278,7 +286,12 @@ impl Pull<'_> {
     }
 
     /// Gets all layers. When one fails the others stop, and all have cleaned up on return.
-    async fn layers(&self, blobs: &[Descriptor], layers: &[LayerId]) -> Result<(), PullError> {
+    async fn layers(
+        &self,
+        blobs: &[Descriptor],
+        layers: &[LayerId],
+        lease: &Arc<Lease>,
+    ) -> Result<(), PullError> {
         let cancel = CancellationToken::new();
         // Whoever drops this future stops the threads as well.
         let _stop = cancel.clone().drop_guard();
@@ -292,6 +305,7 @@ impl Pull<'_> {
                     session: &self.session,
                     blob,
                     layer,
+                    lease,
                     progress,
                     cancel,
                 };
@@ -321,12 +335,14 @@ impl Pull<'_> {
         image_id: ImageId,
         record: ImageRecord,
         digest: Digest,
-        layers: &[LayerId],
+        (layers, lease): (&[LayerId], Arc<Lease>),
     ) -> Result<Pulled, PullError> {
         let reference = self.reference.clone();
         let inner = Arc::clone(self.inner);
         let layers: BTreeSet<String> = layers.iter().map(LayerId::to_string).collect();
         blocking(move || {
+            // Held here and not by the future, which may be dropped while this goes on.
+            let _lease = lease;
             let points_at = ReferenceRecord {
                 image: image_id.clone(),
             };

@@ -142,7 +142,8 @@ impl Session {
         make: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
         let response = self.send_once(&make).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        // Whom the registry led to does not get to say where the credentials are shown.
+        if response.status() != StatusCode::UNAUTHORIZED || !self.is_own(response.url()) {
             return Ok(response);
         }
         self.answer(&response).await?;
@@ -225,7 +226,7 @@ impl Session {
             }
         };
         match response.status() {
-            StatusCode::UNAUTHORIZED => self.answer(&response).await,
+            StatusCode::UNAUTHORIZED if self.is_own(response.url()) => self.answer(&response).await,
             // What else it says about its root is no news about the repository.
             _ => Ok(()),
         }
@@ -235,16 +236,30 @@ impl Session {
         &self,
         make: &impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
-        let mut request = make(&self.client);
+        let (client, request) = make(&self.client).build_split();
+        let mut request = request.map_err(|error| self.failure(error))?;
         let authorization = self
             .authorization
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if let Some(value) = authorization {
-            request = request.header(AUTHORIZATION, value);
+        // Uploads go where the registry says, which may be another host, without its credentials.
+        if let Some(value) = authorization
+            && self.is_own(request.url())
+        {
+            request.headers_mut().insert(AUTHORIZATION, value);
         }
-        request.send().await.map_err(|error| self.failure(error))
+        client
+            .execute(request)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
+    /// Tells whether an address is at the registry itself.
+    fn is_own(&self, address: &Url) -> bool {
+        address.host() == self.base.host()
+            && address.port_or_known_default() == self.base.port_or_known_default()
+            && (address.scheme() == self.base.scheme() || address.scheme() == "https")
     }
 
     /// Gets what the registry wants to see from now on.

@@ -11,6 +11,12 @@ use super::sparse::{self, SparseMap};
 /// The longest name or extended header that is believed, as in Go's reader.
 const MAX_SPECIAL: u64 = 1 << 20;
 
+/// How much of these one member may have in all; what they say is kept until the member comes.
+const MAX_SPECIAL_SUM: u64 = 4 * MAX_SPECIAL;
+
+/// The most digits of a number in a sparse file's map.
+const MAX_DIGITS: usize = 20;
+
 /// The reasons why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TarError {
@@ -79,6 +85,7 @@ impl<R: BufRead> TarReader<R> {
     /// Goes to the next member; `None` at the archive's end.
     pub(crate) fn next(&mut self) -> Result<Option<Entry>, TarError> {
         let (mut long_name, mut long_link, mut pax) = (None, None, Pax::default());
+        let mut special_sum = 0_u64;
         loop {
             self.skip()?;
             let Some(block) = self.block()? else {
@@ -87,6 +94,12 @@ impl<R: BufRead> TarReader<R> {
             let Some(header) = Header::parse(block)? else {
                 return Ok(None);
             };
+            if matches!(header.kind(), b'L' | b'K' | b'x') {
+                special_sum = special_sum.saturating_add(header.size()?);
+                if special_sum > MAX_SPECIAL_SUM {
+                    return Err(TarError::Malformed("a member has too many extended headers"));
+                }
+            }
             match header.kind() {
                 b'L' => long_name = Some(self.special_name(&header)?),
                 b'K' => long_link = Some(self.special_name(&header)?),
@@ -204,6 +217,9 @@ impl<R: BufRead> TarReader<R> {
             }
             for byte in block {
                 if byte != b'\n' {
+                    if line.len() >= MAX_DIGITS {
+                        return Err(TarError::Malformed("the map of a sparse file is wrong"));
+                    }
                     line.push(byte);
                     continue;
                 }
