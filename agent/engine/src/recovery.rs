@@ -85,6 +85,7 @@ impl Engine {
         answer: Result<Reattached, ReattachError>,
     ) -> Option<Arc<Container>> {
         let was_alive = record.status.phase.is_alive();
+        let was_paused = record.status.phase == Phase::Paused;
         // What never ran stays, as in Docker; what ran and was to vanish does.
         let mut has_run = was_alive || record.status.phase == Phase::Exited;
         let mut running: Option<Running> = None;
@@ -97,6 +98,10 @@ impl Engine {
                     at: found.started_at(),
                 };
                 record.status = record.status.after(event).unwrap_or(record.status);
+                if was_paused {
+                    // It is frozen still, and would refuse to be thawed if it counted as running.
+                    record.status = record.status.after(Event::Paused).unwrap_or(record.status);
+                }
                 running = Some(found);
                 changed = !was_alive;
             }

@@ -81,15 +81,30 @@ impl Engine {
     ///
     /// # Errors
     /// When there is none, or when it runs and force is not set.
+    ///
+    /// # Cancel safety
+    /// The removal goes on when the future is dropped, so that nobody starts a container whose files go.
     pub async fn remove(
         self: &Arc<Self>,
         name: &str,
         options: RemoveOptions,
     ) -> Result<(), RemoveError> {
         let container = self.containers.find(name)?;
+        let (engine, name) = (Arc::clone(self), name.to_owned());
+        let work =
+            tokio::spawn(async move { engine.remove_found(&container, &name, options).await });
+        crate::task::outcome(work).await
+    }
+
+    async fn remove_found(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        name: &str,
+        options: RemoveOptions,
+    ) -> Result<(), RemoveError> {
         loop {
             if options.force {
-                self.kill_and_wait(&container).await;
+                self.kill_and_wait(container).await;
             }
             let guard = container.lifecycle.lock().await;
             let phase = container.phase();
@@ -108,7 +123,7 @@ impl Engine {
                 });
             }
             let engine = Arc::clone(self);
-            let target = Arc::clone(&container);
+            let target = Arc::clone(container);
             let work = tokio::task::spawn_blocking(move || {
                 engine.remove_record(&target, options.volumes, Durability::Waited)
             });

@@ -12,6 +12,7 @@ use berth_agent_runtime::log::Stream;
 use berth_agent_runtime::{AttachFrom, AttachOptions, Running, StartRequest};
 use berth_agent_snapshots::{LayerId, Prepared, SnapshotError};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
@@ -115,9 +116,13 @@ struct StepGuard(Option<Leftovers>);
 struct Leftovers {
     engine: Arc<Engine>,
     key: String,
+    /// A start whose end nobody has seen yet.
+    start: Option<JoinHandle<StartResult>>,
     running: Option<Running>,
     has_network: bool,
 }
+
+type StartResult = Result<Running, berth_agent_runtime::StartError>;
 
 impl Engine {
     /// Runs a command above `parent_layers` and waits for its end. Its output goes to `output` while
@@ -138,6 +143,7 @@ impl Engine {
         let mut guard = StepGuard(Some(Leftovers {
             engine: Arc::clone(self),
             key: key.clone(),
+            start: None,
             running: None,
             has_network: false,
         }));
@@ -165,10 +171,11 @@ impl Engine {
             .await
             .map_err(StepError::Network)?;
         let start = self.step_start(&key, folder, &request, &host, &prepared, &network)?;
-        let running = self.runtime.start(start).await.map_err(StepError::Run)?;
-        guard.running(Some(running.clone()));
+        let engine = Arc::clone(self);
+        let start = tokio::spawn(async move { engine.runtime.start(start).await });
+        let running = guard.started(start).await.map_err(StepError::Run)?;
         let exit = relay(&running, &output).await?;
-        guard.running(None);
+        guard.ended();
         guard.end_network().await;
         Ok(FinishedStep {
             exit,
@@ -286,9 +293,21 @@ impl StepGuard {
         }
     }
 
-    fn running(&mut self, running: Option<Running>) {
+    /// Waits for a start. When the wait is given up the start is still known, so that what it makes is ended before
+    /// its files go.
+    async fn started(&mut self, start: JoinHandle<StartResult>) -> StartResult {
+        let Some(leftovers) = &mut self.0 else {
+            return crate::task::outcome(start).await;
+        };
+        let result = crate::task::outcome(leftovers.start.insert(start)).await;
+        leftovers.start = None;
+        leftovers.running = result.as_ref().ok().cloned();
+        result
+    }
+
+    fn ended(&mut self) {
         if let Some(leftovers) = &mut self.0 {
-            leftovers.running = running;
+            leftovers.running = None;
         }
     }
 
@@ -328,6 +347,9 @@ impl Leftovers {
     }
 
     async fn take_back(mut self) {
+        if let Some(start) = self.start.take() {
+            self.running = crate::task::outcome(start).await.ok();
+        }
         if let Some(running) = self.running.take()
             && running.signal(SignalNumber::KILL.number()).await.is_ok()
         {

@@ -54,12 +54,11 @@ pub(super) fn mounts(input: &SpecInput<'_>) -> Result<Vec<Mount>, OciSpecError> 
         } else {
             &mount.propagation
         };
-        let access = if mount.read_only { "ro" } else { "rw" };
-        let built = bind(
-            &mount.source,
-            &mount.target,
-            &["rbind", access, propagation],
-        )?;
+        // A mount that the machine has read-only stays so: nothing asks for "rw". And read-only is meant for
+        // what is mounted below as well, as with Docker.
+        let access: &[&str] = if mount.read_only { &["ro", "rro"] } else { &[] };
+        let options = [&["rbind", propagation], access].concat();
+        let built = bind(&mount.source, &mount.target, &options)?;
         // A user's mount replaces one of ours at the same place.
         user.retain(|(target, _)| *target != mount.target);
         mounts.retain(|m| m.destination() != Path::new(&mount.target));
