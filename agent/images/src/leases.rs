@@ -16,6 +16,12 @@ pub(crate) struct Lease {
     keys: Vec<String>,
 }
 
+/// Layers that are not removed while this exists.
+#[derive(Debug)]
+pub struct KeptLayers {
+    pub(crate) _lease: Lease,
+}
+
 /// The leases while nobody can take new ones.
 #[derive(Debug)]
 pub(crate) struct Held<'a>(MutexGuard<'a, HashMap<String, usize>>);

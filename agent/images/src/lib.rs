@@ -40,6 +40,7 @@ pub use images::{
     CommitError, CommitRequest, Images, ImagesConfig, ImportError, ImportRequest, LayerSource,
     LookupError, OpenError, RemoveError,
 };
+pub use leases::KeptLayers;
 pub use platform::{ParsePlatformError, Platform};
 pub use progress::{LayerPhase, Progress, ProgressSink};
 pub use pull::{PullError, Pulled};

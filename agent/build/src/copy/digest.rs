@@ -1,4 +1,5 @@
-//! Names what a copy would bring: mode, owner, path, kind and content, but not times.
+//! Names what a copy would bring: mode, owner, path, kind, content and extended attributes, but not
+//! times.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -9,6 +10,11 @@ use berth_agent_sys::root_dir::{Attributes, Directory, NodeKind, RootDir};
 use sha2::{Digest as _, Sha256};
 
 use super::CopyError;
+use super::node::xattrs;
+
+/// The deepest tree that is copied. Each level takes stack and an open directory, and a command of a
+/// build can make a tree as deep as it likes.
+const MAX_DEPTH: usize = 512;
 
 /// Returns a digest over the sources in `root`.
 pub(crate) fn digest(
@@ -19,6 +25,7 @@ pub(crate) fn digest(
     let mut hasher = Hasher {
         sha: Sha256::new(),
         keep_owner,
+        depth: 0,
     };
     for source in sources {
         hasher.source(root, source)?;
@@ -29,6 +36,7 @@ pub(crate) fn digest(
 struct Hasher {
     sha: Sha256,
     keep_owner: bool,
+    depth: usize,
 }
 
 // === impl Hasher ===
@@ -50,14 +58,22 @@ impl Hasher {
         if attributes.kind == NodeKind::File {
             let file = root.open_file(path).map_err(failed)?;
             self.content(file).map_err(failed)?;
+            let (parent, name) = root.open_parent(path).map_err(failed)?;
+            self.xattrs(&parent, &name).map_err(failed)?;
         }
         Ok(())
     }
 
     fn children(&mut self, directory: &Directory, path: &Path) -> Result<(), CopyError> {
+        if self.depth >= MAX_DEPTH {
+            let error = io::Error::other("its directories are nested too deep");
+            return Err(CopyError::io("read", path)(error));
+        }
+        self.depth += 1;
         for name in directory.names().map_err(CopyError::io("list", path))? {
             self.node(directory, &name, &path.join(&name))?;
         }
+        self.depth -= 1;
         self.text(b"end");
         Ok(())
     }
@@ -78,6 +94,7 @@ impl Hasher {
             NodeKind::File => {
                 let file = parent.open_file(name).map_err(failed)?;
                 self.content(file).map_err(failed)?;
+                self.xattrs(parent, name).map_err(failed)?;
             }
             NodeKind::CharacterDevice
             | NodeKind::BlockDevice
@@ -121,6 +138,17 @@ impl Hasher {
         }
         // A digest has one length, so that it needs no mark of where it ends.
         self.sha.update(content.finalize());
+        Ok(())
+    }
+
+    /// Adds what a copy keeps of them, such as capabilities.
+    fn xattrs(&mut self, parent: &Directory, name: &OsStr) -> io::Result<()> {
+        if self.keep_owner {
+            for (key, value) in xattrs(parent, name)? {
+                self.text(key.as_bytes());
+                self.text(&value);
+            }
+        }
         Ok(())
     }
 

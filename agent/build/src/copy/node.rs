@@ -1,6 +1,6 @@
 //! Copies files, directories and links from one tree to another.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
@@ -182,20 +182,34 @@ pub(super) fn special(
     to.set_modified(name, finish.modified)
 }
 
-/// Copies extended attributes, but for those that belong to the overlay or to this machine.
-fn copy_xattrs(from: &Directory, name: &OsStr, to: &Directory, to_name: &OsStr) -> io::Result<()> {
+/// Copies extended attributes.
+pub(super) fn copy_xattrs(
+    from: &Directory,
+    name: &OsStr,
+    to: &Directory,
+    to_name: &OsStr,
+) -> io::Result<()> {
+    for (key, value) in xattrs(from, name)? {
+        to.set_xattr(to_name, &key, &value)?;
+    }
+    Ok(())
+}
+
+/// Returns the extended attributes, but for those that belong to the overlay or to this machine.
+pub(super) fn xattrs(from: &Directory, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
     let keys = match from.xattr_keys(name) {
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(Vec::new()),
         keys => keys?,
     };
+    let mut found = Vec::new();
     for key in keys {
         let bytes = key.as_bytes();
         if bytes.starts_with(b"trusted.") || bytes == b"security.selinux" {
             continue;
         }
         if let Some(value) = from.xattr(name, &key)? {
-            to.set_xattr(to_name, &key, &value)?;
+            found.push((key, value));
         }
     }
-    Ok(())
+    Ok(found)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use berth_agent_sys::root_dir::{Directory, NodeKind, RootDir};
 
-use super::node::{Finish, Look, make_room, special, write_file};
+use super::node::{Finish, Look, copy_xattrs, make_room, special, write_file};
 use super::{CopyError, Nodes, Owner, Placement, archive, untar};
 
 /// Mode of files whose content stands in the Dockerfile.
@@ -94,7 +94,13 @@ impl Placer<'_> {
         match attributes.kind {
             NodeKind::File => {
                 let mut file = self.source.open_file(path).map_err(read)?;
-                write_file(&to, to_name, &mut file, finish).map_err(write)
+                write_file(&to, to_name, &mut file, finish).map_err(write)?;
+                if !self.look.keep_owner {
+                    return Ok(());
+                }
+                let (from, from_name) = self.source.open_parent(path).map_err(read)?;
+                copy_xattrs(&from, &from_name, &to, to_name)
+                    .map_err(CopyError::io("write", &written_path))
             }
             NodeKind::Socket => Ok(()),
             _ => special(&to, to_name, &attributes, finish).map_err(write),

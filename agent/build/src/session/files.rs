@@ -8,7 +8,7 @@ use berth_agent_sys::root_dir::RootDir;
 use tokio::task::spawn_blocking;
 
 use super::change::Change;
-use super::{Located, Session, Stage};
+use super::{Level, Located, Session, Stage};
 use crate::build_error::BuildErrorKind;
 use crate::cache_key::CacheKey;
 use crate::copy::{
@@ -22,7 +22,8 @@ use crate::stages::{Origin, origin_of_copy};
 /// Where the sources lie.
 enum Tree {
     Context(Arc<RootDir>),
-    Image(Mounted),
+    /// With what its layers are kept by.
+    Image(Mounted, Option<Level>),
 }
 
 /// A transfer with its words expanded.
@@ -42,7 +43,7 @@ impl Tree {
     fn root(&self) -> &RootDir {
         match self {
             Self::Context(root) => root,
-            Self::Image(mounted) => mounted.root(),
+            Self::Image(mounted, _level) => mounted.root(),
         }
     }
 }
@@ -168,19 +169,21 @@ impl Session<'_> {
         let name = self.globals.expander().expand(from, &variables);
         let name = name.map_err(|error| (None, error.into()))?.text;
         let origin = origin_of_copy(self.dockerfile, stage.index, &name);
-        let layers = match origin.map_err(|error| (None, error.into()))? {
-            Origin::Scratch => Vec::new(),
-            Origin::Stage(index) => Box::pin(self.stage(index)).await?.layers,
+        let level = match origin.map_err(|error| (None, error.into()))? {
+            Origin::Scratch => None,
+            Origin::Stage(index) => Some(Box::pin(self.stage(index)).await?),
             Origin::Image(name) => {
                 let image = self.base_image(&name, self.platform.as_ref()).await;
-                image.map_err(|kind| (None, kind))?.layers
+                Some(image.map_err(|kind| (None, kind))?)
             }
         };
+        let layers = level.as_ref().map(|level| level.layers.clone());
+        let layers = layers.unwrap_or_default();
         let snapshots = Arc::clone(&self.builder.snapshots);
         let mounted = spawn_blocking(move || snapshots.mount_layers(&layers)).await;
         let mounted = mounted.map_err(|error| (None, error.into()))?;
         Ok((
-            Tree::Image(mounted.map_err(|error| (None, error.into()))?),
+            Tree::Image(mounted.map_err(|error| (None, error.into()))?, level),
             true,
         ))
     }

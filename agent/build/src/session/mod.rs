@@ -6,7 +6,11 @@ mod command;
 mod files;
 mod step;
 
-use berth_agent_images::{ContainerDefaults, HistoryEntry, ImageConfiguration, ImageId, Platform};
+use std::sync::Arc;
+
+use berth_agent_images::{
+    ContainerDefaults, HistoryEntry, ImageConfiguration, ImageId, KeptLayers, Platform,
+};
 use berth_agent_snapshots::LayerId;
 
 use crate::build_error::BuildErrorKind;
@@ -46,6 +50,8 @@ struct Level {
     image: Option<ImageId>,
     config: ImageConfiguration,
     layers: Vec<LayerId>,
+    /// Somebody may remove the image in the middle of the build, but not what is being read.
+    _kept: Option<Arc<KeptLayers>>,
 }
 
 /// A stage that is being built.
@@ -220,6 +226,7 @@ impl<'a> Session<'a> {
                 ..ImageConfiguration::default()
             },
             layers: Vec::new(),
+            _kept: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What all steps share: looking for an earlier result, making a new one, writing it down.
 
+use std::sync::Arc;
+
 use berth_agent_images::{CommitRequest, ImageConfiguration, ImageId, LayerSource};
 use berth_agent_state::{Record, StateError};
 use serde::{Deserialize, Serialize};
@@ -115,11 +117,12 @@ impl Session<'_> {
 
     /// The state of a stage that stands at an image.
     pub(super) fn level(&self, id: &ImageId) -> Result<Level, BuildErrorKind> {
-        let image = self.builder.images.get(id)?;
+        let (image, kept) = self.builder.images.get_and_keep(id)?;
         Ok(Level {
             image: Some(image.id),
             config: image.config,
             layers: image.layers,
+            _kept: Some(Arc::new(kept)),
         })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use berth_agent_state::{Reader, StateError};
 
 use super::Images;
+use crate::leases::KeptLayers;
 use crate::records::{ImageRecord, LayerRecord, ReferenceRecord};
 use crate::{
     AnyReference, ErrorKind, Image, ImageConfiguration, ImageId, ParseReferenceError, Reference,
@@ -95,6 +96,19 @@ impl Images {
             let names = names_by_image(reader)?;
             image(id.clone(), record, &sizes, &names)
         })
+    }
+
+    /// Returns an image whose layers stay as long as what is returned with it, also when the image is
+    /// removed.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there is none with this id.
+    pub fn get_and_keep(&self, id: &ImageId) -> Result<(Image, KeptLayers), LookupError> {
+        let layers = self.get(id)?.layers;
+        let lease = self.inner.leases.take(&layers);
+        // Read again: it may have been removed before the lease.
+        Ok((self.get(id)?, KeptLayers { _lease: lease }))
     }
 
     /// Returns all images, newest first.

@@ -97,7 +97,9 @@ impl<R: BufRead> TarReader<R> {
             if matches!(header.kind(), b'L' | b'K' | b'x') {
                 special_sum = special_sum.saturating_add(header.size()?);
                 if special_sum > MAX_SPECIAL_SUM {
-                    return Err(TarError::Malformed("a member has too many extended headers"));
+                    return Err(TarError::Malformed(
+                        "a member has too many extended headers",
+                    ));
                 }
             }
             match header.kind() {
