@@ -11,7 +11,7 @@ use crate::class::{Classified, ErrorClass};
 use crate::container::{Container, Waiter};
 use crate::containers::LookupError;
 use crate::detach_keys::{DetachKeys, InvalidDetachKeys};
-use crate::session::{Session, Streams};
+use crate::session::{Seen, Session, Streams};
 use crate::status::Phase;
 
 /// How to attach to a container.
@@ -89,13 +89,15 @@ impl Engine {
         } else {
             None
         };
+        // Before anything else: an end that comes while the client is being attached counts.
+        let seen = Seen::now(container);
         let (sender, receiver) = oneshot::channel();
         let waiter = Waiter {
             stdin,
             attachment: sender,
         };
         let Some((running, _waiter)) = container.running_or_wait(waiter) else {
-            return Ok(Session::waiting(container, receiver, replay));
+            return Ok(Session::waiting((container, seen), receiver, replay));
         };
         let from = if options.logs {
             AttachFrom::Beginning
@@ -106,7 +108,7 @@ impl Engine {
             .attach(RuntimeOptions { from, stdin })
             .await
             .map_err(AttachError::Runtime)?;
-        Ok(Session::live(container, attachment))
+        Ok(Session::live((container, seen), attachment))
     }
 }
 

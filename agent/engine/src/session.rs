@@ -76,11 +76,16 @@ enum Source {
 
 #[derive(Debug)]
 enum End {
-    Container {
-        observed: watch::Receiver<Observed>,
-        n_exits_before: u64,
-    },
+    Container(Seen),
     Exec(ExecHandle),
+}
+
+/// What is known of a container when a client comes, to tell the end that it waits for from earlier
+/// ones.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    observed: watch::Receiver<Observed>,
+    n_exits_before: u64,
 }
 
 /// The client's side of a session.
@@ -104,12 +109,25 @@ enum Terminal {
     Exec(ExecHandle),
 }
 
+// === impl Seen ===
+
+impl Seen {
+    pub(crate) fn now(container: &Container) -> Self {
+        let observed = container.observe();
+        let n_exits_before = observed.borrow().n_exits;
+        Self {
+            observed,
+            n_exits_before,
+        }
+    }
+}
+
 // === impl Session ===
 
 impl Session {
     /// Makes the session of a client that waits for the container's start.
     pub(crate) fn waiting(
-        container: &Arc<Container>,
+        container: (&Arc<Container>, Seen),
         attachment: oneshot::Receiver<Attachment>,
         replay: Option<Reader>,
     ) -> Self {
@@ -117,7 +135,7 @@ impl Session {
     }
 
     /// Makes the session of a client of a running container.
-    pub(crate) fn live(container: &Arc<Container>, attachment: Attachment) -> Self {
+    pub(crate) fn live(container: (&Arc<Container>, Seen), attachment: Attachment) -> Self {
         let mut session = Self::of_container(container, Source::Live(attachment.output), None);
         session.input.stdin = attachment
             .stdin
@@ -125,9 +143,11 @@ impl Session {
         session
     }
 
-    fn of_container(container: &Arc<Container>, source: Source, replay: Option<Reader>) -> Self {
-        let observed = container.observe();
-        let n_exits_before = observed.borrow().n_exits;
+    fn of_container(
+        (container, seen): (&Arc<Container>, Seen),
+        source: Source,
+        replay: Option<Reader>,
+    ) -> Self {
         let (to_input, from_output) = oneshot::channel();
         Self {
             tty: container.with_record(|record| record.config.tty),
@@ -135,10 +155,7 @@ impl Session {
                 replay,
                 source,
                 stdin: Some(to_input),
-                end: End::Container {
-                    observed,
-                    n_exits_before,
-                },
+                end: End::Container(seen),
                 streams: Streams {
                     stdout: true,
                     stderr: true,
@@ -240,14 +257,12 @@ impl SessionOutput {
 
     async fn exit(&mut self) -> Exit {
         match &mut self.end {
-            End::Container {
-                observed,
-                n_exits_before,
-            } => {
-                let before = *n_exits_before;
+            End::Container(seen) => {
+                let before = seen.n_exits_before;
+                let ended = |o: &Observed| o.removed || o.n_exits > before;
                 // An error means that the container was dropped; its last state is what there is.
-                drop(observed.wait_for(|o| o.removed || o.n_exits > before).await);
-                observed.borrow().exit
+                drop(seen.observed.wait_for(ended).await);
+                seen.observed.borrow().exit
             }
             End::Exec(handle) => {
                 // A supervisor that was killed took the command with it.
