@@ -82,8 +82,11 @@ impl<'a> Machine<'a> {
         wait_for("the agent runs", || {
             processes_in(&namespace).into_iter().find(|pid| {
                 let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                let line = String::from_utf8_lossy(&line).replace('\0', " ");
-                line.contains("berthd serve")
+                let line = String::from_utf8_lossy(&line);
+                let mut words = line.split('\0');
+                // What supervises it has these words in its line, too.
+                words.next().is_some_and(|word| word.ends_with("berthd"))
+                    && words.next() == Some("serve")
             })
         })
     }
