@@ -32,8 +32,9 @@ const NOT_FOR_SYSTEMD: [&str; 17] = [
     "sshd.socket",
 ];
 
-/// The same for OpenRC, whose own scripts need only be told that they are in a container.
-const NOT_FOR_OPENRC: [&str; 6] = [
+/// The same for OpenRC, whose own scripts mostly need only be told that they are in a container.
+const NOT_FOR_OPENRC: [&str; 7] = [
+    "cgroups",
     "cloud-init",
     "dhcpcd",
     "net.eth0",
