@@ -97,12 +97,12 @@ impl Cgroup {
         if let Some(root) = &self.layout.v2 {
             v2::create(root, &self.path, self.layout.is_unified(), &mut warnings)?;
         }
-        if self.layout.is_unified() {
-            if let Some(root) = &self.layout.v2 {
+        match &self.layout.v2 {
+            Some(root) if self.layout.is_unified() => {
                 v2::apply(&root.join(&self.path), resources, &mut warnings)?;
             }
-        } else {
-            v1::apply(&self.layout, &self.path, resources, &mut warnings)?;
+            // Also where nothing is mounted at all, which it says.
+            _ => v1::apply(&self.layout, &self.path, resources, &mut warnings)?,
         }
         Ok(warnings)
     }

@@ -10,7 +10,7 @@ use oci_spec::runtime::{
 };
 
 use super::layout::{Hierarchy, Layout};
-use super::{CgroupError, write, write_limit};
+use super::{CgroupError, devices, write, write_limit};
 
 /// Makes the directory of a group, and those on the way to it.
 pub(super) fn create(hierarchy: &Hierarchy, path: &Path) -> Result<(), CgroupError> {
@@ -219,10 +219,7 @@ impl Limits<'_> {
             return Ok(());
         }
         let Some(directory) = self.directory("devices") else {
-            self.warnings.push(
-                "the limit of devices has no effect: no cgroup controller devices".to_owned(),
-            );
-            return Ok(());
+            return self.devices_otherwise(rules);
         };
         let open = |file: &str| {
             let path = directory.join(file);
@@ -244,6 +241,24 @@ impl Limits<'_> {
         }
         Ok(())
     }
+
+    /// Restricts devices by version 2, which needs no controller for that. Unlike other limits this one may not be
+    /// missing: a container makes its own nodes of the machine's disks, and only the rules keep it from opening them.
+    fn devices_otherwise(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
+        match &self.layout.v2 {
+            Some(root) => devices::restrict(&root.join(self.path), rules),
+            None if allows_everything(rules) => Ok(()),
+            None => Err(CgroupError::new(
+                "restricting devices, for which no cgroup hierarchy is mounted, of",
+                self.path,
+                io::ErrorKind::Unsupported.into(),
+            )),
+        }
+    }
+}
+
+fn allows_everything(rules: &[LinuxDeviceCgroup]) -> bool {
+    rules.iter().all(LinuxDeviceCgroup::allow)
 }
 
 /// Applies all limits that are asked for.
@@ -348,9 +363,25 @@ fn device_line(rule: &LinuxDeviceCgroup) -> String {
 
 #[cfg(test)]
 mod tests {
-    use oci_spec::runtime::LinuxDeviceCgroupBuilder;
+    use oci_spec::runtime::{LinuxDeviceCgroupBuilder, LinuxResourcesBuilder};
 
     use super::*;
+
+    #[test]
+    fn a_machine_that_cannot_restrict_devices_gives_them_only_to_those_who_get_all() {
+        let with_rule = |allow: bool| {
+            let rule = LinuxDeviceCgroupBuilder::default().allow(allow).build();
+            let resources = LinuxResourcesBuilder::default().devices(vec![rule.unwrap()]);
+            let layout = Layout::default();
+            let (path, resources) = (Path::new("berth/x"), resources.build().unwrap());
+            apply(&layout, path, &resources, &mut Vec::new())
+        };
+        with_rule(true).unwrap();
+        assert_eq!(
+            with_rule(false).unwrap_err().io_error().kind(),
+            io::ErrorKind::Unsupported
+        );
+    }
 
     #[test]
     fn device_rules_are_written_as_the_kernel_reads_them() {

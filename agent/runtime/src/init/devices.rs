@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use berth_agent_sys::mount::{attach, clone_mount_at};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, makedev, mknodat};
+use nix::sys::stat::{Mode, SFlag, fstatat, makedev, mknodat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, symlinkat, unlinkat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 
@@ -166,8 +166,9 @@ fn make_in(directory: &OwnedFd, name: &str, device: &Device, root: &Root) -> Res
         )
         .at(step::DEVICES, what)?;
     }
-    // The mode that mknod sets is without the bits of the umask.
-    fchmodat(directory, name, mode, FchmodatFlags::FollowSymlink).at(step::DEVICES, what)
+    // The mode needs no second call: there is no umask here. A chmod would follow a link that another container put
+    // in this place of a shared volume, out to the machine.
+    Ok(())
 }
 
 fn show_hosts(device: &Device, root: &Root) -> Result<(), Failure> {

@@ -88,7 +88,13 @@ impl Supervisor {
         self.reap();
         while self.ended.is_none() {
             for (source, flags) in self.wait_for(&self.interests())? {
+                let n_commands = self.commands.len();
                 self.handle(source, flags);
+                if self.commands.len() < n_commands {
+                    // A command is gone, and those after it have other places now: what was found out about them
+                    // would make this wait for, or throw away, what another one says. It is found out again.
+                    break;
+                }
             }
             if self.container.streams.is_stalled() {
                 self.container.streams.retry(&mut self.container.bundle.log);
