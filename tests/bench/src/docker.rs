@@ -99,7 +99,9 @@ impl ByRef for Command {
 fn inside(words: &[&str]) -> Command {
     // Not `ip netns exec`, which hides the control groups behind a /sys of its own.
     let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{NAMESPACE}")).args(words);
+    command
+        .arg(format!("--net=/run/netns/{NAMESPACE}"))
+        .args(words);
     command
 }
 

@@ -13,8 +13,15 @@ use crate::shell::{output, wait_until};
 /// The image of the quick commands: a static busybox and nothing else.
 pub(crate) const SMALL: &str = "bench-small";
 
-/// The image that is pulled: a Debian and two layers of programs, about 200 MB unpacked.
-pub(crate) const LARGE: &str = "localhost:5000/bench-large";
+/// How many images there are to pull. No two share a layer, and none is removed during the bench:
+/// ext4 is several times slower at making files for a while after it has removed many.
+pub(crate) const N_LARGE: usize = 4;
+
+/// Returns the reference of an image that is pulled: a Debian and two layers of programs, about
+/// 200 MB unpacked.
+pub(crate) fn large(number: usize) -> String {
+    format!("localhost:{PORT}/bench-large:{number}")
+}
 
 /// Returns an empty folder below the target folder.
 ///
@@ -48,8 +55,20 @@ pub(crate) fn provide_images(folder: &Path, docker: &Docker, berth: &Berth) -> R
     output(docker.command().arg("import").arg(&small).arg(SMALL))?;
     output(berth.command().arg("import").arg(&small).arg(SMALL))?;
     let context = large_context(folder)?;
-    output(docker.command().args(["build", "-t", LARGE]).arg(&context))?;
-    output(docker.command().args(["push", LARGE]))?;
+    for number in 0..N_LARGE {
+        make_different(&context, number)?;
+        let reference = large(number);
+        output(
+            docker
+                .command()
+                .args(["build", "-t", &reference])
+                .arg(&context),
+        )?;
+        output(docker.command().args(["push", &reference]))?;
+    }
+    let references: Vec<String> = (0..N_LARGE).map(large).collect();
+    output(docker.command().args(["rmi", "-f"]).args(&references))?;
+    output(docker.command().args(["image", "prune", "-f"]))?;
     let config = registry::write_config(folder)?;
     berth.ssh(&[&format!(
         "setsid docker-registry serve {config} >/dev/null 2>&1 </dev/null &"
@@ -97,13 +116,27 @@ fn large_context(folder: &Path) -> Result<PathBuf> {
                 .arg(&debian),
         )?;
     }
-    for program in ["/usr/bin/docker-registry", "/usr/bin/containerd"] {
-        let name = Path::new(program).file_name().unwrap_or_default();
-        std::fs::copy(program, context.join(name))?;
-    }
     std::fs::write(
         context.join("Dockerfile"),
         "FROM scratch\nADD debian.tar /\nCOPY docker-registry /opt/\nCOPY containerd /opt/\nCMD [\"true\"]\n",
     )?;
     Ok(context)
+}
+
+/// Changes each layer of the large image a little.
+fn make_different(context: &Path, number: usize) -> Result<()> {
+    for program in ["/usr/bin/docker-registry", "/usr/bin/containerd"] {
+        let mut bytes = std::fs::read(program)?;
+        bytes.extend_from_slice(&number.to_le_bytes());
+        let name = Path::new(program).file_name().unwrap_or_default();
+        std::fs::write(context.join(name), bytes)?;
+    }
+    std::fs::write(context.join("number"), number.to_string())?;
+    let mut append = Command::new("tar");
+    append
+        .arg("-C")
+        .arg(context)
+        .args(["--append", "-f", "debian.tar", "number"])
+        .current_dir(context);
+    output(&mut append).map(drop)
 }

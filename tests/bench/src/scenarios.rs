@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use crate::berth::Berth;
 use crate::docker::Docker;
-use crate::fixture::{LARGE, SMALL};
+use crate::fixture::{N_LARGE, SMALL, large};
 use crate::measure::{Row, Unit, interleaved, median_ms, timed};
 use crate::memory;
 use crate::shell::output;
@@ -89,29 +89,25 @@ fn ps(rounds: usize, docker: &Docker, berth: &Berth) -> Result<Row> {
 }
 
 fn pull(docker: &Docker, berth: &Berth) -> Result<Row> {
-    let pull = |mut command: std::process::Command| {
-        command.args(["pull", LARGE]);
-        command
-    };
-    let forget = || {
-        // Either may not have it yet.
-        drop(output(berth.command().args(["rmi", "-f", LARGE])));
-        drop(output(docker.command().args(["rmi", "-f", LARGE])));
-        drop(output(docker.command().args(["image", "prune", "-f"])));
-        nix::unistd::sync();
-        Ok(())
-    };
-    let (berth, docker) = interleaved(
-        SLOW_ROUNDS,
-        || pull(berth.command()),
-        || pull(docker.command()),
-        forget,
-    )?;
+    let mut times = (Vec::new(), Vec::new());
+    for number in 0..N_LARGE {
+        let reference = large(number);
+        let pull = |mut command: std::process::Command| {
+            nix::unistd::sync();
+            timed(command.args(["pull", &reference]))
+        };
+        let (first, second) = (pull(berth.command())?, pull(docker.command())?);
+        // The first is for the caches.
+        if number > 0 {
+            times.0.push(first);
+            times.1.push(second);
+        }
+    }
     Ok(Row {
         what: "pull of a Debian with 3 layers",
         unit: Unit::Milliseconds,
-        berth,
-        docker: Some(docker),
+        berth: median_ms(times.0),
+        docker: Some(median_ms(times.1)),
     })
 }
 
