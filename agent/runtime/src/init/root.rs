@@ -170,6 +170,8 @@ fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, place: &Path) -> Result
     }
     let (upper_fd, work_fd) = (upper.fd().as_raw_fd(), work.fd().as_raw_fd());
     options.push_str(&format!(",upperdir={upper_fd},workdir={work_fd}"));
+    // Whatever the kernel's defaults: what is written must be whole files that a commit can read.
+    options.push_str(",redirect_dir=off,metacopy=off,index=off");
     chdir("/proc/self/fd").at(step::ROOT, || "/proc/self/fd")?;
     let mounted = mount(
         Some("overlay"),
