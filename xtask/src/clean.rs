@@ -50,9 +50,10 @@ pub(crate) fn remove_machines(store: &Path) -> Result<()> {
             store.display()
         );
     };
+    // Not by force: what cannot be removed is needed for finding it again.
     run_command(
         Command::new(berth)
-            .args(["machine", "rm", "-y", "--force"])
+            .args(["machine", "rm", "-y"])
             .args(&names)
             .env("MACHINE_STORAGE_PATH", store),
     )

@@ -13,7 +13,7 @@ use berth_provisioners_generic::GenericDriver;
 use berth_provisioners_sandbox::SandboxDriver;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, speaking_to};
 use crate::ui::progress::MachineSteps;
 
 /// Machine that is meant when none is named.
@@ -127,6 +127,7 @@ impl Global {
                     None => failure,
                 }
             })?;
+        speaking_to(&agent);
         Ok(Engine {
             channel: agent.channel(),
             machine,

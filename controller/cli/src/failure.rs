@@ -2,7 +2,9 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::OnceLock;
 
+use berth_controller_client::Agent;
 use berth_proto::{EXIT_CODE_TRAILER, REASON_TRAILER};
 use tonic::{Code, Status};
 
@@ -12,6 +14,16 @@ pub(crate) const ENGINE_ERROR: u8 = 125;
 
 /// Exit code of a program that SIGPIPE would have killed.
 const BROKEN_PIPE: u8 = 141;
+
+/// The agent that this process speaks to. Failed calls come from everywhere and know only that the
+/// connection was closed; the agent knows why.
+static AGENT: OnceLock<Agent> = OnceLock::new();
+
+/// Remembers the agent whose connection failures are about.
+pub(crate) fn speaking_to(agent: &Agent) {
+    // A command speaks to one agent; a second one would only explain itself less well.
+    let _ = AGENT.set(agent.clone());
+}
 
 /// A command that did not do its work.
 #[derive(Debug)]
@@ -149,7 +161,11 @@ impl From<Status> for Failure {
 /// The agent's sentence, or the transport's with its causes.
 fn sentence(status: &Status) -> String {
     match status.source() {
-        Some(source) => format!("the connection to the agent was lost: {}", root(source)),
+        Some(source) => {
+            let why = AGENT.get().and_then(Agent::fault);
+            let why = why.unwrap_or_else(|| root(source));
+            format!("the connection to the agent was lost: {why}")
+        }
         None if status.message().is_empty() => status.code().description().to_owned(),
         None => status.message().to_owned(),
     }

@@ -1,5 +1,6 @@
 //! Finding a way to an agent.
 
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,12 @@ pub enum ConnectError {
         #[source]
         source: std::io::Error,
     },
+    /// The port does not answer, and the machine is known to be off.
+    #[error("port {address} does not answer")]
+    Off {
+        /// Host and port.
+        address: String,
+    },
     /// The port does not answer, and the tunnel failed too.
     #[error("agent at {address} cannot be reached ({direct}), nor through ssh")]
     TunnelFailed {
@@ -93,7 +100,21 @@ pub async fn connect(
     target: &Target,
     on_detour: &(dyn Fn(Route) + Send + Sync),
 ) -> Result<Agent, ConnectError> {
-    let (stream, route) = route::open(target).await?;
+    connect_unless_off(target, on_detour, ready(false)).await
+}
+
+/// Like [`connect`], but asks `is_off` when the port does not answer, before anything that takes
+/// long is tried.
+///
+/// # Errors
+///
+/// [`ConnectError::Off`] when it says so; else as [`connect`].
+pub async fn connect_unless_off(
+    target: &Target,
+    on_detour: &(dyn Fn(Route) + Send + Sync),
+    is_off: impl Future<Output = bool>,
+) -> Result<Agent, ConnectError> {
+    let (stream, route) = route::open(target, is_off).await?;
     if route != Route::Direct {
         on_detour(route);
     }
@@ -109,12 +130,12 @@ pub async fn connect(
 fn channel(first: Box<dyn Stream>, target: Target, fault: Fault) -> Channel {
     let first = Arc::new(Mutex::new(Some(first)));
     let connector = tower::service_fn(move |_origin: Uri| {
-        let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let opened = first.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (target, fault) = (target.clone(), fault.clone());
         async move {
-            let stream = match ready {
+            let stream = match opened {
                 Some(stream) => stream,
-                None => route::open(&target).await?.0,
+                None => route::open(&target, ready(false)).await?.0,
             };
             Ok::<_, ConnectError>(TokioIo::new(Watched::new(stream, fault)))
         }

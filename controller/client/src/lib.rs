@@ -11,5 +11,5 @@ mod identity;
 mod route;
 
 pub use agent::{Agent, Route};
-pub use connect::{ConnectError, Target, Tunnel, connect};
+pub use connect::{ConnectError, Target, Tunnel, connect, connect_unless_off};
 pub use identity::{Identity, IdentityError};

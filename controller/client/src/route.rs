@@ -1,7 +1,7 @@
 //! The ways to an agent, each ending in one stream of bytes.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,6 +17,8 @@ use crate::{ConnectError, Identity, Route, Target, Tunnel};
 /// How long a port may take to answer before the way through SSH is tried: firewalls that drop
 /// packets never answer, and a lost first packet is sent again after a second.
 const PORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a port may take to answer before anybody is asked whether the machine is off.
+const PROMPT: Duration = Duration::from_millis(300);
 /// How long the handshake of TLS may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long SSH may take to let us in.
@@ -35,6 +37,7 @@ pub(crate) struct Fault(Arc<Mutex<Option<String>>>);
 pub(crate) struct Watched<S> {
     stream: S,
     fault: Fault,
+    heard: bool,
 }
 
 impl Fault {
@@ -45,31 +48,44 @@ impl Fault {
             .clone()
     }
 
-    fn note(&self, error: &io::Error) {
+    /// Notes a failure, `heard` if the agent had said anything before it.
+    fn note(&self, error: &io::Error, heard: bool) {
         let refused = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let text = match refused {
-            Some(rustls::Error::AlertReceived(alert)) => {
-                format!("the agent does not accept this controller's certificate ({alert:?})")
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rustls::Error::AlertReceived(alert)) = refused {
+            let text =
+                format!("the agent does not accept this controller's certificate ({alert:?})");
+            *noted = Some(text);
+            return;
+        }
+        // Whoever hangs up on us does not wait for what we are sending, and the alert that says
+        // why can be lost with it.
+        noted.get_or_insert_with(|| {
+            if heard {
+                return error.to_string();
             }
-            _ => error.to_string(),
-        };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(text);
+            format!(
+                "the agent closed the connection without a word, as it does when it does not \
+                 accept this controller's certificate ({error})"
+            )
+        });
     }
 }
 
 impl<S> Watched<S> {
     pub(crate) fn new(stream: S, fault: Fault) -> Self {
-        Self { stream, fault }
+        Self {
+            stream,
+            fault,
+            heard: false,
+        }
     }
 
     fn note<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Err(error)) = &result {
-            self.fault.note(error);
+            self.fault.note(error, self.heard);
         }
         result
     }
@@ -81,7 +97,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.heard |= buffer.filled().len() > before;
         self.note(result)
     }
 }
@@ -119,9 +137,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// Opens a stream by the first way that works, the port first.
-pub(crate) async fn open(target: &Target) -> Result<(Box<dyn Stream>, Route), ConnectError> {
-    let error = match connect_port(&target.host, target.port).await {
+/// Opens a stream by the first way that works, the port first; none when the port does not answer
+/// and `is_off` says that the machine is off.
+pub(crate) async fn open(
+    target: &Target,
+    is_off: impl Future<Output = bool>,
+) -> Result<(Box<dyn Stream>, Route), ConnectError> {
+    let error = match connect_unless_off(target, is_off).await? {
         Ok(stream) => {
             let stream = handshake(stream, &target.identity, || address(target)).await?;
             return Ok((Box::new(stream), Route::Direct));
@@ -156,6 +178,34 @@ pub(crate) async fn open(target: &Target) -> Result<(Box<dyn Stream>, Route), Co
     Ok((Box::new(stream), Route::TunnelToPort))
 }
 
+/// Connects to the port; fails for good when `is_off` says so.
+async fn connect_unless_off(
+    target: &Target,
+    is_off: impl Future<Output = bool>,
+) -> Result<io::Result<TcpStream>, ConnectError> {
+    let mut port = pin!(connect_port(&target.host, target.port));
+    let early = timeout(PROMPT, &mut port).await;
+    if let Ok(Ok(stream)) = early {
+        return Ok(Ok(stream));
+    }
+    // Packets to a machine that is off vanish, and ways round it would be tried for long.
+    let asked = match early {
+        Ok(failed) => {
+            if !is_off.await {
+                return Ok(failed);
+            }
+            None
+        }
+        Err(_elapsed) => tokio::select! {
+            connected = &mut port => Some(connected),
+            off = is_off => if off { None } else { Some(port.await) },
+        },
+    };
+    asked.ok_or_else(|| ConnectError::Off {
+        address: address(target),
+    })
+}
+
 async fn connect_port(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = timeout(PORT_TIMEOUT, TcpStream::connect((host, port)))
         .await
@@ -174,9 +224,13 @@ async fn handshake<S: AsyncRead + AsyncWrite + Send + Unpin>(
     timeout(HANDSHAKE_TIMEOUT, handshake)
         .await
         .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(|source| ConnectError::Tls {
-            address: address(),
-            source,
+        .map_err(|source| {
+            let address = address();
+            // Silence says nothing about trust.
+            if source.kind() == io::ErrorKind::TimedOut {
+                return ConnectError::Unreachable { address, source };
+            }
+            ConnectError::Tls { address, source }
         })
 }
 

@@ -1,11 +1,11 @@
 //! Reaching a machine's agent.
 
 use berth_controller_client::{
-    Agent, ConnectError, Identity, IdentityError, Route, Target, Tunnel, connect,
+    Agent, ConnectError, Identity, IdentityError, Route, Target, Tunnel, connect_unless_off,
 };
 use berth_controller_ssh::{HostKey, HostKeyPolicy};
 use berth_controller_store::MachineRecord;
-use berth_provisioners_api::Machine;
+use berth_provisioners_api::{Machine, MachineState};
 
 use crate::ssh::ssh_endpoint;
 use crate::{Fleet, MachineError, Progress};
@@ -29,6 +29,17 @@ pub enum AgentError {
         #[source]
         source: IdentityError,
     },
+    /// The machine is off.
+    #[error("machine {machine:?} is {}", state.as_str().to_lowercase())]
+    NotRunning {
+        /// The machine.
+        machine: String,
+        /// What it is doing.
+        state: MachineState,
+        /// What was tried.
+        #[source]
+        source: ConnectError,
+    },
     /// No channel.
     #[error("agent of machine {machine:?} does not answer")]
     Connect {
@@ -47,6 +58,9 @@ impl AgentError {
         match self {
             Self::Machine(error) => error.hint(),
             Self::Identity { machine, .. } => Some(format!("berth machine provision {machine}")),
+            Self::NotRunning { machine, .. } => {
+                Some(format!("start it: berth machine start {machine}"))
+            }
             Self::Connect { machine, .. } => Some(format!(
                 "berth machine status {machine} tells whether it runs, berth machine provision \
                  {machine} repairs its agent"
@@ -106,13 +120,32 @@ impl Fleet {
             };
             progress.notice(name, text);
         };
-        connect(&target, &told)
-            .await
-            .map_err(|source| AgentError::Connect {
-                machine: name.to_owned(),
-                source,
-            })
+        let mut off = None;
+        let is_off = async {
+            off = machine.state().await.ok().filter(|state| is_off(*state));
+            off.is_some()
+        };
+        let connected = connect_unless_off(&target, &told, is_off).await;
+        connected.map_err(|source| {
+            let machine = name.to_owned();
+            match off {
+                Some(state) if matches!(source, ConnectError::Off { .. }) => {
+                    AgentError::NotRunning {
+                        machine,
+                        state,
+                        source,
+                    }
+                }
+                _ => AgentError::Connect { machine, source },
+            }
+        })
     }
+}
+
+/// Returns whether a machine in this state answers nobody until it is started.
+pub(crate) fn is_off(state: MachineState) -> bool {
+    use MachineState::{Paused, Saved, Stopped};
+    matches!(state, Stopped | Paused | Saved)
 }
 
 /// Returns the way round; there is none through a host that cannot be verified.

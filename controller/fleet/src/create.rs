@@ -172,10 +172,13 @@ impl Fleet {
         driver: &dyn Driver,
         progress: &dyn Progress,
     ) -> Result<Begun, CreateError> {
-        progress.notice(
-            record.name.as_str(),
-            "an earlier create was cut off; going on with it",
+        let name = record.name.as_str();
+        // What was made stands for what it was told then; other flags cannot change that.
+        let text = format!(
+            "an earlier create was cut off; going on with it and its flags (to begin anew: berth \
+             machine rm {name})"
         );
+        progress.notice(name, &text);
         let machine = driver
             .load(&self.context(&record.name), record.config.driver().clone())
             .map_err(MachineError::from)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_controller_client::Agent;
 use berth_provisioners_api::MachineState;
 use futures::future::join_all;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::fleet::Loaded;
 use crate::{Fleet, Silent};
@@ -73,7 +73,7 @@ impl Fleet {
             error: None,
             response_time: Duration::ZERO,
         };
-        let asked = timeout_at(begin + deadline, self.fill(&mut row)).await;
+        let asked = timeout(deadline, self.fill(&mut row)).await;
         match asked {
             Ok(Ok(())) => {}
             Ok(Err(error)) => row.error = Some(error),

@@ -5,13 +5,17 @@ use std::time::Duration;
 use berth_controller_ssh as ssh;
 use berth_controller_store::{MachineRecord, WriteError};
 use berth_provisioners_api::{Machine, MachineState, SshEndpoint};
+use tokio::time::sleep;
 
+use crate::agent::is_off;
 use crate::fleet::Loaded;
 use crate::list::chain;
 use crate::{Fleet, MachineError, Progress};
 
 /// How long a machine that runs may take to let us in.
 const SSH_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long it may take before its driver is asked whether it is off.
+const PROMPT: Duration = Duration::from_millis(300);
 /// How long a machine may take to come up before the operator is told what it looks like.
 const SILENT_WAIT: Duration = Duration::from_secs(10);
 
@@ -95,7 +99,22 @@ impl Fleet {
             machine,
         } = self.load(name)?;
         let (endpoint, policy) = way(&record, &*machine).await?;
-        let session = match ssh::Session::connect(&endpoint, &policy, SSH_TIMEOUT).await {
+        let off = async {
+            sleep(PROMPT).await;
+            match machine.state().await {
+                Ok(state) if is_off(state) => {}
+                _ => std::future::pending().await,
+            }
+        };
+        let connected = tokio::select! {
+            // What loses is dropped: an answer that comes later is no longer of interest.
+            connected = ssh::Session::connect(&endpoint, &policy, SSH_TIMEOUT) => connected,
+            () = off => {
+                let machine = name.to_owned();
+                return Err(SshError::NotRunning { machine });
+            }
+        };
+        let session = match connected {
             Ok(session) => session,
             Err(source) => {
                 let state = machine.state().await;

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -148,7 +149,11 @@ impl AgentBinary {
             path: path.clone(),
             source,
         };
-        fs::create_dir_all(cache).map_err(failed)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(cache)
+            .map_err(failed)?;
         let temporary = tempfile::NamedTempFile::new_in(cache).map_err(failed)?;
         let mut encoder = GzEncoder::new(temporary, Compression::new(6));
         let mut source = File::open(&self.path).map_err(|source| BinaryError::Io {

@@ -10,7 +10,8 @@ use crate::services::{openrc_script, own_environment, systemd_unit};
 const END: &str = "berth-end-of-file";
 
 /// What all scripts begin with. `put` replaces a file only when it differs, and notes that it did;
-/// `say` tells the controller how far it is. All of the script is read before any of it runs, so
+/// `say` tells the controller how far it is. That there is something new outlives this script, which
+/// may be cut off before the agent has seen it. All of the script is read before any of it runs, so
 /// that one which was cut off on the way does nothing.
 const HEAD: &str = r#"
 set -eu
@@ -24,14 +25,17 @@ put() {
         rm -f "$1.new"
         chmod "$2" "$1"
     else
-        mv -f "$1.new" "$1"
         changed=1
+        : >/etc/berth/.changed
+        mv -f "$1.new" "$1"
     fi
 }
 say files
 mkdir -p /etc/berth /var/lib/berth /run/berth
 chmod 0700 /etc/berth /run/berth
 chmod 0710 /var/lib/berth
+if [ "$changed" = 1 ]; then : >/etc/berth/.changed; fi
+if [ -f /etc/berth/.changed ]; then changed=1; fi
 "#;
 
 /// `systemctl` returns when the agent has notified systemd, or has failed.
@@ -178,7 +182,9 @@ fn script(plan: &Plan<'_>, facts: &HostFacts, changed: bool) -> String {
         }
     }
     let changed = u8::from(changed);
-    format!("main() {{\n{body}\necho berth:end=1\n}}\nmain {changed} </dev/null\n")
+    format!(
+        "main() {{\n{body}\nrm -f /etc/berth/.changed\necho berth:end=1\n}}\nmain {changed} </dev/null\n"
+    )
 }
 
 fn put(script: &mut String, path: &str, mode: &str, text: &str) {

@@ -213,24 +213,28 @@ impl Shell {
 
     /// A path may hold anything; it must not become a command.
     fn escaped(self, value: &str) -> String {
-        let (special, escape): (&[char], char) = match self {
-            Self::Bash => (&['\\', '"', '$', '`'], '\\'),
-            Self::Fish => (&['\\', '"', '$'], '\\'),
-            Self::Power => (&['`', '"', '$'], '`'),
-            Self::Emacs => (&['\\', '"'], '\\'),
-            Self::Cmd | Self::Tcsh => (&[], '\\'),
-        };
         let mut text = String::with_capacity(value.len());
         for c in value.chars() {
-            if special.contains(&c) {
-                text.push(escape);
+            match (self, c) {
+                (Self::Bash, '\\' | '"' | '$' | '`')
+                | (Self::Fish, '\\' | '"' | '$')
+                | (Self::Emacs, '\\' | '"')
+                | (Self::Tcsh, '!') => text.extend(['\\', c]),
+                (Self::Power, '`' | '"' | '$') => text.extend(['`', c]),
+                (Self::Cmd, '^' | '&' | '|' | '<' | '>') => text.extend(['^', c]),
+                // Nothing takes these away from tcsh inside of its quotes.
+                (Self::Tcsh, '"' | '$' | '`') => text.extend(['"', '\\', c, '"']),
+                // For these two the line is over, whatever it has been in.
+                (Self::Cmd | Self::Tcsh, '\n' | '\r') => text.push(' '),
+                (_, c) => text.push(c),
             }
-            text.push(c);
         }
         text
     }
 
     fn hint(self, command: &str) -> String {
+        // What stands on a line of its own is no comment any more.
+        let command = command.replace(['\n', '\r'], " ");
         let (comment, how) = match self {
             Self::Bash => ("#", format!("eval $({command})")),
             Self::Fish => ("#", format!("eval ({command})")),
@@ -361,6 +365,12 @@ mod tests {
             "export A=\"\\$(x)\\`\\\"\\\\\"\n"
         );
         assert_eq!(Shell::Power.set_line("A", "$x"), "$Env:A = \"`$x\"\n");
+        assert_eq!(Shell::Cmd.set_line("A", "a&b\nc"), "SET A=a^&b c\n");
+        assert_eq!(
+            Shell::Tcsh.set_line("A", "`x`!"),
+            "setenv A \"\"\\`\"x\"\\`\"\\!\";\n"
+        );
+        assert_eq!(Shell::Bash.hint("a\nb").lines().count(), 2);
     }
 
     #[test]
