@@ -67,8 +67,8 @@ impl Fault {
                 return error.to_string();
             }
             format!(
-                "the agent closed the connection without a word, as it does when it does not \
-                 accept this controller's certificate ({error})"
+                "the agent does not accept this controller's certificate, or is just ending: it \
+                 closed the connection without a word ({error})"
             )
         });
     }
