@@ -135,6 +135,9 @@ impl Supervisor {
     }
 
     fn fork_command(&self, message: &ExecMessage, seccomp: &[u8]) -> Result<Command, Failure> {
+        if self.is_paused {
+            return Err(Failure::new(step::FORK, "the container is paused"));
+        }
         let (streams, stdio) = open_streams(message)?;
         let (parent, child) = channel().at(step::FORK, || "channel")?;
         let container = &self.container.pidfd;

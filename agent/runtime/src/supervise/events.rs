@@ -26,6 +26,8 @@ pub(super) struct Supervisor {
     pub(super) container: Launched,
     pub(super) clients: Vec<Client>,
     pub(super) commands: Vec<Command>,
+    /// A command would join the others in not running, and its start would never end.
+    pub(super) is_paused: bool,
     signals: SignalFd,
     /// How and when the first process ended.
     ended: Option<(ExitStatus, SystemTime)>,
@@ -54,6 +56,7 @@ impl Supervisor {
             container,
             clients: Vec::new(),
             commands: Vec::new(),
+            is_paused: false,
             signals,
             ended: None,
         };

@@ -76,7 +76,6 @@ fn supervise() -> io::Result<()> {
         Ok(launched) => {
             drop(seccomp);
             berth_agent_sys::memory::release_free_memory();
-            berth_agent_sys::memory::forget_program_code();
             Supervisor::new(launched, signals, agent)?.run()
         }
         Err(NotStarted::Busy) => agent.write_all(&frame(&Reply::Busy, b"")?),

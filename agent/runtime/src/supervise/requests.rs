@@ -118,13 +118,7 @@ impl Supervisor {
                         .map_err(|e| e.to_string()),
                 ),
             ),
-            Request::Freeze { frozen } => {
-                let frozen = self.container.cgroup.freeze(frozen);
-                (
-                    State::Answered,
-                    done(frozen.map_err(|e| format!("{e}: {}", e.io_error()))),
-                )
-            }
+            Request::Freeze { frozen } => (State::Answered, self.freeze(frozen)),
         };
         if let Some(client) = self.clients.get_mut(index) {
             client.state = state;
@@ -141,13 +135,22 @@ impl Supervisor {
     }
 
     /// The first process is a child that has not been reaped, so its number is nobody else's.
-    fn signal(&self, number: i32) -> Reply {
+    fn signal(&mut self, number: i32) -> Reply {
         let sent = send_signal(self.container.pid, number);
         if number == libc::SIGKILL {
             // A paused container takes no notice of the signal in version 1; a machine without freezer pauses none.
             drop(self.container.cgroup.freeze(false));
+            self.is_paused = false;
         }
         done(sent.map_err(|e| format!("signal {number}: {e}")))
+    }
+
+    fn freeze(&mut self, frozen: bool) -> Reply {
+        let result = self.container.cgroup.freeze(frozen);
+        if result.is_ok() {
+            self.is_paused = frozen;
+        }
+        done(result.map_err(|e| format!("{e}: {}", e.io_error())))
     }
 
     fn signal_command(&self, pid: i32, number: i32) -> Reply {

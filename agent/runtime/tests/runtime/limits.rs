@@ -6,7 +6,7 @@ use std::path::Path;
 use berth_agent_runtime::AttachFrom;
 use serde_json::json;
 
-use crate::support::{Container, attach, edit, end, read_until, until};
+use crate::support::{Container, attach, edit, end, exec_request, read_until, until, within};
 
 #[tokio::test]
 async fn memory_and_processes_are_limited() {
@@ -62,10 +62,15 @@ async fn a_paused_container_does_not_run_and_still_dies() {
     let before = length();
     until("it ticks again", || length() > before).await;
     running.pause().await.unwrap();
-    let state = Path::new("/sys/fs/cgroup/freezer/berth-test")
-        .join(&container.id)
-        .join("freezer.state");
+    let state = container.group_in("freezer").join("freezer.state");
     assert_eq!(fs::read_to_string(state).unwrap(), "FROZEN\n");
+    let error = within(running.exec(exec_request(&["true"])))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().ends_with("the container is paused"),
+        "{error}"
+    );
     running.signal(libc::SIGKILL).await.unwrap();
     assert_eq!(end(&running).await.code, 137);
 }

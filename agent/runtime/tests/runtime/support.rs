@@ -1,6 +1,7 @@
 //! Containers made of busybox, and what tests do with them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -86,7 +87,18 @@ impl Container {
     }
 
     pub(crate) fn cgroup(&self) -> PathBuf {
-        Path::new("/berth-test").join(&self.id)
+        Path::new("/").join(self.parent_group()).join("group")
+    }
+
+    /// Tests run side by side, so that each has a parent of its own to remove.
+    fn parent_group(&self) -> String {
+        format!("berth-test-{}", self.id)
+    }
+
+    /// The container's group in a hierarchy of version 1.
+    pub(crate) fn group_in(&self, hierarchy: &str) -> PathBuf {
+        let root = Path::new("/sys/fs/cgroup").join(hierarchy);
+        root.join(self.parent_group()).join("group")
     }
 
     /// A request to run a shell script in a container as Docker would make it.
@@ -162,10 +174,8 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         // A test that has failed may leave its container running.
-        let group = Path::new("/sys/fs/cgroup/pids/berth-test")
-            .join(&self.id)
-            .join("cgroup.procs");
-        for pid in fs::read_to_string(group)
+        let members = self.group_in("pids").join("cgroup.procs");
+        for pid in fs::read_to_string(members)
             .unwrap_or_default()
             .lines()
             .filter_map(|line| line.parse().ok())
@@ -175,12 +185,18 @@ impl Drop for Container {
                 nix::sys::signal::Signal::SIGKILL,
             );
         }
-        // The parent is shared by all tests; the last one removes it.
         for hierarchy in fs::read_dir("/sys/fs/cgroup")
             .unwrap()
             .filter_map(Result::ok)
         {
-            drop(fs::remove_dir(hierarchy.path().join("berth-test")));
+            let parent = hierarchy.path().join(self.parent_group());
+            // The supervisor removes its own group after it has told the end.
+            let deadline = std::time::Instant::now() + PATIENCE;
+            while fs::remove_dir(&parent).is_err_and(|e| e.kind() != ErrorKind::NotFound)
+                && std::time::Instant::now() < deadline
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }
