@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use crate::connection;
 use crate::handshakes::{HANDSHAKE_TIMEOUT, Limits};
+use crate::idle::Activity;
 use crate::service::Face;
 
 /// Pause after the system ran out of something, such as file descriptors.
@@ -23,6 +24,7 @@ pub(crate) struct Reception {
     pub(crate) limits: Limits,
     pub(crate) stopping: CancellationToken,
     pub(crate) connections: TaskTracker,
+    pub(crate) activity: Activity,
 }
 
 /// Accepts on TCP, with TLS.
@@ -103,7 +105,9 @@ impl Reception {
             tracing::warn!("turned away: too many connections");
             return;
         };
+        self.activity.note();
         connection::serve(stream, self.face, self.stopping).await;
+        self.activity.note();
         drop(admission);
     }
 }

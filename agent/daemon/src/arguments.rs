@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::USUAL;
 use crate::version;
-
-/// Where the configuration is unless told otherwise.
-const CONFIG: &str = "/etc/berth/berthd.json";
 
 /// The berth agent: runs the containers of one machine.
 #[derive(Debug, Parser)]
@@ -32,7 +30,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServeArguments {
     /// Configuration file
-    #[arg(long, default_value = CONFIG)]
+    #[arg(long, default_value = USUAL)]
     pub(crate) config: PathBuf,
     /// Open file descriptor to write "ready" to, once every call is answered
     #[arg(long)]
@@ -66,7 +64,7 @@ pub(crate) struct VersionArguments {
 impl Default for ServeArguments {
     fn default() -> Self {
         Self {
-            config: PathBuf::from(CONFIG),
+            config: PathBuf::from(USUAL),
             ready_fd: None,
         }
     }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Deserialize;
 
+/// Where the configuration is unless told otherwise.
+pub(crate) const USUAL: &str = "/etc/berth/berthd.json";
+
 /// What the file says.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
@@ -67,13 +70,15 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a file; one that does not exist means the defaults: a unix socket and no TCP.
+    /// Reads a file. The usual one need not exist: a unix socket and no TCP are served then.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         match fs::read_to_string(path) {
             Ok(text) => {
                 Self::parse(&text).with_context(|| format!("configuration file {}", path.display()))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path == Path::new(USUAL) => {
+                Ok(Self::default())
+            }
             Err(error) => {
                 Err(error).with_context(|| format!("reading configuration {}", path.display()))
             }

@@ -9,6 +9,7 @@ mod arguments;
 mod config;
 mod connection;
 mod handshakes;
+mod idle;
 mod listen;
 mod notify;
 mod serve;

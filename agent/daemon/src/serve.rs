@@ -23,6 +23,7 @@ use crate::accept::{self, Reception};
 use crate::arguments::ServeArguments;
 use crate::config::Config;
 use crate::handshakes::Limits;
+use crate::idle::Activity;
 use crate::service::Face;
 use crate::{listen, notify, tls, version};
 
@@ -74,15 +75,17 @@ async fn serve(config: Config, ready_fd: Option<i32>) -> anyhow::Result<()> {
     let build = Build {
         git_commit: version::COMMIT.to_owned(),
     };
+    let activity = Activity::default();
     let reception = Reception {
-        face: Face::new(berth_agent_grpc::routes(&engine, build)),
+        face: Face::new(berth_agent_grpc::routes(&engine, build), activity.clone()),
         limits: Limits::new(),
         stopping: CancellationToken::new(),
         connections: TaskTracker::new(),
+        activity,
     };
     let listeners = sockets.serve(&reception);
     notify::ready(ready_fd);
-    berth_agent_sys::memory::release_free_memory();
+    warm_up(&engine, &reception.activity);
     tracing::info!(version = version::VERSION, listen = ?config.listen, socket = %config.socket.display(), "ready");
     tokio::select! {
         // Cancel-safe: a signal that comes later is not needed any more.
@@ -93,6 +96,16 @@ async fn serve(config: Config, ready_fd: Option<i32>) -> anyhow::Result<()> {
     stop(&reception, &listeners).await;
     flush(engine).await;
     Ok(())
+}
+
+/// Prepares in the background what the first container would wait for.
+fn warm_up(engine: &Arc<Engine>, activity: &Activity) {
+    tokio::spawn(activity.clone().trim_when_quiet());
+    let (engine, activity) = (Arc::clone(engine), activity.clone());
+    tokio::task::spawn_blocking(move || {
+        engine.warm_up();
+        activity.note();
+    });
 }
 
 async fn stop(reception: &Reception, listeners: &TaskTracker) {

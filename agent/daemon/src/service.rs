@@ -11,6 +11,8 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
+use crate::idle::Activity;
+
 /// What HTTP/1.1 callers are told, in the form of the Docker Engine API's errors.
 const NOT_DOCKER: &str =
     "{\"message\":\"the Docker Engine API is not served by this version of berthd\"}\n";
@@ -19,11 +21,12 @@ const NOT_DOCKER: &str =
 #[derive(Clone, Debug)]
 pub(crate) struct Face {
     grpc: Routes,
+    activity: Activity,
 }
 
 impl Face {
-    pub(crate) fn new(grpc: Routes) -> Self {
-        Self { grpc }
+    pub(crate) fn new(grpc: Routes, activity: Activity) -> Self {
+        Self { grpc, activity }
     }
 }
 
@@ -38,6 +41,7 @@ impl Service<Request<Incoming>> for Face {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        self.activity.note();
         if request.version() != Version::HTTP_2 {
             return Box::pin(std::future::ready(Ok(not_docker())));
         }

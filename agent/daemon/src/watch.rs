@@ -37,6 +37,12 @@ pub(crate) fn run(arguments: &WatchArguments) -> anyhow::Result<()> {
 
 /// Starts the same in the background, without this session and terminal.
 fn detach(arguments: &WatchArguments) -> anyhow::Result<()> {
+    let ready_fd = arguments.serve.ready_fd;
+    // The first three lead to the log in the background.
+    anyhow::ensure!(
+        ready_fd.is_none_or(|fd| fd > 2),
+        "--ready-fd of watch must be 3 or more"
+    );
     make_parent(&arguments.log_file)?;
     let log = OpenOptions::new()
         .create(true)
@@ -48,16 +54,16 @@ fn detach(arguments: &WatchArguments) -> anyhow::Result<()> {
         .arg("watch")
         .arg("--foreground")
         .arg("--config")
-        .arg(&arguments.serve.config)
+        .arg(absolute(&arguments.serve.config)?)
         .arg("--pid-file")
-        .arg(&arguments.pid_file)
+        .arg(absolute(&arguments.pid_file)?)
         .arg("--log-file")
-        .arg(&arguments.log_file)
+        .arg(absolute(&arguments.log_file)?)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("sharing the log")?)
         .stderr(log);
-    if let Some(fd) = arguments.serve.ready_fd {
+    if let Some(fd) = ready_fd {
         // The descriptor itself is inherited.
         command.arg("--ready-fd").arg(fd.to_string());
     }
@@ -170,6 +176,11 @@ fn hold(path: &Path) -> anyhow::Result<Flock<File>> {
     };
     write(&mut lock).with_context(|| format!("writing {}", path.display()))?;
     Ok(lock)
+}
+
+/// Returns the path as it is valid from any folder.
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("finding {}", path.display()))
 }
 
 fn make_parent(path: &Path) -> anyhow::Result<()> {

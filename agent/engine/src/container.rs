@@ -25,6 +25,8 @@ struct Inner {
     running: Option<Running>,
     /// Clients that attached before the start.
     waiting: Vec<Waiter>,
+    /// Its next end is part of a restart, so that even `--rm` keeps it.
+    is_restarting: bool,
     /// Size that a client gave before the start.
     terminal_size: Option<TerminalSize>,
 }
@@ -59,6 +61,7 @@ impl Container {
                 record,
                 running,
                 waiting: Vec::new(),
+                is_restarting: false,
                 terminal_size: None,
             }),
             observed: watch::Sender::new(observed),
@@ -146,6 +149,16 @@ impl Container {
 
     pub(crate) fn take_waiting(&self) -> Vec<Waiter> {
         std::mem::take(&mut self.lock().waiting)
+    }
+
+    pub(crate) fn set_restarting(&self, is_restarting: bool) {
+        self.lock().is_restarting = is_restarting;
+    }
+
+    /// Whether the container goes away now that it has ended.
+    pub(crate) fn vanishes(&self) -> bool {
+        let inner = self.lock();
+        inner.record.host.auto_remove && !inner.is_restarting
     }
 
     pub(crate) fn set_terminal_size(&self, size: TerminalSize) {

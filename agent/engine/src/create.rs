@@ -5,7 +5,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use berth_agent_images::{ErrorKind, Image, LookupError};
@@ -22,7 +22,7 @@ use crate::id::ContainerId;
 use crate::merge::{self, NoCommand};
 use crate::names;
 use crate::network_request::{self, PortError};
-use crate::options::ContainerOptions;
+use crate::options::{ContainerOptions, HostOptions};
 use crate::record::{ContainerRecord, LooseVolumes, MergedConfig};
 use crate::signal::{InvalidSignal, SignalNumber};
 use crate::spec::{DeviceError, DeviceRequest, SecurityError, SecurityOptions};
@@ -135,6 +135,11 @@ impl Engine {
         name: &str,
         options: &ContainerOptions,
     ) -> Result<Created, CreateError> {
+        // Until the container exists its image must not go. The lock guards nothing that could break.
+        let _in_use = self
+            .image_use
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let image_id = self.images.resolve(&options.image)?;
         let image = self.images.get(&image_id)?;
         let mut config = merge::merge(options, &image.config.config)?;
@@ -156,7 +161,7 @@ impl Engine {
                 reservation.keep();
                 Ok(Created {
                     id,
-                    warnings: Vec::new(),
+                    warnings: warnings(&options.host),
                 })
             }
             Err(error) => {
@@ -278,10 +283,7 @@ impl Engine {
     }
 
     /// Returns the OCI runtime that the options ask for, nothing for berth's own.
-    pub(crate) fn external_runtime(
-        &self,
-        host: &crate::options::HostOptions,
-    ) -> Result<Option<PathBuf>, String> {
+    pub(crate) fn external_runtime(&self, host: &HostOptions) -> Result<Option<PathBuf>, String> {
         let name = if host.runtime.is_empty() {
             &self.config.default_runtime
         } else {
@@ -312,6 +314,18 @@ impl Engine {
             .map(Some)
             .ok_or_else(|| name.clone())
     }
+}
+
+fn warnings(host: &HostOptions) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if host.network_mode == "host" && !host.port_bindings.is_empty() {
+        warnings.push("Published ports are discarded when using host network mode".to_owned());
+    }
+    if host.init {
+        warnings
+            .push("This version has no init of its own; the command runs as process 1".to_owned());
+    }
+    warnings
 }
 
 fn check_hostname(hostname: &str) -> Result<(), CreateError> {

@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use berth_agent_images::{Images, ImagesConfig};
 use berth_agent_network::{Network, NetworkConfig};
@@ -17,9 +17,11 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::containers::Containers;
 use crate::id::random_hex;
 use crate::mount_points;
+use crate::options::HostOptions;
 use crate::paths::Paths;
 use crate::record::EngineIdentity;
 use crate::rootfs::UserLookup;
+use crate::spec::SecurityOptions;
 
 /// Where the engine keeps things and how it behaves.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub struct Engine {
     pub(crate) runtime: Runtime,
     pub(crate) containers: Arc<Containers>,
     pub(crate) users: UserLookup,
+    /// Held for reading while a container is created from an image, for writing while one is removed.
+    pub(crate) image_use: RwLock<()>,
     pub(crate) unified_cgroups: bool,
     pub(crate) identity: String,
     /// Keeps a second agent away from the data root.
@@ -160,6 +164,7 @@ impl Engine {
             runtime,
             containers: Arc::default(),
             users: UserLookup::default(),
+            image_use: RwLock::default(),
             unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
             identity,
             _lock: lock,
@@ -182,6 +187,13 @@ impl Engine {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Does ahead what the first container would wait for. Blocks.
+    pub fn warm_up(&self) {
+        if let Err(error) = SecurityOptions::new(&HostOptions::default()) {
+            tracing::error!(error = %error, "default confinement not ready");
+        }
     }
 
     /// Brings to the disk what was written behind. Blocks.

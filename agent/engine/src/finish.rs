@@ -57,7 +57,7 @@ impl Engine {
             tracing::warn!(container = %id, error = %error, "network not detached");
         }
         container.change_record(|record| record.network = None);
-        if container.with_record(|record| record.host.auto_remove) {
+        if container.vanishes() {
             self.remove_finished(container).await;
         } else {
             self.store_behind(container);

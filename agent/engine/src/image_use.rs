@@ -1,6 +1,7 @@
 //! Use cases about images in which containers have a say: inspecting and removing.
 
 use std::collections::HashSet;
+use std::sync::PoisonError;
 
 use berth_agent_images::{Image, ImageId, ImageUse, LookupError, RemoveError, Removed};
 use serde_json::{Value, json};
@@ -35,6 +36,10 @@ impl Engine {
         force: bool,
         keep_parents: bool,
     ) -> Result<Vec<Removed>, RemoveError> {
+        let _no_creation = self
+            .image_use
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         self.images.remove(name, force, keep_parents, &|id| {
             self.users_of_image(id.as_str())
                 .iter()

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use berth_agent_network::Attachment;
 use berth_agent_runtime::{AttachFrom, AttachOptions, FailureKind, Rootfs, Running, StartRequest};
@@ -130,6 +130,7 @@ impl Engine {
         container: &Container,
         record: &ContainerRecord,
     ) -> Result<Running, StartError> {
+        let began = Instant::now();
         let id = record.id.as_str();
         let prepared = self.snapshots.resume(id).map_err(StartError::Snapshot)?;
         let request = network_request::request(&record.host, &record.config.exposed_ports)
@@ -142,9 +143,19 @@ impl Engine {
                     name: record.name.clone(),
                     source,
                 })?;
+        let connected = began.elapsed();
         container.change_record(|r| r.network = Some(network_record(&attachment)));
         let request = self.start_request(container, record, prepared, &attachment)?;
-        self.runtime.start(request).await.map_err(StartError::Run)
+        let described = began.elapsed();
+        let running = self.runtime.start(request).await.map_err(StartError::Run)?;
+        tracing::debug!(
+            container = id,
+            network = ?connected,
+            description = ?(described - connected),
+            supervisor = ?(began.elapsed() - described),
+            "started"
+        );
+        Ok(running)
     }
 
     fn start_request(
@@ -314,7 +325,7 @@ impl Engine {
         // Their clients learn of the failure by the closed channel.
         drop(container.take_waiting());
         self.store_behind(container);
-        if container.with_record(|record| record.host.auto_remove) {
+        if container.vanishes() {
             self.remove_finished(container).await;
         }
     }

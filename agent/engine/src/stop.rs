@@ -172,21 +172,27 @@ impl Engine {
     ///
     /// # Errors
     /// When either fails.
+    ///
+    /// # Cancel safety
+    /// The restart goes on when the future is dropped: stopped is not what anybody asked for.
     pub async fn restart(
         self: &Arc<Self>,
         name: &str,
         options: &StopOptions,
     ) -> Result<(), RestartError> {
-        // By id: with `--rm` another container could take the name in between.
-        let id = self
-            .containers
-            .find(name)
-            .map_err(StopError::from)?
-            .id()
-            .clone();
-        self.stop(id.as_str(), options).await?;
-        self.start(id.as_str()).await?;
-        Ok(())
+        let container = self.containers.find(name).map_err(StopError::from)?;
+        let (engine, options) = (Arc::clone(self), options.clone());
+        let work = tokio::spawn(async move {
+            // By id: its name could be another's in between.
+            let id = container.id().as_str();
+            container.set_restarting(true);
+            let stopped = engine.stop(id, &options).await;
+            container.set_restarting(false);
+            stopped?;
+            engine.start(id).await?;
+            Ok(())
+        });
+        crate::task::outcome(work).await
     }
 }
 

@@ -8,6 +8,7 @@ pub mod keyring;
 pub mod memory;
 pub mod mount;
 pub mod process;
+pub mod residence;
 pub mod root_dir;
 pub mod seccomp;
 pub mod terminal;

@@ -4,7 +4,7 @@ use berth_proto::v1::wait_request::Condition;
 use berth_proto::v1::{ContainerConfig, ContainerState, HostConfig};
 
 use crate::client::{command, everything, sh};
-use crate::host::{Host, until};
+use crate::host::{Host, PATIENCE, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_outlives_the_agent_with_its_output_and_exit_code() {
@@ -148,7 +148,7 @@ async fn an_agent_killed_at_any_moment_leaves_a_clean_state() {
         .await;
         client.remove_all().await;
         assert_eq!(client.sh("echo fine").await.stdout, "fine\n");
-        until("no leftovers", async || {
+        let left = || -> Vec<String> {
             [
                 "data/containers",
                 "data/snapshots/containers",
@@ -157,9 +157,22 @@ async fn an_agent_killed_at_any_moment_leaves_a_clean_state() {
                 "data/volumes",
             ]
             .iter()
-            .all(|folder| host.names(folder).is_empty())
-        })
-        .await;
+            .flat_map(|folder| {
+                host.names(folder)
+                    .into_iter()
+                    .map(move |name| format!("{folder}/{name}"))
+            })
+            .collect()
+        };
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !left().is_empty() {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "left in round {round}: {:?}",
+                left()
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 }
 

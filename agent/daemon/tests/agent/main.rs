@@ -11,4 +11,5 @@ mod image;
 mod lifecycle;
 mod networks_and_volumes;
 mod options;
+mod watching;
 mod zz_bench;
