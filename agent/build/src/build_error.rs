@@ -1,7 +1,6 @@
 //! How a build fails, and where in the Dockerfile.
 
 use std::fmt;
-use std::io;
 
 use berth_agent_engine::{Classified, ErrorClass};
 use berth_agent_images::{
@@ -185,26 +184,15 @@ impl BuildErrorKind {
             Self::Commit(error) => class_of(error.kind()),
             Self::Snapshot(SnapshotError::DiskFull { .. }) => ErrorClass::Exhausted,
             Self::State(error) if error.is_disk_full() => ErrorClass::Exhausted,
-            Self::Copy(error) if error.io_error().is_some_and(is_disk_full) => {
-                ErrorClass::Exhausted
-            }
+            Self::Copy(error) if error.is_disk_full() => ErrorClass::Exhausted,
             Self::Copy(CopyError::Io { .. }) => ErrorClass::Internal,
-            Self::Context(error) if error.io_error().is_some_and(is_disk_full) => {
-                ErrorClass::Exhausted
-            }
+            Self::Context(error) if error.is_disk_full() => ErrorClass::Exhausted,
             Self::Copy(_) | Self::Context(_) => ErrorClass::InvalidArgument,
             Self::Snapshot(_) | Self::State(_) | Self::LayerName(_) | Self::Interrupted(_) => {
                 ErrorClass::Internal
             }
         }
     }
-}
-
-fn is_disk_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 fn class_of(kind: ErrorKind) -> ErrorClass {

@@ -1,11 +1,12 @@
 //! The context of a build on this machine: received, unpacked into a private directory, and removed.
 
 use std::fs::{self, DirBuilder};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use berth_agent_images::{ErrorKind, UnpackError, UnpackOptions, Whiteouts, apply_tar};
 use berth_agent_sys::root_dir::{NodeKind, RootDir};
 use berth_context::Ignore;
 use tempfile::TempDir;
@@ -13,10 +14,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use crate::copy::{Nodes, Owner, UntarError, untar};
+use crate::copy::is_disk_full;
 
 /// Larger Dockerfiles than this were not written by anybody.
 const DOCKERFILE_LIMIT: u64 = 16 << 20;
+
+const STREAM_BUFFER: usize = 256 * 1024;
 
 /// Why a context cannot be received.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +35,7 @@ pub enum ContextError {
     },
     /// The stream cannot be unpacked.
     #[error("receiving the build context")]
-    Unpack(#[source] UntarError),
+    Unpack(#[source] UnpackError),
     /// There is no Dockerfile in it.
     #[error("failed to read dockerfile: open {path}")]
     Dockerfile {
@@ -88,8 +91,12 @@ impl Context {
         let directory = directory.map_err(failed)?;
         let root = RootDir::open(directory.path()).map_err(failed)?;
         // Whoever built the archive does not own anything in an image.
-        let owner = Some(Owner { uid: 0, gid: 0 });
-        untar(stream, &root, Path::new(""), Nodes::Plain, owner).map_err(ContextError::Unpack)?;
+        let options = UnpackOptions {
+            whiteouts: Whiteouts::Ignored,
+            owner: Some((0, 0)),
+        };
+        let stream = BufReader::with_capacity(STREAM_BUFFER, stream);
+        apply_tar(stream, &root, &options).map_err(ContextError::Unpack)?;
         Ok(Self {
             root: Arc::new(root),
             ignore: Ignore::default(),
@@ -200,13 +207,12 @@ impl<R: AsyncRead + Unpin> Read for Blocking<R> {
 // === impl ContextError ===
 
 impl ContextError {
-    /// The system's error at the bottom, if writing failed.
-    pub(crate) fn io_error(&self) -> Option<&io::Error> {
+    /// Whether the disk is full.
+    pub(crate) fn is_disk_full(&self) -> bool {
         match self {
-            Self::Directory { source, .. } | Self::Unpack(UntarError::Write { source, .. }) => {
-                Some(source)
-            }
-            _ => None,
+            Self::Directory { source, .. } => is_disk_full(source),
+            Self::Unpack(error) => error.kind() == ErrorKind::DiskFull,
+            _ => false,
         }
     }
 }

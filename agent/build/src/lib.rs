@@ -35,7 +35,7 @@ pub use self::build_error::{BuildError, BuildErrorKind};
 pub use self::builder::{Builder, BuilderParts};
 pub use self::changes::{ChangeError, apply_changes};
 pub use self::context::ContextError;
-pub use self::copy::{CopyError, UntarError};
+pub use self::copy::CopyError;
 pub use self::dockerfile::{
     Argument, CommandLine, Dockerfile, Healthcheck, Heredoc, Instruction, Pair, Run, Source, Stage,
     Statement, SyntaxError, SyntaxProblem, Transfer,

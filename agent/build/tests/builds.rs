@@ -407,22 +407,30 @@ async fn contexts_are_removed_after_builds_and_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_hostile_context_stream_is_refused() {
+async fn a_hostile_context_stream_stays_in_its_directory() {
     let machine = Machine::new();
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
-    header.as_gnu_mut().expect("gnu").name[..4].copy_from_slice(b"../x");
+    header.as_gnu_mut().expect("gnu").name[..10].copy_from_slice(b"../../../x");
     header.set_size(0);
     header.set_cksum();
     archive.append(&header, std::io::empty()).expect("entry");
     let bytes = archive.into_inner().expect("archive");
-    let failed = machine.build_from(bytes, options()).await;
-    assert!(
-        matches!(failed.error().kind, BuildErrorKind::Context(_)),
-        "{}",
-        failed.error()
-    );
+    let text = Some("FROM scratch\nCOPY x /confined\n".to_owned());
+    let hostile = BuildOptions {
+        dockerfile_text: text,
+        ..options()
+    };
+    let built = machine.build_from(bytes, hostile).await;
+    assert_eq!(machine.read(&built.image(), "/confined"), "");
     assert!(!machine.root.path().join("x").exists());
+    let cut_off = machine.build_from(vec![b'x'; 700], options()).await;
+    let kind = &cut_off.error().kind;
+    assert!(
+        matches!(kind, BuildErrorKind::Context(_)),
+        "{}",
+        cut_off.error()
+    );
 }
 
 #[tokio::test]

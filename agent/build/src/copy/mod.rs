@@ -10,16 +10,16 @@ mod find;
 mod node;
 mod owner;
 mod place;
-mod untar;
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use berth_agent_images::{ErrorKind, UnpackError};
 
 pub(crate) use self::digest::digest;
 pub(crate) use self::find::find;
 pub(crate) use self::owner::{Owner, resolve_owner};
 pub(crate) use self::place::{make_directories, place};
-pub(crate) use self::untar::{Nodes, untar};
 
 /// Why files cannot be copied.
 #[derive(Debug, thiserror::Error)]
@@ -81,37 +81,14 @@ pub enum CopyError {
         #[source]
         source: io::Error,
     },
-    /// An archive that would write outside of its directory, or is damaged.
+    /// An archive that cannot be unpacked.
     #[error("in archive {}", path.display())]
     Archive {
         /// The archive.
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: UntarError,
-    },
-}
-
-/// Why a tar stream cannot be unpacked.
-#[derive(Debug, thiserror::Error)]
-pub enum UntarError {
-    /// The stream is no tar, or is cut off.
-    #[error("reading the archive")]
-    Read(#[source] io::Error),
-    /// A name with `..` in it.
-    #[error("the entry {0:?} leaves the directory that it is unpacked in")]
-    Outside(String),
-    /// A kind of entry that does not belong here.
-    #[error("the entry {0:?} is neither file, directory nor link")]
-    Kind(String),
-    /// An entry cannot be made.
-    #[error("unpacking {path:?}")]
-    Write {
-        /// The entry.
-        path: String,
-        /// The system's error.
-        #[source]
-        source: io::Error,
+        source: UnpackError,
     },
 }
 
@@ -149,17 +126,22 @@ impl CopyError {
         }
     }
 
-    /// The system's error at the bottom, if there is one.
-    pub(crate) fn io_error(&self) -> Option<&io::Error> {
+    /// Whether the disk is full.
+    pub(crate) fn is_disk_full(&self) -> bool {
         match self {
-            Self::Io { source, .. }
-            | Self::Archive {
-                source: UntarError::Write { source, .. },
-                ..
-            } => Some(source),
-            _ => None,
+            Self::Io { source, .. } => is_disk_full(source),
+            Self::Archive { source, .. } => source.kind() == ErrorKind::DiskFull,
+            _ => false,
         }
     }
+}
+
+/// Whether the system says that there is no room.
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Reads `--chmod`.

@@ -2,13 +2,15 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use berth_agent_images::{UnpackOptions, Whiteouts, apply_tar};
 use berth_agent_sys::root_dir::{Directory, NodeKind, RootDir};
 
 use super::node::{Finish, Look, copy_xattrs, make_room, special, write_file};
-use super::{CopyError, Nodes, Owner, Placement, archive, untar};
+use super::{CopyError, Owner, Placement, archive};
 
 /// Mode of files whose content stands in the Dockerfile.
 const CONTENT_MODE: u32 = 0o644;
@@ -127,15 +129,15 @@ impl Placer<'_> {
         let Some(archive) = archive::open(file).map_err(read)? else {
             return Ok(false);
         };
-        self.directory(&self.placement.destination)?;
-        untar(
-            archive,
-            self.target,
-            &self.placement.destination,
-            Nodes::All,
-            self.look.owner,
-        )
-        .map_err(|source| CopyError::Archive {
+        let destination = &self.placement.destination;
+        let directory = self.directory(destination)?;
+        let inside = directory.as_fd().try_clone_to_owned();
+        let inside = RootDir::from_fd(inside.map_err(CopyError::io("open", destination))?);
+        let options = UnpackOptions {
+            whiteouts: Whiteouts::Ignored,
+            owner: self.look.owner.map(|owner| (owner.uid, owner.gid)),
+        };
+        apply_tar(archive, &inside, &options).map_err(|source| CopyError::Archive {
             path: path.to_owned(),
             source,
         })?;
