@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use berth_agent_runtime::log::Stream;
 use berth_agent_runtime::{AttachFrom, ExecError, FailureKind, TerminalSize};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -102,11 +103,16 @@ async fn commands_join_the_container_and_their_streams_are_the_callers() {
     let mut stdin = attachment.stdin.take().unwrap();
     stdin.write_all(b"typed\n").await.unwrap();
     stdin.shutdown().await.unwrap();
-    let seen = read_all(&mut attachment.output).await;
-    assert_eq!(within(command.handle.wait()).await, Some(4));
-    for text in ["inside\nmain\ntyped\n", "error\n"] {
-        assert!(seen.contains(text), "{seen:?}");
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    while let Some(record) = within(attachment.output.next()).await.unwrap() {
+        match record.stream {
+            Stream::Stdout => stdout.extend(record.data),
+            Stream::Stderr => stderr.extend(record.data),
+        }
     }
+    assert_eq!(within(command.handle.wait()).await, Some(4));
+    assert_eq!(String::from_utf8(stdout).unwrap(), "inside\nmain\ntyped\n");
+    assert_eq!(String::from_utf8(stderr).unwrap(), "error\n");
     assert_eq!(container.output(), "up\n");
     running.signal(libc::SIGKILL).await.unwrap();
     end(&running).await;
