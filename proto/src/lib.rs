@@ -8,6 +8,8 @@ pub mod v1 {
         missing_docs,
         unused_qualifications,
         clippy::allow_attributes_without_reason,
+        clippy::large_enum_variant,
+        clippy::missing_errors_doc,
         clippy::too_many_lines,
         reason = "generated; the documentation is in the .proto files"
     )]
