@@ -23,7 +23,7 @@ use crate::stages::{Origin, origin_of_copy};
 enum Tree {
     Context(Arc<RootDir>),
     /// With what its layers are kept by.
-    Image(Mounted, Option<Level>),
+    Image(Mounted, Option<Box<Level>>),
 }
 
 /// A transfer with its words expanded.
@@ -183,7 +183,10 @@ impl Session<'_> {
         let mounted = spawn_blocking(move || snapshots.mount_layers(&layers)).await;
         let mounted = mounted.map_err(|error| (None, error.into()))?;
         Ok((
-            Tree::Image(mounted.map_err(|error| (None, error.into()))?, level),
+            Tree::Image(
+                mounted.map_err(|error| (None, error.into()))?,
+                level.map(Box::new),
+            ),
             true,
         ))
     }
