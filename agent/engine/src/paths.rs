@@ -4,8 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::id::ContainerId;
 
-/// Suffix of a container's directory whose removal has begun; its record no longer counts.
-pub(crate) const REMOVING: &str = ".removing";
+/// Extension of a container's folder whose removal has begun.
+const REMOVING: &str = "removing";
+
+/// Returns the name that a container's folder has while it is being removed.
+pub(crate) fn marked(folder: &Path) -> PathBuf {
+    folder.with_extension(REMOVING)
+}
 
 /// The roots that everything lies under.
 #[derive(Clone, Debug)]

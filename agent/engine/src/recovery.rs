@@ -16,6 +16,7 @@ use crate::Engine;
 use crate::container::Container;
 use crate::engine::OpenError;
 use crate::id::ContainerId;
+use crate::paths::marked;
 use crate::record::{ContainerRecord, LooseVolumes};
 use crate::signal::SignalNumber;
 use crate::status::{Event, Phase};
@@ -26,12 +27,11 @@ impl Engine {
     pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), OpenError> {
         let records = self.state.read(|r| r.list::<ContainerRecord>())?;
         let mut kept = Vec::new();
-        for (key, record) in records {
-            if self.paths.container(&record.id).exists() {
+        for (_key, record) in records {
+            if self.has_folder(&record) {
                 kept.push(record);
             } else {
-                // Its removal had begun.
-                self.forget(&key)?;
+                self.forget(&record)?;
             }
         }
         let known: HashSet<&str> = kept.iter().map(|record| record.id.as_str()).collect();
@@ -161,10 +161,30 @@ impl Engine {
         true
     }
 
-    fn forget(&self, key: &str) -> Result<(), StateError> {
-        self.state
-            .write_behind(|w| w.remove::<ContainerRecord>(key))
-            .map(drop)
+    /// Whether the container still has its folder. A removal that had not come further than marking
+    /// it is taken back; only one of its own accord goes on, as it is not waited to the disk.
+    fn has_folder(&self, record: &ContainerRecord) -> bool {
+        let folder = self.paths.container(&record.id);
+        if folder.exists() {
+            return true;
+        }
+        !record.host.auto_remove && fs::rename(marked(&folder), &folder).is_ok()
+    }
+
+    /// Ends the removal of a container.
+    fn forget(&self, record: &ContainerRecord) -> Result<(), StateError> {
+        let id = record.id.as_str();
+        let volumes = if record.host.auto_remove {
+            record.anonymous_volumes()
+        } else {
+            Vec::new()
+        };
+        self.state.write_behind(|w| {
+            if !volumes.is_empty() {
+                w.put(id, &LooseVolumes { volumes })?;
+            }
+            w.remove::<ContainerRecord>(id).map(drop)
+        })
     }
 
     /// Removes folders and filesystems that belong to no container.

@@ -1,8 +1,9 @@
 //! Removes a container.
 //!
-//! The folder is renamed first, then the record goes, then everything else. Whatever moment the
-//! agent is killed at, the next one knows what to do: a folder with the suffix of removal, a record
-//! without a folder and a filesystem without a record are all leftovers.
+//! The folder is marked by a new name first, then the record goes, then everything else. Whatever
+//! moment the agent is killed at, the next one knows what to do: a marked folder whose record is
+//! still there was not removed yet (unless the container goes by itself), and folders, filesystems
+//! and volumes without a record are leftovers.
 
 use std::fs;
 use std::io;
@@ -15,7 +16,7 @@ use crate::class::{Classified, ErrorClass};
 use crate::container::Container;
 use crate::containers::LookupError;
 use crate::id::ContainerId;
-use crate::paths::REMOVING;
+use crate::paths::marked;
 use crate::record::{ContainerRecord, LooseVolumes};
 use crate::signal::SignalNumber;
 use crate::status::{Event, Phase};
@@ -196,7 +197,7 @@ impl Engine {
 
     fn mark_files(&self, id: &ContainerId) -> io::Result<()> {
         let folder = self.paths.container(id);
-        match fs::rename(&folder, folder.with_extension(&REMOVING[1..])) {
+        match fs::rename(&folder, marked(&folder)) {
             // A removal that was interrupted before has done this.
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -205,7 +206,7 @@ impl Engine {
 
     fn unmark_files(&self, id: &ContainerId) {
         let folder = self.paths.container(id);
-        if let Err(error) = fs::rename(folder.with_extension(&REMOVING[1..]), &folder) {
+        if let Err(error) = fs::rename(marked(&folder), &folder) {
             tracing::error!(container = %id, error = %error, "folder not restored");
         }
     }
@@ -217,7 +218,7 @@ impl Engine {
             tracing::warn!(container = %id, error = %error, "filesystem not removed");
         }
         let folder = self.paths.container(id);
-        let marked = folder.with_extension(&REMOVING[1..]);
+        let marked = marked(&folder);
         for path in [self.paths.container_run(id.as_str()), folder, marked] {
             match fs::remove_dir_all(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -100,7 +100,7 @@ impl Host {
     }
 
     pub(crate) fn agent_pid(&self) -> u32 {
-        self.agent.as_ref().unwrap().id()
+        self.agent.as_ref().expect("a running agent").id()
     }
     /// Returns a command that runs on the host.
     pub(crate) fn enter(&self, program: &str) -> Command {
