@@ -13,9 +13,15 @@ use crate::process::{programs, run as run_command, say, target_directory};
 /// When a machine cannot be removed; the others are removed all the same.
 pub(crate) fn run() -> Result<()> {
     let mut outcome = Ok(());
-    for store in ["demo", "bench"] {
-        let store = target_directory().join(store).join("store");
-        if let Err(error) = remove_machines(&store) {
+    // The last is where tests keep the stores of their operators; only killed ones leave any.
+    let operators = programs("debug").join("operators");
+    let homes = ["demo", "bench"].map(|chore| target_directory().join(chore));
+    let left = std::fs::read_dir(&operators)
+        .into_iter()
+        .flatten()
+        .flatten();
+    for home in homes.into_iter().chain(left.map(|entry| entry.path())) {
+        if let Err(error) = remove_machines(&home.join("store")) {
             outcome = Err(error);
         }
     }
@@ -23,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
         for folder in ["demo", "bench", "fixtures"] {
             remove_folder(&target_directory().join(folder))?;
         }
+        remove_folder(&operators)?;
         say("Nothing of berth is left on this host but the built programs in target/.");
     }
     outcome
