@@ -12,4 +12,3 @@ mod lifecycle;
 mod networks_and_volumes;
 mod options;
 mod watching;
-mod zz_bench;
