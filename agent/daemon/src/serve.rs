@@ -1,12 +1,13 @@
 //! `berthd serve`: opens everything, serves, and stops in order. Containers do not notice.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use berth_agent_engine::{Engine, EngineConfig};
+use berth_agent_engine::{Engine, EngineConfig, OpenError};
 use berth_agent_grpc::Build;
 use berth_agent_network::NetworkConfig;
 use berth_agent_runtime::RuntimeConfig;
@@ -33,6 +34,11 @@ const WORKERS: usize = 2;
 const BLOCKING_THREADS: usize = 64;
 /// How long such a thread waits for more.
 const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// How long sockets and locks may still be held by what a killed agent was just starting: until it
+/// executes its own program, a new process has them too.
+const SETTLING: Duration = Duration::from_secs(1);
+/// Pause between two tries.
+const RETRY: Duration = Duration::from_millis(20);
 /// How long calls under way may take once the agent is told to stop.
 const GRACE: Duration = Duration::from_secs(3);
 /// Variable with the level of what is logged, such as `debug` or `info,berth_agent_engine=trace`.
@@ -68,10 +74,8 @@ async fn serve(config: Config, ready_fd: Option<i32>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
     // Bound before the engine opens: callers wait instead of being refused.
-    let sockets = Sockets::open(&config)?;
-    let engine = Engine::open(engine_config(&config)?)
-        .await
-        .context("opening the engine")?;
+    let sockets = sockets(&config).await?;
+    let engine = engine(&config).await?;
     let build = Build {
         git_commit: version::COMMIT.to_owned(),
     };
@@ -106,6 +110,38 @@ fn warm_up(engine: &Arc<Engine>, activity: &Activity) {
         engine.warm_up();
         activity.note();
     });
+}
+
+/// Opens the sockets.
+async fn sockets(config: &Config) -> anyhow::Result<Sockets> {
+    let began = Instant::now();
+    loop {
+        match Sockets::open(config) {
+            Err(error) if is_in_use(&error) && began.elapsed() < SETTLING => {
+                tokio::time::sleep(RETRY).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Opens the engine.
+async fn engine(config: &Config) -> anyhow::Result<Arc<Engine>> {
+    let began = Instant::now();
+    loop {
+        match Engine::open(engine_config(config)?).await {
+            Err(OpenError::InUse { .. }) if began.elapsed() < SETTLING => {
+                tokio::time::sleep(RETRY).await;
+            }
+            result => return result.context("opening the engine"),
+        }
+    }
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
 async fn stop(reception: &Reception, listeners: &TaskTracker) {
@@ -167,7 +203,7 @@ fn log() {
     let filter = wanted.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(std::io::stderr);
+        .with_writer(io::stderr);
     tracing_subscriber::registry()
         .with(lines)
         .with(filter)

@@ -2,12 +2,12 @@
 //! without a wire format. The gRPC and the Docker faces translate to and from it.
 //!
 //! One file is one use case (`create.rs`, `start.rs`, …) and extends [`Engine`]. A container in memory
-//! ([`container`]) pairs the durable record ([`record`]) with a handle on the running supervisor; the
-//! state machine between them is pure ([`status`]).
+//! (`container`) pairs the durable record (`record`) with a handle on the running supervisor; the
+//! state machine between them is pure (`status`).
 //!
 //! What is waited to the disk: that a container exists, with its name and options, and that it does
 //! not exist any more. That it runs, and how it ended, is written behind, since the supervisor and
-//! its own record tell it again ([`recovery`]).
+//! its own record tell it again (`recovery`).
 
 mod attach;
 mod bind;

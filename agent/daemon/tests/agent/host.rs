@@ -99,9 +99,6 @@ impl Host {
         agent.wait().expect("wait").success()
     }
 
-    pub(crate) fn agent_pid(&self) -> u32 {
-        self.agent.as_ref().expect("a running agent").id()
-    }
     /// Returns a command that runs on the host.
     pub(crate) fn enter(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
