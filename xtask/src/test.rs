@@ -48,9 +48,11 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     run_tests(filter, &agent, &fixtures)
 }
 
+/// The libraries; the doc comments of the programs are help texts, which are no markdown.
 const DOC: &[&str] = &[
     "doc",
     "--workspace",
+    "--lib",
     "--no-deps",
     "--document-private-items",
     "--quiet",

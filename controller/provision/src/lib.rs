@@ -1,6 +1,6 @@
 //! What happens on a host over SSH: look at it, upload the agent, install it, start it.
 //!
-//! Three commands on one connection: [`probe`] finds out what the host is, the upload sends the
+//! Three commands on one connection: `probe` finds out what the host is, the upload sends the
 //! agent when the host has another one, and the installation writes configuration and keys, starts
 //! the agent under whatever supervises services there and returns when it has said that it is
 //! ready. Each is safe to repeat, so that running all of it again goes on where it stopped.
