@@ -11,7 +11,7 @@ use crate::container::Container;
 use crate::containers::LookupError;
 use crate::id::ContainerId;
 use crate::signal::{InvalidSignal, SignalNumber};
-use crate::start::StartError;
+use crate::start_error::StartError;
 use crate::status::Phase;
 
 /// Seconds between the stop signal and SIGKILL unless told otherwise, as Docker's.
