@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -119,11 +119,17 @@ fn directory() -> PathBuf {
 
 fn make_all(directory: &Path, unwanted: &AtomicBool) -> Result<()> {
     // A second run at the same time waits, and then finds everything made.
-    let lock = File::create(directory.join("lock")).context("cannot open the lock of fixtures")?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(directory.join("lock"))
+        .context("cannot open the lock of fixtures")?;
     lock.lock().context("cannot lock the fixtures")?;
     for recipe in &RECIPES {
         recipe
-            .make(directory, unwanted)
+            .make(directory, &lock, unwanted)
             .with_context(|| format!("cannot make fixture {}", recipe.name))?;
     }
     Ok(())
@@ -132,7 +138,7 @@ fn make_all(directory: &Path, unwanted: &AtomicBool) -> Result<()> {
 // === impl Recipe ===
 
 impl Recipe {
-    fn make(&self, directory: &Path, unwanted: &AtomicBool) -> Result<()> {
+    fn make(&self, directory: &Path, lock: &File, unwanted: &AtomicBool) -> Result<()> {
         let place = directory.join(self.name);
         let note = directory.join(format!("{}.recipe", self.name));
         let recipe = self.arguments().join("\n");
@@ -145,7 +151,8 @@ impl Recipe {
         let child = isolated("mmdebstrap")
             .args(self.arguments())
             .arg(&partial)
-            .stdin(Stdio::null())
+            // An empty input, and the lock: held on by what goes on when this process is killed.
+            .stdin(lock.try_clone()?)
             .spawn()
             .context("cannot start mmdebstrap")?;
         wait(child, unwanted)?;
