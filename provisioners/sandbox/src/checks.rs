@@ -170,6 +170,24 @@ bsb0a630000\t0000630A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
 ";
 
     #[test]
+    fn links_of_a_root_filesystem_lead_to_programs_inside_it() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir_all(root.join("lib/own-init")).unwrap();
+        symlink("/lib/own-init/init", root.join("init")).unwrap();
+        symlink("/bin/sh", root.join("sh")).unwrap();
+        let program = root.join("lib/own-init/init");
+        fs::write(&program, "").unwrap();
+        let init = Path::new("/init");
+        assert!(program_inside(root, init).is_err());
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        program_inside(root, init).unwrap();
+        // There is one on this host.
+        assert!(program_inside(root, Path::new("/sh")).is_err());
+    }
+
+    #[test]
     fn a_network_that_leads_elsewhere_is_refused() {
         let error = free_network(ROUTES, "10.98.4.0/24".parse().unwrap()).unwrap_err();
         assert!(

@@ -2,9 +2,10 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 /// A network outside, in a namespace that ends with this.
 struct Outside;
@@ -94,4 +95,40 @@ async fn other_root(root: &str) -> Result<()> {
         .await?;
     subject.remove().await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn an_init_that_is_no_program_is_refused_before_anything_is_made() -> Result<()> {
+    for (init, reason) in [
+        ("/no/such/init", "cannot find /no/such/init"),
+        ("/etc/passwd", "/etc/passwd is not a program"),
+    ] {
+        let bench = support::bench(&[("sandbox-init", init)])?;
+        let subject = bench.subject("refused")?;
+        let Err(error) = subject.machine.pre_create_check().await else {
+            bail!("{init} was taken");
+        };
+        ensure!(error.to_string().starts_with(reason), "{error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_machine_whose_init_ends_at_once_leaves_nothing() -> Result<()> {
+    let bench = support::bench(&[("sandbox-init", "/bin/true")])?;
+    let mut subject = bench.subject("fleeting")?;
+    subject.machine.pre_create_check().await?;
+    let Err(error) = subject.create().await else {
+        bail!("the machine came up");
+    };
+    let error = format!("{:#}", anyhow::Error::from(error));
+    ensure!(error.contains("the init ended"), "{error}");
+    let directory = PathBuf::from(
+        subject.machine.config()["StorePath"]
+            .as_str()
+            .unwrap_or("/"),
+    );
+    let identity = support::identity(&subject)?;
+    subject.remove().await?;
+    support::expect_no_trace(&identity, &directory)
 }
