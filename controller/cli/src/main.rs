@@ -1,7 +1,7 @@
 //! `berth`: machines with an engine on them, and the containers and images of those engines.
 //!
 //! One file per command is in [`commands`]; what people see is made in [`ui`], the only room that
-//! prints; [`template`], [`units`] and [`spec`] are plain functions on texts. What machines are is
+//! prints; [`units`] and [`spec`] are plain functions on texts. What machines are is
 //! the fleet's business, what containers are the agent's.
 
 mod app;
@@ -12,12 +12,13 @@ mod registry_auth;
 mod session;
 mod spec;
 mod switch;
-mod template;
 mod ui;
 mod units;
 mod usage;
 
 use std::process::ExitCode;
+
+use berth_controller_template as template;
 
 /// The name with which messages begin.
 const PROGRAM: &str = "berth";

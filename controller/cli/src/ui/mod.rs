@@ -1,14 +1,13 @@
 //! Everything that people see: the only room that prints.
 
-pub(crate) mod json;
 pub(crate) mod layers;
 pub(crate) mod progress;
-pub(crate) mod quote;
 pub(crate) mod rows;
-pub(crate) mod table;
 pub(crate) mod terminal;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+pub(crate) use berth_controller_template::{json, quote, table};
 
 use crate::failure::Failure;
 

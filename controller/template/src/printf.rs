@@ -67,7 +67,7 @@ impl Verb {
                 None => text.clone(),
             },
             ('s', Value::Array(_) | Value::Object(_)) => text::print(value),
-            ('q', Value::String(text)) => crate::ui::quote::quoted(text),
+            ('q', Value::String(text)) => crate::quote::quoted(text),
             ('x', Value::String(text)) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
             ('d', Value::Number(number)) if number.is_i64() || number.is_u64() => {
                 number.to_string()

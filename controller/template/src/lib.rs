@@ -1,13 +1,18 @@
-//! The subset of Go's template language that `--format` needs: text, fields, variables, `if`,
-//! `range`, `with`, pipelines and Docker's functions, over JSON values.
+//! What `--format` needs: the subset of Go's template language that people write there (text,
+//! fields, variables, `if`, `range`, `with`, pipelines and Docker's functions, over JSON values),
+//! and how Go sets tables, quotes texts and indents JSON.
 //!
-//! Deliberately not here: `define`, `template` and `block`, which no one writes into a `--format`.
+//! Plain functions on texts. Deliberately not here: `define`, `template` and `block`, which no one
+//! writes into a `--format`, and everything that prints.
 
 mod eval;
 mod functions;
+pub mod json;
 mod lexer;
 mod parser;
 mod printf;
+pub mod quote;
+pub mod table;
 mod text;
 
 use serde_json::Value;
@@ -15,17 +20,17 @@ use serde_json::Value;
 use parser::Node;
 
 /// Key of a row under which `.Label "name"` looks; it is not shown with the row itself.
-pub(crate) const HIDDEN_LABELS: &str = "\0labels";
+pub const HIDDEN_LABELS: &str = "\0labels";
 
 /// A parsed template.
 #[derive(Clone, Debug)]
-pub(crate) struct Template {
+pub struct Template {
     nodes: Vec<Node>,
 }
 
 /// What a field that does not exist is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
+pub enum Missing {
     /// It prints as `<no value>`, as in docker-machine.
     NoValue,
     /// It is an error, as in docker.
@@ -34,17 +39,17 @@ pub(crate) enum Missing {
 
 /// How a template is rendered.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// What becomes of unknown fields.
-    pub(crate) missing: Missing,
+    pub missing: Missing,
     /// Functions that change a value leave it alone: the "row" is the headings of a table.
-    pub(crate) heading: bool,
+    pub heading: bool,
 }
 
 /// Why a template cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("template parsing error: template: :{line}:{column}: {problem}")]
-pub(crate) struct TemplateError {
+pub struct TemplateError {
     line: usize,
     column: usize,
     problem: String,
@@ -54,14 +59,22 @@ pub(crate) struct TemplateError {
 
 impl Template {
     /// Reads a template.
-    pub(crate) fn parse(source: &str) -> Result<Self, TemplateError> {
+    ///
+    /// # Errors
+    ///
+    /// When it is not one, with the place.
+    pub fn parse(source: &str) -> Result<Self, TemplateError> {
         let segments = lexer::segments(source).map_err(|fault| fault.located(source))?;
         let nodes = parser::parse(segments).map_err(|fault| fault.located(source))?;
         Ok(Self { nodes })
     }
 
     /// Fills the template in with `data`. `source` is the text it was parsed from.
-    pub(crate) fn render(
+    ///
+    /// # Errors
+    ///
+    /// When a field is missing (and that matters) or a function refuses its arguments.
+    pub fn render(
         &self,
         source: &str,
         data: &Value,
@@ -72,11 +85,11 @@ impl Template {
 }
 
 /// Parses and renders in one go.
-pub(crate) fn render(
-    source: &str,
-    data: &Value,
-    missing: Missing,
-) -> Result<String, TemplateError> {
+///
+/// # Errors
+///
+/// As [`Template::parse`] and [`Template::render`].
+pub fn render(source: &str, data: &Value, missing: Missing) -> Result<String, TemplateError> {
     let options = Options {
         missing,
         heading: false,
@@ -85,7 +98,7 @@ pub(crate) fn render(
 }
 
 /// Writes a value as Go's JSON encoder does.
-pub(crate) fn json(value: &Value) -> String {
+pub fn json(value: &Value) -> String {
     text::json(value)
 }
 

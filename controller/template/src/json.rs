@@ -5,12 +5,12 @@ use serde_json::Value;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 /// Formats a value over several lines.
-pub(crate) fn indented(value: &Value) -> String {
+pub fn indented(value: &Value) -> String {
     formatted(value, b"    ")
 }
 
 /// Formats a value over several lines, with tabs, as Docker keeps its own files.
-pub(crate) fn tabbed(value: &Value) -> String {
+pub fn tabbed(value: &Value) -> String {
     formatted(value, b"\t")
 }
 

@@ -72,5 +72,5 @@ pub(super) fn json(value: &Value) -> String {
 
 /// JSON over several lines, indented by four spaces.
 pub(super) fn pretty_json(value: &Value) -> String {
-    crate::ui::json::indented(value)
+    crate::json::indented(value)
 }

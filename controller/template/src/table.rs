@@ -3,33 +3,33 @@
 
 /// How columns are set.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// Smallest width of a column, padding included.
-    pub(crate) min_width: usize,
+    pub min_width: usize,
     /// Blanks between a column's widest cell and the next column.
-    pub(crate) padding: usize,
+    pub padding: usize,
 }
 
 /// Tables of `docker`.
-pub(crate) const DOCKER: Layout = Layout {
+pub const DOCKER: Layout = Layout {
     min_width: 10,
     padding: 3,
 };
 
 /// `docker version`.
-pub(crate) const VERSION: Layout = Layout {
+pub const VERSION: Layout = Layout {
     min_width: 20,
     padding: 1,
 };
 
 /// `docker-machine ls`.
-pub(crate) const MACHINE: Layout = Layout {
+pub const MACHINE: Layout = Layout {
     min_width: 5,
     padding: 3,
 };
 
 /// Aligns the tab-separated cells of `text`'s lines.
-pub(crate) fn align(text: &str, layout: Layout) -> String {
+pub fn align(text: &str, layout: Layout) -> String {
     let lines: Vec<Vec<&str>> = text
         .lines()
         .map(|line| line.split('\t').collect())

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Quotes a text.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut output = String::with_capacity(text.len() + 2);
     output.push('"');
     for c in text.chars() {
@@ -34,7 +34,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// Shortens a text to at most `width` characters, the last of them an ellipsis.
-pub(crate) fn ellipsis(text: &str, width: usize) -> String {
+pub fn ellipsis(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
