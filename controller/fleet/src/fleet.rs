@@ -105,13 +105,22 @@ impl Fleet {
         &self.drivers
     }
 
+    /// Makes the operator's authority and client certificate when they are missing.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be made or used.
+    pub fn ensure_authority(&self) -> Result<(), crate::CredentialsError> {
+        crate::credentials::authority(&self.store).map(drop)
+    }
+
     /// Returns the flags of a driver.
     ///
     /// # Errors
     ///
-    /// [`MachineError::NoDriver`].
+    /// [`MachineError::NoDriver`], and whatever a plugin does wrong when it is asked.
     pub fn driver_flags(&self, driver: &str) -> Result<Vec<FlagSpec>, MachineError> {
-        Ok(self.driver(driver)?.flags())
+        Ok(self.driver(driver)?.flags()?)
     }
 
     /// Returns the names of all machines, complete or not, sorted.
@@ -242,7 +251,10 @@ impl MachineError {
             Self::Incomplete(name) => Some(format!(
                 "run the same berth machine create again to go on, or berth machine rm {name}"
             )),
-            Self::NoDriver { known, .. } => Some(format!("drivers of this berth: {known}")),
+            Self::NoDriver { driver, known } => Some(format!(
+                "drivers of this berth: {known}; for another, put its plugin \
+                 docker-machine-driver-{driver} into a folder of PATH"
+            )),
             Self::Driver(error) => error.hint().map(ToOwned::to_owned),
             _ => None,
         }

@@ -25,16 +25,21 @@ pub trait Driver: fmt::Debug + Send + Sync {
     fn name(&self) -> &str;
 
     /// Returns the flags that `create` takes for this driver.
-    fn flags(&self) -> Vec<FlagSpec>;
-
-    /// Returns a machine that does not exist yet, configured by flags.
-    ///
-    /// `flags` holds a value for each of [`Driver::flags`]. Nothing is made or asked outside this
-    /// process.
     ///
     /// # Errors
     ///
-    /// [`DriverError::Flag`] when a value is missing or makes no sense.
+    /// When they have to be asked for elsewhere, as those of a plugin, and that fails.
+    fn flags(&self) -> Result<Vec<FlagSpec>, DriverError>;
+
+    /// Returns a machine that does not exist yet, configured by flags.
+    ///
+    /// `flags` holds a value for each of [`Driver::flags`], and may hold the shared flags of
+    /// `create` under their docker-machine names. Nothing is made.
+    ///
+    /// # Errors
+    ///
+    /// [`DriverError::Flag`] when a value is missing or makes no sense; anything when the driver is
+    /// a plugin that does not work.
     fn configure(
         &self,
         context: &MachineContext,

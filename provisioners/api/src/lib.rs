@@ -31,4 +31,4 @@ pub use flags::{FlagKind, FlagSpec, FlagValue, FlagValues};
 pub use machine::{
     DEFAULT_ENGINE_PORT, Journal, JournalError, Machine, MachineState, Restart, SshEndpoint,
 };
-pub use registry::Registry;
+pub use registry::{Fallback, Registry};

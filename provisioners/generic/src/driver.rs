@@ -21,9 +21,9 @@ impl Driver for GenericDriver {
         NAME
     }
 
-    fn flags(&self) -> Vec<FlagSpec> {
+    fn flags(&self) -> Result<Vec<FlagSpec>, DriverError> {
         let number = i64::from;
-        vec![
+        Ok(vec![
             FlagSpec::number(
                 "generic-engine-port",
                 number(DEFAULT_ENGINE_PORT),
@@ -41,7 +41,7 @@ impl Driver for GenericDriver {
             FlagSpec::number("generic-ssh-port", number(DEFAULT_SSH_PORT), "SSH port")
                 .with_env("GENERIC_SSH_PORT"),
             FlagSpec::text("generic-ssh-user", "root", "SSH user").with_env("GENERIC_SSH_USER"),
-        ]
+        ])
     }
 
     fn configure(

@@ -37,7 +37,7 @@ fn context(directory: &tempfile::TempDir) -> MachineContext {
 }
 
 fn flags(pairs: &[(&str, FlagValue)]) -> FlagValues {
-    let mut values = FlagValues::defaults(&GenericDriver.flags());
+    let mut values = FlagValues::defaults(&GenericDriver.flags().unwrap());
     for (name, value) in pairs {
         values.set(*name, value.clone());
     }

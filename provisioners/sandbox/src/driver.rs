@@ -48,8 +48,8 @@ impl Driver for SandboxDriver {
         NAME
     }
 
-    fn flags(&self) -> Vec<FlagSpec> {
-        config::flags()
+    fn flags(&self) -> Result<Vec<FlagSpec>, DriverError> {
+        Ok(config::flags())
     }
 
     fn configure(

@@ -98,8 +98,8 @@ impl Driver for Cloud {
         "cloud"
     }
 
-    fn flags(&self) -> Vec<FlagSpec> {
-        vec![FlagSpec::text("cloud-size", "small", "Size")]
+    fn flags(&self) -> Result<Vec<FlagSpec>, DriverError> {
+        Ok(vec![FlagSpec::text("cloud-size", "small", "Size")])
     }
 
     fn configure(

@@ -125,6 +125,7 @@ async fn create(fleet: &Fleet, shared: Shared, flags: FlagValues) -> Outcome {
             install_url: shared.engine_install_url.unwrap_or_default(),
         },
         certificate_names: shared.tls_san,
+        ..CreateRequest::default()
     };
     let created = fleet.create(&request, &MachineSteps::told()).await;
     let created = created.map_err(|error| failure(&error, &request))?;
@@ -204,7 +205,10 @@ pub(crate) fn command(flags: &[FlagSpec]) -> Command {
 /// The command line of `create` with the flags of all drivers.
 pub(crate) fn complete_command() -> Command {
     let drivers = engine::drivers();
-    let flags: Vec<FlagSpec> = drivers.iter().flat_map(|driver| driver.flags()).collect();
+    let flags: Vec<FlagSpec> = drivers
+        .iter()
+        .flat_map(|driver| driver.flags().unwrap_or_default())
+        .collect();
     command(&flags)
 }
 
