@@ -19,6 +19,12 @@ pub(crate) struct Container {
     observed: watch::Sender<Observed>,
 }
 
+/// A container's supervisor does not answer an agent that was started after it. The container counts
+/// as running until the supervisor says what became of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the supervisor of container {0} does not answer; it is asked again until it does")]
+pub struct Unreachable(pub ContainerId);
+
 #[derive(Debug)]
 struct Inner {
     record: ContainerRecord,
@@ -99,6 +105,15 @@ impl Container {
         self.lock().running.clone()
     }
 
+    /// Returns the handle while the container runs, which one that does not answer has not.
+    pub(crate) fn running_or_unreachable(&self) -> Result<Option<Running>, Unreachable> {
+        let inner = self.lock();
+        if inner.running.is_none() && inner.record.status.phase.is_alive() {
+            return Err(Unreachable(self.id.clone()));
+        }
+        Ok(inner.running.clone())
+    }
+
     pub(crate) fn set_running(&self, running: Option<Running>) {
         self.lock().running = running;
     }
@@ -119,31 +134,37 @@ impl Container {
         if !phase.is_alive() {
             inner.running = None;
         }
-        drop(inner);
+        // Under the lock, so that waiters see states in the order in which they came.
         self.observed.send_modify(|observed| {
             observed.phase = phase;
             observed.exit = exit;
             observed.n_exits += u64::from(is_exit);
         });
+        drop(inner);
         true
     }
 
     /// Tells waiters that the container is gone.
     pub(crate) fn announce_removal(&self) {
-        self.lock().waiting.clear();
+        let mut inner = self.lock();
+        inner.waiting.clear();
         self.observed.send_modify(|observed| {
             observed.phase = Phase::Removing;
             observed.removed = true;
         });
     }
 
-    /// Either returns the handle of the running container, or registers a client for its start.
+    /// Either returns the handle of the running container, or registers a client for its start. The
+    /// client of one that is removed already finds its channel closed.
     pub(crate) fn running_or_wait(&self, waiter: Waiter) -> Option<(Running, Waiter)> {
         let mut inner = self.lock();
         if let Some(running) = inner.running.clone() {
             return Some((running, waiter));
         }
-        inner.waiting.push(waiter);
+        if !self.observed.borrow().removed {
+            inner.waiting.retain(|other| !other.attachment.is_closed());
+            inner.waiting.push(waiter);
+        }
         None
     }
 

@@ -31,25 +31,7 @@ impl Engine {
         container: &Arc<Container>,
         exit: Option<ExitRecord>,
     ) {
-        let event = match exit {
-            Some(exit) => Event::Exited {
-                exit: Exit {
-                    code: exit.code,
-                    oom_killed: exit.oom_killed,
-                },
-                started_at: Some(exit.started_at),
-                at: exit.finished_at,
-            },
-            None => Event::Exited {
-                exit: Exit {
-                    code: UNKNOWN_EXIT,
-                    oom_killed: false,
-                },
-                started_at: None,
-                at: SystemTime::now(),
-            },
-        };
-        if !container.apply(event) {
+        if !container.apply(exited(exit)) {
             return;
         }
         let id = container.id();
@@ -62,5 +44,27 @@ impl Engine {
         } else {
             self.store_behind(container);
         }
+    }
+}
+
+/// Returns the event of an end; nothing when nobody saw how it came.
+pub(crate) fn exited(exit: Option<ExitRecord>) -> Event {
+    match exit {
+        Some(exit) => Event::Exited {
+            exit: Exit {
+                code: exit.code,
+                oom_killed: exit.oom_killed,
+            },
+            started_at: Some(exit.started_at),
+            at: exit.finished_at,
+        },
+        None => Event::Exited {
+            exit: Exit {
+                code: UNKNOWN_EXIT,
+                oom_killed: false,
+            },
+            started_at: None,
+            at: SystemTime::now(),
+        },
     }
 }

@@ -9,6 +9,7 @@
 //! not exist any more. That it runs, and how it ended, is written behind, since the supervisor and
 //! its own record tell it again (`recovery`).
 
+mod adopt;
 mod attach;
 mod bind;
 mod class;
@@ -58,6 +59,7 @@ mod wait;
 pub use attach::{AttachError, AttachOptions};
 pub use bind::MountSyntaxError;
 pub use class::{Classified, ErrorClass};
+pub use container::Unreachable;
 pub use containers::{LookupError, NameInUse};
 pub use create::{CreateError, Created};
 pub use create_mounts::MountError;

@@ -1,9 +1,12 @@
 //! Freezes and thaws containers.
 
+use std::sync::Arc;
+
 use berth_agent_runtime::ControlError;
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
+use crate::container::Container;
 use crate::containers::LookupError;
 use crate::id::ContainerId;
 use crate::status::{Event, Phase};
@@ -39,55 +42,66 @@ impl Engine {
     ///
     /// # Errors
     /// When it does not run, is frozen, or the machine has no freezer.
-    pub async fn pause(&self, name: &str) -> Result<(), PauseError> {
-        let container = self.containers.find(name)?;
-        let guard = container.lifecycle.lock().await;
-        let id = || container.id().clone();
-        let running = container
-            .running()
-            .ok_or_else(|| PauseError::NotRunning(id()))?;
-        if container.phase() == Phase::Paused {
-            return Err(PauseError::Paused(id()));
-        }
-        running
-            .pause()
-            .await
-            .map_err(|source| PauseError::Control {
-                name: name.to_owned(),
-                source,
-            })?;
-        container.apply(Event::Paused);
-        self.store_behind(&container);
-        drop(guard);
-        Ok(())
+    ///
+    /// # Cancel safety
+    /// Goes on when the future is dropped: what is frozen must be on record as such.
+    pub async fn pause(self: &Arc<Self>, name: &str) -> Result<(), PauseError> {
+        self.set_frozen(name, true).await
     }
 
     /// Lets a frozen container run on.
     ///
     /// # Errors
     /// When it is not frozen.
-    pub async fn unpause(&self, name: &str) -> Result<(), PauseError> {
-        let container = self.containers.find(name)?;
-        let guard = container.lifecycle.lock().await;
-        let id = || container.id().clone();
-        let running = container
-            .running()
-            .ok_or_else(|| PauseError::NotRunning(id()))?;
-        if container.phase() != Phase::Paused {
-            return Err(PauseError::NotPaused(id()));
-        }
-        running
-            .resume()
-            .await
-            .map_err(|source| PauseError::Control {
-                name: name.to_owned(),
-                source,
-            })?;
-        container.apply(Event::Resumed);
-        self.store_behind(&container);
-        drop(guard);
-        Ok(())
+    ///
+    /// # Cancel safety
+    /// Goes on when the future is dropped.
+    pub async fn unpause(self: &Arc<Self>, name: &str) -> Result<(), PauseError> {
+        self.set_frozen(name, false).await
     }
+
+    async fn set_frozen(self: &Arc<Self>, name: &str, frozen: bool) -> Result<(), PauseError> {
+        let container = self.containers.find(name)?;
+        let (engine, name) = (Arc::clone(self), name.to_owned());
+        let work = tokio::spawn(async move {
+            let guard = container.lifecycle.lock().await;
+            let result = change(&container, &name, frozen).await;
+            if result.is_ok() {
+                engine.store_behind(&container);
+            }
+            drop(guard);
+            result
+        });
+        crate::task::outcome(work).await
+    }
+}
+
+/// Freezes or thaws a container whose lifecycle lock is held.
+async fn change(container: &Container, name: &str, frozen: bool) -> Result<(), PauseError> {
+    let id = || container.id().clone();
+    let running = container
+        .running()
+        .ok_or_else(|| PauseError::NotRunning(id()))?;
+    match (container.phase() == Phase::Paused, frozen) {
+        (true, true) => return Err(PauseError::Paused(id())),
+        (false, false) => return Err(PauseError::NotPaused(id())),
+        _ => {}
+    }
+    let changed = if frozen {
+        running.pause().await
+    } else {
+        running.resume().await
+    };
+    changed.map_err(|source| PauseError::Control {
+        name: name.to_owned(),
+        source,
+    })?;
+    container.apply(if frozen {
+        Event::Paused
+    } else {
+        Event::Resumed
+    });
+    Ok(())
 }
 
 impl Classified for PauseError {

@@ -9,17 +9,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use berth_agent_runtime::{ReattachError, Reattached, Running};
+use berth_agent_runtime::Reattached;
 use berth_agent_state::StateError;
 
 use crate::Engine;
-use crate::container::Container;
 use crate::engine::OpenError;
 use crate::id::ContainerId;
 use crate::paths::marked;
 use crate::record::{ContainerRecord, LooseVolumes};
 use crate::signal::SignalNumber;
-use crate::status::{Event, Phase};
 use crate::step::STEP_PREFIX;
 
 impl Engine {
@@ -56,109 +54,6 @@ impl Engine {
             drop(guard);
         }
         Ok(())
-    }
-
-    /// Asks each container's supervisor, all at the same time. Returns those to be removed.
-    async fn meet_again(self: &Arc<Self>, records: Vec<ContainerRecord>) -> Vec<Arc<Container>> {
-        let meetings = records.into_iter().map(|record| async {
-            let answer = self
-                .runtime
-                .reattach(
-                    record.id.as_str(),
-                    &self.paths.container(&record.id),
-                    &self.paths.container_run(record.id.as_str()),
-                )
-                .await;
-            self.adopt(record, answer)
-        });
-        futures::future::join_all(meetings)
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
-    }
-
-    /// Puts a container into memory as it was found. Returns it when it is to be removed.
-    fn adopt(
-        self: &Arc<Self>,
-        mut record: ContainerRecord,
-        answer: Result<Reattached, ReattachError>,
-    ) -> Option<Arc<Container>> {
-        let was_alive = record.status.phase.is_alive();
-        let was_paused = record.status.phase == Phase::Paused;
-        // What never ran stays, as in Docker; what ran and was to vanish does.
-        let mut has_run = was_alive || record.status.phase == Phase::Exited;
-        let mut running: Option<Running> = None;
-        let mut changed = false;
-        match answer {
-            Ok(Reattached::Running(found)) => {
-                record.status.phase = Phase::Exited;
-                let event = Event::Started {
-                    pid: found.pid(),
-                    at: found.started_at(),
-                };
-                record.status = record.status.after(event).unwrap_or(record.status);
-                if was_paused {
-                    // It is frozen still, and would refuse to be thawed if it counted as running.
-                    record.status = record.status.after(Event::Paused).unwrap_or(record.status);
-                }
-                running = Some(found);
-                changed = !was_alive;
-            }
-            Ok(Reattached::Exited(exit)) => {
-                has_run = true;
-                let is_news = was_alive
-                    || record
-                        .status
-                        .finished_at
-                        .is_none_or(|known| known < exit.finished_at);
-                if is_news {
-                    let event = Event::Exited {
-                        exit: crate::status::Exit {
-                            code: exit.code,
-                            oom_killed: exit.oom_killed,
-                        },
-                        started_at: Some(exit.started_at),
-                        at: exit.finished_at,
-                    };
-                    record.status = record.status.after(event).unwrap_or(record.status);
-                    record.network = None;
-                    changed = true;
-                }
-            }
-            Ok(Reattached::Lost) => changed = Self::note_loss(&mut record),
-            Err(error) => {
-                tracing::error!(container = %record.id, error = %error, "container not found again");
-                changed = Self::note_loss(&mut record);
-            }
-        }
-        let vanishes = record.host.auto_remove && running.is_none() && has_run;
-        let container = Arc::new(Container::new(record, running.clone()));
-        self.containers.insert(Arc::clone(&container));
-        if changed {
-            self.store_behind(&container);
-        }
-        if let Some(running) = running {
-            self.watch(Arc::clone(&container), running);
-        }
-        vanishes.then_some(container)
-    }
-
-    fn note_loss(record: &mut ContainerRecord) -> bool {
-        if !record.status.phase.is_alive() {
-            return false;
-        }
-        let event = Event::Exited {
-            exit: crate::status::Exit {
-                code: 255,
-                oom_killed: false,
-            },
-            started_at: None,
-            at: std::time::SystemTime::now(),
-        };
-        record.status = record.status.after(event).unwrap_or_default();
-        record.network = None;
-        true
     }
 
     /// Whether the container still has its folder. A removal that had not come further than marking
@@ -239,11 +134,8 @@ impl Engine {
             } else {
                 self.paths.containers()
             };
-            let found = self
-                .runtime
-                .reattach(&key, &root.join(&key), &self.paths.container_run(&key))
-                .await;
-            if let Ok(Reattached::Running(running)) = found
+            let found = self.ask(&key, &root.join(&key)).await;
+            if let Some(Reattached::Running(running)) = found
                 && running.signal(SignalNumber::KILL.number()).await.is_ok()
             {
                 running.wait().await;

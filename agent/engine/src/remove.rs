@@ -13,7 +13,7 @@ use berth_agent_state::{StateError, Writer};
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
-use crate::container::Container;
+use crate::container::{Container, Unreachable};
 use crate::containers::LookupError;
 use crate::id::ContainerId;
 use crate::paths::marked;
@@ -57,6 +57,9 @@ pub enum RemoveError {
     /// Somebody else removes it.
     #[error("removal of container {0} is already in progress")]
     InProgress(String),
+    /// It runs, but nothing can be asked of it.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
     /// The database failed.
     #[error("removing the record of container {id}")]
     State {
@@ -105,7 +108,7 @@ impl Engine {
     ) -> Result<(), RemoveError> {
         loop {
             if options.force {
-                self.kill_and_wait(container).await;
+                self.kill_and_wait(container).await?;
             }
             let guard = container.lifecycle.lock().await;
             let phase = container.phase();
@@ -230,9 +233,9 @@ impl Engine {
     }
 
     /// Kills a container and waits for its end; one that does not run is fine.
-    async fn kill_and_wait(&self, container: &Arc<Container>) {
+    async fn kill_and_wait(&self, container: &Arc<Container>) -> Result<(), Unreachable> {
         let mut observed = container.observe();
-        if let Some(running) = container.running() {
+        if let Some(running) = container.running_or_unreachable()? {
             if container.phase() == Phase::Paused {
                 // Frozen processes do not even die.
                 drop(running.resume().await);
@@ -244,6 +247,7 @@ impl Engine {
         }
         // The sender lives as long as the container does, which is longer than this.
         drop(observed.wait_for(|o| !o.phase.is_alive()).await);
+        Ok(())
     }
 }
 
@@ -252,7 +256,7 @@ impl Classified for RemoveError {
         match self {
             Self::Lookup(error) => error.class(),
             Self::Running { .. } | Self::InProgress(_) => ErrorClass::Conflict,
-            Self::State { .. } | Self::Folder { .. } => ErrorClass::Internal,
+            Self::Unreachable(_) | Self::State { .. } | Self::Folder { .. } => ErrorClass::Internal,
         }
     }
 
@@ -261,7 +265,7 @@ impl Classified for RemoveError {
             Self::Lookup(error) => error.reason(),
             Self::Running { .. } => "container-running",
             Self::InProgress(_) => "removal-in-progress",
-            Self::State { .. } | Self::Folder { .. } => "remove-failed",
+            Self::Unreachable(_) | Self::State { .. } | Self::Folder { .. } => "remove-failed",
         }
     }
 }

@@ -71,7 +71,7 @@ impl Engine {
 
     async fn run(
         self: &Arc<Self>,
-        container: &Container,
+        container: &Arc<Container>,
         record: &ContainerRecord,
     ) -> Result<Running, StartError> {
         let began = Instant::now();
@@ -89,7 +89,12 @@ impl Engine {
                 })?;
         let connected = began.elapsed();
         container.change_record(|r| r.network = Some(network_record(&attachment)));
-        let request = self.start_request(container, record, prepared, &attachment)?;
+        // Reads and writes files, some of them on filesystems that others serve.
+        let (engine, target, record) = (Arc::clone(self), Arc::clone(container), record.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            engine.start_request(&target, &record, prepared, &attachment)
+        });
+        let request = crate::task::outcome(work).await?;
         let described = began.elapsed();
         let running = self.runtime.start(request).await.map_err(StartError::Run)?;
         tracing::debug!(

@@ -7,7 +7,7 @@ use berth_agent_runtime::ControlError;
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
-use crate::container::Container;
+use crate::container::{Container, Unreachable};
 use crate::containers::LookupError;
 use crate::id::ContainerId;
 use crate::signal::{InvalidSignal, SignalNumber};
@@ -35,6 +35,9 @@ pub enum StopError {
     /// The signal is none.
     #[error(transparent)]
     Signal(#[from] InvalidSignal),
+    /// It runs, but nothing can be asked of it.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
     /// The signal did not get there.
     #[error("cannot stop container: {name}")]
     Control {
@@ -63,6 +66,9 @@ pub enum KillError {
         /// Its id.
         id: ContainerId,
     },
+    /// It runs, but nothing can be asked of it.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
     /// The signal did not get there.
     #[error("cannot kill container: {name}")]
     Control {
@@ -91,44 +97,20 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no such container or it cannot be sent signals.
-    pub async fn stop(&self, name: &str, options: &StopOptions) -> Result<(), StopError> {
+    ///
+    /// # Cancel safety
+    /// The stop goes on when the future is dropped: a process that was asked to end gets its SIGKILL
+    /// whether or not the client still waits.
+    pub async fn stop(
+        self: &Arc<Self>,
+        name: &str,
+        options: &StopOptions,
+    ) -> Result<(), StopError> {
         let container = self.containers.find(name)?;
-        // A start that is under way comes first.
-        drop(container.lifecycle.lock().await);
-        let Some(running) = container.running() else {
-            return Ok(());
-        };
-        let (signal, timeout) = stop_settings(&container, options)?;
-        let mut observed = container.observe();
-        let ended = |error: ControlError| match error {
-            ControlError::NotRunning { .. } => Ok(()),
-            source => Err(StopError::Control {
-                name: name.to_owned(),
-                source,
-            }),
-        };
-        if container.phase() == Phase::Paused {
-            running.resume().await.or_else(ended)?;
-        }
-        running.signal(signal.number()).await.or_else(ended)?;
-        let over = observed.wait_for(|o| !o.phase.is_alive());
-        let in_time = match timeout {
-            None => {
-                drop(over.await);
-                true
-            }
-            Some(timeout) => tokio::time::timeout(timeout, over).await.is_ok(),
-        };
-        if !in_time {
-            running
-                .signal(SignalNumber::KILL.number())
-                .await
-                .or_else(ended)?;
-            drop(observed.wait_for(|o| !o.phase.is_alive()).await);
-        }
-        // Its network and, with `--rm`, itself are gone when this returns.
-        drop(container.lifecycle.lock().await);
-        Ok(())
+        let settings = stop_settings(&container, options)?;
+        let name = name.to_owned();
+        let work = tokio::spawn(async move { stop_found(&container, name, settings).await });
+        crate::task::outcome(work).await
     }
 
     /// Sends a signal to a container's main process; empty means SIGKILL, whose effect is waited for.
@@ -147,7 +129,9 @@ impl Engine {
             name: name.to_owned(),
             id: container.id().clone(),
         };
-        let running = container.running().ok_or_else(not_running)?;
+        let running = container
+            .running_or_unreachable()?
+            .ok_or_else(not_running)?;
         let mut observed = container.observe();
         if container.phase() == Phase::Paused && signal == SignalNumber::KILL {
             drop(running.resume().await);
@@ -196,6 +180,48 @@ impl Engine {
     }
 }
 
+async fn stop_found(
+    container: &Container,
+    name: String,
+    (signal, timeout): (SignalNumber, Option<Duration>),
+) -> Result<(), StopError> {
+    // A start that is under way comes first.
+    drop(container.lifecycle.lock().await);
+    let Some(running) = container.running_or_unreachable()? else {
+        return Ok(());
+    };
+    let mut observed = container.observe();
+    let ended = |error: ControlError| match error {
+        ControlError::NotRunning { .. } => Ok(()),
+        source => Err(StopError::Control {
+            name: name.clone(),
+            source,
+        }),
+    };
+    if container.phase() == Phase::Paused {
+        running.resume().await.or_else(ended)?;
+    }
+    running.signal(signal.number()).await.or_else(ended)?;
+    let over = observed.wait_for(|o| !o.phase.is_alive());
+    let in_time = match timeout {
+        None => {
+            drop(over.await);
+            true
+        }
+        Some(timeout) => tokio::time::timeout(timeout, over).await.is_ok(),
+    };
+    if !in_time {
+        running
+            .signal(SignalNumber::KILL.number())
+            .await
+            .or_else(ended)?;
+        drop(observed.wait_for(|o| !o.phase.is_alive()).await);
+    }
+    // Its network and, with `--rm`, itself are gone when this returns.
+    drop(container.lifecycle.lock().await);
+    Ok(())
+}
+
 fn stop_settings(
     container: &Container,
     options: &StopOptions,
@@ -219,7 +245,7 @@ impl Classified for StopError {
         match self {
             Self::Lookup(error) => error.class(),
             Self::Signal(_) => ErrorClass::InvalidArgument,
-            Self::Control { .. } => ErrorClass::Internal,
+            Self::Unreachable(_) | Self::Control { .. } => ErrorClass::Internal,
         }
     }
 
@@ -227,7 +253,7 @@ impl Classified for StopError {
         match self {
             Self::Lookup(error) => error.reason(),
             Self::Signal(_) => "invalid-signal",
-            Self::Control { .. } => "stop-failed",
+            Self::Unreachable(_) | Self::Control { .. } => "stop-failed",
         }
     }
 }
@@ -238,7 +264,7 @@ impl Classified for KillError {
             Self::Lookup(error) => error.class(),
             Self::Signal(_) => ErrorClass::InvalidArgument,
             Self::NotRunning { .. } => ErrorClass::Conflict,
-            Self::Control { .. } => ErrorClass::Internal,
+            Self::Unreachable(_) | Self::Control { .. } => ErrorClass::Internal,
         }
     }
 
@@ -247,7 +273,7 @@ impl Classified for KillError {
             Self::Lookup(error) => error.reason(),
             Self::Signal(_) => "invalid-signal",
             Self::NotRunning { .. } => "not-running",
-            Self::Control { .. } => "kill-failed",
+            Self::Unreachable(_) | Self::Control { .. } => "kill-failed",
         }
     }
 }

@@ -55,9 +55,18 @@ impl Content {
         self.blob_path(digest).is_file()
     }
 
+    /// Whether any of a blob is here, if only as the part that has arrived.
+    pub(crate) fn has_some(&self, digest: &Digest) -> bool {
+        self.has(digest) || self.partial_path(digest).is_file()
+    }
+
+    fn partial_path(&self, digest: &Digest) -> PathBuf {
+        self.ingest.join(digest.hex()).with_extension(PARTIAL)
+    }
+
     /// Opens what has arrived of a blob, to be read and then written on.
     pub(crate) fn open_partial(&self, digest: &Digest) -> Result<(File, PathBuf), StoreError> {
-        let path = self.ingest.join(digest.hex()).with_extension(PARTIAL);
+        let path = self.partial_path(digest);
         // Content that lost its unpacked layer is taken as having arrived completely.
         match fs::rename(self.blob_path(digest), &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use berth_agent_engine::StepRequest;
+use berth_agent_images::KeptLayers;
 use berth_agent_snapshots::{LayerId, Snapshotter};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -12,6 +13,7 @@ use tokio::task::spawn_blocking;
 use super::change::layer_of;
 use super::{Session, Stage};
 use crate::build_error::BuildErrorKind;
+use crate::builder::Builder;
 use crate::cache_key::CacheKey;
 use crate::copy::CopyError;
 use crate::dockerfile::{CommandLine, Run, SyntaxProblem, parse_heredoc};
@@ -62,7 +64,7 @@ impl Session<'_> {
         let defaults = stage.defaults();
         let proxies = stage.scope.proxies(&defaults.env, &self.globals);
         let script = match &command.script {
-            Some(script) => Some(ScriptLayer::make(&self.builder.snapshots, script).await?),
+            Some(script) => Some(ScriptLayer::make(self.builder, script).await?),
             None => None,
         };
         let mut argv = command.argv.clone();
@@ -190,17 +192,15 @@ struct ScriptLayer {
     snapshots: Arc<dyn Snapshotter>,
     layer: LayerId,
     path: String,
+    _kept: KeptLayers,
 }
 
 // === impl ScriptLayer ===
 
 impl ScriptLayer {
     /// Makes the layer. Being below the command's own changes, it leaves no trace in the image.
-    async fn make(
-        snapshots: &Arc<dyn Snapshotter>,
-        script: &Script,
-    ) -> Result<Self, BuildErrorKind> {
-        let snapshots = Arc::clone(snapshots);
+    async fn make(builder: &Builder, script: &Script) -> Result<Self, BuildErrorKind> {
+        let (snapshots, images) = (Arc::clone(&builder.snapshots), Arc::clone(&builder.images));
         let Script { name, content } = script;
         let (name, content) = (name.replace('/', "_"), content.clone());
         spawn_blocking(move || {
@@ -220,10 +220,12 @@ impl ScriptLayer {
                     directory.chmod(OsStr::new(&name), 0o755)
                 });
             written.map_err(|error| CopyError::io("write", &path)(error))?;
+            let kept = images.keep(std::slice::from_ref(&layer));
             snapshots.commit_layer(staging, &layer)?;
             Ok(Self {
                 snapshots,
                 layer,
+                _kept: kept,
                 path: format!("/{folder}/{name}"),
             })
         })

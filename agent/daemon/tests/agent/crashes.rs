@@ -2,6 +2,8 @@
 
 use berth_proto::v1::wait_request::Condition;
 use berth_proto::v1::{ContainerConfig, ContainerState, HostConfig};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::client::{command, everything, sh};
 use crate::host::{Host, PATIENCE, until};
@@ -195,4 +197,38 @@ async fn an_orderly_stop_leaves_containers_alone() {
     let ended = client.wait(&id, Condition::NextExit).await.expect("wait");
     client.kill(&id, "KILL").await.expect("kill");
     assert_eq!(ended.await.code, 137);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_whose_supervisor_does_not_answer_is_kept_until_it_does() {
+    let mut host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let id = client
+        .run_detached("mute", command(&["sleep", "100"]))
+        .await;
+    let pid = client.inspect(&id).await.expect("inspect")["State"]["Pid"].clone();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    let supervisor = Pid::from_raw(parent.expect("PPid").trim().parse().expect("pid"));
+    kill(supervisor, Signal::SIGSTOP).expect("stop");
+    host.kill_agent();
+    host.start();
+    let client = host.client().await;
+    let listed = client.list(&["status=running"]).await.expect("list");
+    let error = client.remove(&id, true, false).await.expect_err("remove");
+    let folders = host.names("data/containers");
+    kill(supervisor, Signal::SIGCONT).expect("continue");
+    assert_eq!(listed.len(), 1);
+    assert!(
+        error.message().contains("does not answer"),
+        "{}",
+        error.message()
+    );
+    assert_eq!(folders, [id.clone()]);
+    until("the removal", async || {
+        client.remove(&id, true, false).await.is_ok()
+    })
+    .await;
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
 }

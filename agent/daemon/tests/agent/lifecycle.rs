@@ -323,3 +323,27 @@ async fn failures_have_dockers_words_and_codes() {
         format!("cannot kill container: {id}: container {id} is not running")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_goes_on_without_its_client() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let script = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.02; done";
+    let id = client.run_detached("deaf", sh(script)).await;
+    until("the trap", async || {
+        client.log_text(&id).await.contains("ready")
+    })
+    .await;
+    let ended = client.wait(&id, Condition::NextExit).await.expect("wait");
+    let stopping = tokio::spawn({
+        let (client, id) = (client.clone(), id.clone());
+        async move { client.stop(&id, 1).await }
+    });
+    until("the signal", async || {
+        client.log_text(&id).await.contains("asked")
+    })
+    .await;
+    stopping.abort();
+    assert_eq!(ended.await.code, 137);
+}

@@ -52,7 +52,7 @@ impl Inner {
         }
         size += self
             .content
-            .remove_partials(|digest| leases.has(digest.as_str()))?;
+            .remove_partials(|digest| blobs.contains(digest) || leases.has(digest.as_str()))?;
         Ok((size, trees))
     }
 

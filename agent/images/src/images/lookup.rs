@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use berth_agent_snapshots::LayerId;
 use berth_agent_state::{Reader, StateError};
 
 use super::Images;
@@ -96,6 +97,14 @@ impl Images {
             let names = names_by_image(reader)?;
             image(id.clone(), record, &sizes, &names)
         })
+    }
+
+    /// Keeps layers from being removed although no image refers to them.
+    #[must_use]
+    pub fn keep(&self, layers: &[LayerId]) -> KeptLayers {
+        KeptLayers {
+            _lease: self.inner.leases.take(layers),
+        }
     }
 
     /// Returns an image whose layers stay as long as what is returned with it, also when the image is

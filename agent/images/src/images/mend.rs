@@ -6,10 +6,19 @@ use berth_agent_snapshots::LayerId;
 use berth_agent_state::StateError;
 
 use super::Inner;
-use crate::StoreError;
 use crate::content::remove_if_there;
 use crate::ingest::{Chunk, IngestError, ingest};
 use crate::records::{BlobRecord, ImageRecord, LayerRecord, ReferenceRecord};
+use crate::{ErrorKind, StoreError};
+
+/// What became of a layer that has to be unpacked again.
+enum Restored {
+    Yes,
+    /// Nothing whole is left of it.
+    No,
+    /// What is left of it stays for another time.
+    NoRoom,
+}
 
 impl Inner {
     /// Drops what may be torn, restores what can be, and forgets what is lost.
@@ -30,9 +39,19 @@ impl Inner {
             if is_torn {
                 self.snapshotter.remove_layer(&layer)?;
             }
-            if !self.snapshotter.has_layer(&layer) && !self.restore(&layer, record)? {
-                tracing::warn!(%layer, "a layer was lost when the machine went down");
-                lost.push(id.clone());
+            if self.snapshotter.has_layer(&layer) {
+                continue;
+            }
+            match self.restore(&layer, record)? {
+                Restored::Yes => {}
+                Restored::No => {
+                    tracing::warn!(%layer, "a layer was lost when the machine went down");
+                    lost.push(id.clone());
+                }
+                Restored::NoRoom => tracing::warn!(
+                    %layer,
+                    "no room to unpack a layer again; it is tried at the next start"
+                ),
             }
         }
         self.forget(&lost)?;
@@ -40,13 +59,17 @@ impl Inner {
     }
 
     /// Unpacks a layer again from what is left of its compressed forms.
-    fn restore(&self, layer: &LayerId, record: &LayerRecord) -> Result<bool, StoreError> {
+    fn restore(&self, layer: &LayerId, record: &LayerRecord) -> Result<Restored, StoreError> {
         for blob in &record.blobs {
-            if self.content.has(&blob.digest) && self.restore_from(layer, record, blob)? {
-                return Ok(true);
+            // One that an earlier attempt had open when it was killed counts as arriving.
+            if self.content.has_some(&blob.digest) {
+                match self.restore_from(layer, record, blob)? {
+                    Restored::No => {}
+                    done => return Ok(done),
+                }
             }
         }
-        Ok(false)
+        Ok(Restored::No)
     }
 
     fn restore_from(
@@ -54,7 +77,7 @@ impl Inner {
         layer: &LayerId,
         record: &LayerRecord,
         blob: &BlobRecord,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Restored, StoreError> {
         let (file, path) = self.content.open_partial(&blob.digest)?;
         let staging = self.snapshotter.begin_layer()?;
         let (sender, chunks) = tokio::sync::mpsc::channel(1);
@@ -69,10 +92,14 @@ impl Inner {
         });
         match result {
             Ok(ingested) if ingested.digest == blob.digest && ingested.diff_id == *layer => {}
+            Err(IngestError::Store(StoreError::DiskFull { .. })) => return Ok(Restored::NoRoom),
+            Err(IngestError::Unpack { source, .. }) if source.kind() == ErrorKind::DiskFull => {
+                return Ok(Restored::NoRoom);
+            }
             Err(IngestError::Store(error)) => return Err(error),
             _torn => {
                 remove_if_there(&path)?;
-                return Ok(false);
+                return Ok(Restored::No);
             }
         }
         self.content.commit(&path, &blob.digest)?;
@@ -82,7 +109,7 @@ impl Inner {
         self.state
             .write(|writer| writer.put(layer.as_str(), &record))?;
         tracing::info!(%layer, "unpacked a layer again");
-        Ok(true)
+        Ok(Restored::Yes)
     }
 
     /// Removes the records of layers, and of images that cannot be without them.

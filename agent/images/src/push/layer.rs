@@ -132,6 +132,8 @@ impl Inner {
             size: compressed.size,
             repositories: Vec::new(),
         };
+        // Nothing refers to it until its record is written.
+        let _lease = self.leases.take([&blob.digest]);
         self.content.commit(scratch.path(), &blob.digest)?;
         let recorded = self.state.write(|writer| {
             let mut record = writer

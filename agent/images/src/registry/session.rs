@@ -83,7 +83,7 @@ impl Session {
                 .iter()
                 .map(|other| format!("repository:{other}:pull")),
         );
-        let client = client(&endpoint)?;
+        let client = client(&endpoint, redirects(endpoint.is_insecure))?;
         let mut failure = None;
         for base in &endpoint.bases {
             let mut session = Self {
@@ -284,7 +284,13 @@ impl Session {
                     credentials: &self.credentials,
                     is_plain_allowed: self.endpoint.is_insecure,
                 };
-                request.fetch(&self.client).await?
+                if self.credentials.identity_token.is_empty() {
+                    request.fetch(&self.client).await?
+                } else {
+                    // This token is sent in the body, which a redirect would carry to a stranger.
+                    let client = client(&self.endpoint, Policy::none())?;
+                    request.fetch(&client).await?
+                }
             } else {
                 self.credentials.registry_token.clone()
             };
@@ -344,11 +350,9 @@ pub(super) async fn read_limited(
     Ok(body)
 }
 
-fn client(endpoint: &Endpoint) -> Result<Client, RegistryError> {
-    // Whoever installs a provider first wins; that it is there is all that counts.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let is_insecure = endpoint.is_insecure;
-    let policy = Policy::custom(move |attempt| {
+/// Follows where the registry leads, but not away from TLS and not for ever.
+fn redirects(is_insecure: bool) -> Policy {
+    Policy::custom(move |attempt| {
         let from_tls = attempt
             .previous()
             .last()
@@ -360,7 +364,12 @@ fn client(endpoint: &Endpoint) -> Result<Client, RegistryError> {
             return attempt.error("the registry leads on and on");
         }
         attempt.follow()
-    });
+    })
+}
+
+fn client(endpoint: &Endpoint, policy: Policy) -> Result<Client, RegistryError> {
+    // Whoever installs a provider first wins; that it is there is all that counts.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .user_agent(concat!("berth/", env!("CARGO_PKG_VERSION")))
         .http1_only()
@@ -368,7 +377,7 @@ fn client(endpoint: &Endpoint) -> Result<Client, RegistryError> {
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .redirect(policy)
-        .tls_danger_accept_invalid_certs(is_insecure);
+        .tls_danger_accept_invalid_certs(endpoint.is_insecure);
     if endpoint.is_loopback {
         builder = builder.no_proxy();
     }

@@ -11,6 +11,7 @@ mod name;
 mod tests;
 mod whiteout;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, Seek as _, SeekFrom};
@@ -71,7 +72,7 @@ pub fn apply_tar(
         root,
         options,
         parent: None,
-        directories: Vec::new(),
+        directories: BTreeMap::new(),
         done: Unpacked::default(),
     };
     let mut tar = TarReader::new(reader);
@@ -86,8 +87,9 @@ struct Unpacker<'a> {
     options: &'a UnpackOptions,
     /// The directory of the last member, since the next one is usually in the same.
     parent: Option<(PathBuf, Directory)>,
-    /// Times are set last, for making files changes them.
-    directories: Vec<(PathBuf, Duration)>,
+    /// Times are set last, for making files changes them. By path, so that an archive with the same
+    /// directory over and over takes no more memory than its tree.
+    directories: BTreeMap<PathBuf, Duration>,
     done: Unpacked,
 }
 
@@ -128,7 +130,7 @@ impl Unpacker<'_> {
         let (uid, gid) = self.owner(entry);
         root.set_own(entry.mode, uid, gid).map_err(fail)?;
         attributes::set_own_xattrs(&root, &entry.xattrs).map_err(fail)?;
-        self.directories.push((PathBuf::from("."), entry.modified));
+        self.directories.insert(PathBuf::from("."), entry.modified);
         Ok(())
     }
 
@@ -201,7 +203,7 @@ impl Unpacker<'_> {
         let (uid, gid) = self.owner(entry);
         directory.set_own(entry.mode, uid, gid).map_err(fail)?;
         attributes::set_own_xattrs(&directory, &entry.xattrs).map_err(fail)?;
-        self.directories.push((path.to_owned(), entry.modified));
+        self.directories.insert(path.to_owned(), entry.modified);
         Ok(Changed::Added)
     }
 
@@ -300,7 +302,7 @@ impl Unpacker<'_> {
     }
 
     fn finish(self) -> Result<Unpacked, UnpackError> {
-        for (path, modified) in self.directories.iter().rev() {
+        for (path, modified) in &self.directories {
             match self.root.open_dir(path) {
                 Ok(directory) => directory
                     .set_own_modified(*modified)
