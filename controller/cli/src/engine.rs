@@ -10,6 +10,7 @@ use berth_proto::v1::image_service_client::ImageServiceClient;
 use berth_proto::v1::system_service_client::SystemServiceClient;
 use berth_provisioners_api::Registry;
 use berth_provisioners_generic::GenericDriver;
+use berth_provisioners_none::NoneDriver;
 use berth_provisioners_sandbox::SandboxDriver;
 use tonic::transport::{Channel, Endpoint};
 
@@ -140,6 +141,7 @@ pub(crate) fn drivers() -> Registry {
     Registry::new()
         .with(SandboxDriver::new())
         .with(GenericDriver)
+        .with(NoneDriver)
 }
 
 /// A variable of the environment that is set to something.

@@ -121,6 +121,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// When the state cannot be found out.
     async fn state(&self) -> Result<MachineState, DriverError>;
 
+    /// Tells whether [`Machine::state`] asks nobody but this host's kernel, and is answered at
+    /// once. Else whoever wants to know much in little time asks the machine itself first.
+    fn state_is_at_hand(&self) -> bool {
+        false
+    }
+
     /// Starts the machine; one that runs is left alone.
     ///
     /// # Errors
@@ -176,6 +182,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
     ///
     /// When it has no address (yet).
     async fn ssh_endpoint(&self) -> Result<SshEndpoint, DriverError>;
+
+    /// Returns whether an agent can be put on the machine; creation ends with the driver's part
+    /// when it cannot.
+    fn takes_agent(&self) -> bool {
+        true
+    }
 
     /// Returns the port that the agent shall listen on.
     fn engine_port(&self) -> u16 {
