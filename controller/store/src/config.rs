@@ -1,14 +1,15 @@
 //! `config.json`, version 3, as docker-machine writes it.
 //!
 //! The document is kept as it came, unknown keys included; this type only gives names to the
-//! places that berth reads and writes.
+//! places that berth reads and writes. Documents of versions 0 to 2 are understood, too.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{CertPaths, MachineName, MachinePaths};
+use crate::swarm::swarm_options;
+use crate::{CertPaths, MachineName, MachinePaths, SwarmOptions, migrations, numbers, relocate};
 
 /// The version of the format, which must stay: old tools refuse a higher one.
 pub(crate) const CONFIG_VERSION: u64 = 3;
@@ -17,6 +18,7 @@ pub(crate) const CONFIG_VERSION: u64 = 3;
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostConfig {
     document: Value,
+    damage: Option<String>,
 }
 
 /// A document is not a `config.json` of this version.
@@ -29,9 +31,6 @@ pub enum ConfigError {
     /// It was written by a later program.
     #[error("config version is from the future: {0} is more than {CONFIG_VERSION}")]
     Future(u64),
-    /// It was written by a program of long ago.
-    #[error("config version {0} is too old; docker-machine 0.16 converts it when it loads it")]
-    Old(u64),
     /// A key that every machine has is missing.
     #[error("key {0} is missing")]
     Missing(&'static str),
@@ -75,39 +74,107 @@ impl HostConfig {
                 "Memory": 0,
                 "Disk": 0,
                 "EngineOptions": engine_options(engine),
-                "SwarmOptions": swarm_options(),
+                "SwarmOptions": swarm_options(&SwarmOptions::default()),
                 "AuthOptions": auth_options(certs, paths, sans),
             },
             "Name": name.as_str(),
         });
-        Self { document }
+        Self {
+            document,
+            damage: None,
+        }
     }
 
-    /// Reads a document.
+    /// Reads a document of any version up to this one.
     ///
     /// # Errors
     ///
-    /// When it is not one of this version.
+    /// When it is none of these.
     pub fn parse(text: &[u8]) -> Result<Self, ConfigError> {
-        let document: Value = serde_json::from_slice(text).map_err(ConfigError::Syntax)?;
-        match document.get("ConfigVersion").and_then(Value::as_u64) {
-            Some(CONFIG_VERSION) => {}
-            Some(version) if version > CONFIG_VERSION => return Err(ConfigError::Future(version)),
-            version => return Err(ConfigError::Old(version.unwrap_or(0))),
+        let lossy = String::from_utf8_lossy(text);
+        let mut document: Value =
+            serde_json::from_str(&numbers::keep(&lossy)).map_err(ConfigError::Syntax)?;
+        migrations::to_current(&mut document)?;
+        Ok(Self {
+            document,
+            damage: None,
+        })
+    }
+
+    /// Returns what was wrong with the file when a copy of it had to stand in, for the operator.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    pub(crate) fn set_damage(&mut self, damage: String) {
+        self.damage.get_or_insert(damage);
+    }
+
+    /// Makes paths that lead into the store where the document was written lead into `root`.
+    pub(crate) fn settle(&mut self, root: &Path) {
+        let written = self.document.as_object().and_then(relocate::root_on_record);
+        let root = path_text(root);
+        if let Some(written) = written.filter(|written| *written != root) {
+            relocate::relocate(&mut self.document, &written, &root);
         }
-        if !document.get("DriverName").is_some_and(Value::is_string) {
-            return Err(ConfigError::Missing("DriverName"));
+    }
+
+    /// Gives the machine the name `name`, and the files at `certs` and `paths`.
+    ///
+    /// Paths that led into its former folder lead into the new one.
+    pub fn move_to(
+        &mut self,
+        name: &MachineName,
+        (certs, paths): (&CertPaths, &MachinePaths),
+        former: &str,
+    ) {
+        let folder = path_text(&paths.directory);
+        if !former.is_empty() {
+            relocate::relocate(&mut self.document, former, &folder);
         }
-        if !document.get("Driver").is_some_and(Value::is_object) {
-            return Err(ConfigError::Missing("Driver"));
+        let root = certs.directory.parent().map(path_text).unwrap_or_default();
+        if let Some(written) = self
+            .document
+            .as_object()
+            .and_then(relocate::root_on_record)
+            .filter(|written| *written != root)
+        {
+            relocate::relocate(&mut self.document, &written, &root);
         }
-        Ok(Self { document })
+        let sans = self.certificate_names();
+        self.document["HostOptions"]["AuthOptions"] = auth_options(certs, paths, &sans);
+        self.document["Driver"]["MachineName"] = Value::from(name.as_str());
+        self.document["Driver"]["StorePath"] = Value::from(root);
+        self.document["Name"] = Value::from(name.as_str());
+    }
+
+    /// Returns the machine's folder as the document has it; empty when it does not say.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        self.document["HostOptions"]["AuthOptions"]["StorePath"]
+            .as_str()
+            .unwrap_or_default()
+    }
+
+    /// Replaces paths at or below `from` by paths below `to`, in the whole document.
+    pub fn replace_paths(&mut self, from: &str, to: &str) {
+        relocate::relocate(&mut self.document, from, to);
+    }
+
+    /// Returns the document for people and templates: numbers that are too long are the nearest
+    /// ones that there are.
+    #[must_use]
+    pub fn view(&self) -> Value {
+        let mut view = self.document.clone();
+        numbers::approximate(&mut view);
+        view
     }
 
     /// Returns the document as docker-machine lays it out: four spaces, no newline at the end.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        to_indented(&self.document)
+        numbers::restore(to_indented(&self.document))
     }
 
     /// Returns the whole document.
@@ -131,6 +198,11 @@ impl HostConfig {
     /// Replaces the driver's own configuration.
     pub fn set_driver(&mut self, driver: Value) {
         self.document["Driver"] = driver;
+    }
+
+    /// Replaces what is on record about docker-machine's old kind of swarm.
+    pub fn set_swarm(&mut self, swarm: &SwarmOptions) {
+        self.document["HostOptions"]["SwarmOptions"] = swarm_options(swarm);
     }
 
     /// Returns the address that the driver wrote down last, if any.
@@ -204,25 +276,6 @@ fn engine_options(engine: &EngineOptions) -> Value {
     })
 }
 
-fn swarm_options() -> Value {
-    json!({
-        "IsSwarm": false,
-        "Address": "",
-        "Discovery": "",
-        "Agent": false,
-        "Master": false,
-        "Host": "tcp://0.0.0.0:3376",
-        "Image": "swarm:latest",
-        "Strategy": "spread",
-        "Heartbeat": 0,
-        "Overcommit": 0,
-        "ArbitraryFlags": [],
-        "ArbitraryJoinFlags": [],
-        "Env": null,
-        "IsExperimental": false,
-    })
-}
-
 fn auth_options(certs: &CertPaths, paths: &MachinePaths, sans: &[String]) -> Value {
     json!({
         "CertDir": path_text(&certs.directory),
@@ -284,16 +337,43 @@ mod tests {
             parse(r#"{"ConfigVersion":4}"#),
             ConfigError::Future(4)
         ));
-        assert!(matches!(
-            parse(r#"{"ConfigVersion":1}"#),
-            ConfigError::Old(1)
-        ));
-        assert!(matches!(parse("{}"), ConfigError::Old(0)));
+        assert!(matches!(parse("{}"), ConfigError::Missing("DriverName")));
         assert!(matches!(parse("{"), ConfigError::Syntax(_)));
         assert!(matches!(
             parse(r#"{"ConfigVersion":3,"DriverName":"x"}"#),
             ConfigError::Missing("Driver")
         ));
+    }
+
+    #[test]
+    fn machine_gets_another_name_and_folder() {
+        let mut config = fresh();
+        config.set_driver(json!({
+            "MachineName": "g1", "SSHKeyPath": "/store/machines/g1/id", "StorePath": "/store",
+            "SSHKey": "/home/me/id", "Id": 1,
+        }));
+        let text = String::from_utf8(config.to_bytes()).unwrap();
+        let huge = text.replace("\"Id\": 1", "\"Id\": 123456789012345678901234567890");
+        let mut config = HostConfig::parse(huge.as_bytes()).unwrap();
+        let certs = CertPaths::new("/new/certs".into());
+        let paths = MachinePaths::new("/new/machines/g2".into());
+        let former = config.folder().to_owned();
+        config.move_to(&"g2".parse().unwrap(), (&certs, &paths), &former);
+        let driver = config.driver();
+        assert_eq!(driver["SSHKeyPath"], "/new/machines/g2/id");
+        assert_eq!(driver["SSHKey"], "/home/me/id");
+        assert_eq!(
+            (&driver["StorePath"], &driver["MachineName"]),
+            (&json!("/new"), &json!("g2"))
+        );
+        assert_eq!(config.folder(), "/new/machines/g2");
+        assert_eq!(config.certificate_names(), ["foo.bar"]);
+        let text = String::from_utf8(config.to_bytes()).unwrap();
+        assert!(
+            text.contains("\"Id\": 123456789012345678901234567890\n"),
+            "{text}"
+        );
+        assert!(!text.contains("/store"), "{text}");
     }
 
     proptest! {

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+/// Begins the names of files that are not complete yet.
+const TEMPORARY: &str = ".new-";
+
 /// A file could not be replaced; the old one is still there.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}", path.display())]
@@ -15,6 +18,24 @@ pub struct WriteError {
     /// Why.
     #[source]
     pub source: io::Error,
+}
+
+impl WriteError {
+    /// Returns what the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let folder = self.path.parent().unwrap_or(&self.path).display();
+        match self.source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(format!(
+                "make room on the disk of {folder}, then give the command again; nothing was \
+                 changed there"
+            )),
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Some(format!(
+                "{folder} must be writable; --storage-path chooses another store"
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// The files of the operator's authority and client certificate.
@@ -97,12 +118,43 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     // The temporary file starts with a dot: no one mistakes it for a machine or a key.
     let mut file = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(TEMPORARY)
         .tempfile_in(directory)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     rename(file, path)?;
     sync_directory(directory)
+}
+
+/// Returns where the copy of a file is that stands in when the file is torn.
+pub(crate) fn copy_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.good"))
+}
+
+/// Keeps a copy of what was just written to `path`. It is not waited for: the file itself is safe,
+/// and the copy is for what others may do to that.
+pub(crate) fn keep_copy(path: &Path, content: &[u8]) {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    let written = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempfile_in(directory)
+        .and_then(|mut file| {
+            file.write_all(content)?;
+            rename(file, &copy_of(path))
+        });
+    if let Err(error) = written {
+        tracing::debug!(path = %path.display(), %error, "no copy was kept");
+    }
+}
+
+/// Removes what writers left in `directory` that were killed. Only for the holder of its lock.
+pub(crate) fn sweep(directory: &Path) {
+    let left = fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in left.filter(|e| e.file_name().to_string_lossy().starts_with(TEMPORARY)) {
+        // Best effort: it is only an unfinished copy.
+        let _ = fs::remove_file(entry.path());
+    }
 }
 
 fn rename(file: NamedTempFile, path: &Path) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! `berth.json`: what only berth knows of a machine, beside docker-machine's `config.json`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -37,6 +39,23 @@ pub struct AgentRecord {
     pub version: String,
 }
 
+/// What serves containers on a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// berth's own agent.
+    #[default]
+    Berth,
+    /// Docker's daemon, as docker-machine installs it.
+    Docker,
+}
+
+impl Engine {
+    fn is_berth(&self) -> bool {
+        *self == Self::Berth
+    }
+}
+
 /// What only berth knows of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -55,6 +74,15 @@ pub struct SideRecord {
     pub certificate_names: Vec<String>,
     /// The steps of `create`, oldest first.
     pub journal: Vec<StepRecord>,
+    /// What serves containers on it.
+    #[serde(skip_serializing_if = "Engine::is_berth")]
+    pub engine: Engine,
+    /// Secrets of the driver that are kept elsewhere: flag, and where its value is.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
+    /// Authorities of others (PEM) that the machine's agent trusts beside the operator's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted: Vec<String>,
     /// Keys of later versions, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -70,6 +98,9 @@ impl Default for SideRecord {
             agent: None,
             certificate_names: Vec::new(),
             journal: Vec::new(),
+            engine: Engine::Berth,
+            secrets: BTreeMap::new(),
+            trusted: Vec::new(),
             unknown: Map::new(),
         }
     }

@@ -4,11 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::config::CONFIG_VERSION;
 use crate::config::to_indented;
 use crate::files::{self, make_private_directory};
+use crate::recover::{self, Broken, Read};
 use crate::side;
 use crate::{
-    CertPaths, ConfigError, HostConfig, LockError, MachineName, MachinePaths, SideRecord,
+    CertPaths, ConfigError, HostConfig, LockError, MachineName, MachinePaths, SideRecord, Staging,
     StoreLock, WriteError, write_private,
 };
 
@@ -119,6 +121,19 @@ impl Store {
         Ok(Self { root })
     }
 
+    /// Returns the store at `root` for reading only: nothing is made, and it need not exist.
+    ///
+    /// # Errors
+    ///
+    /// When there is no current directory that a relative path could start from.
+    pub fn view(root: &Path) -> Result<Self, OpenError> {
+        let absolute = std::path::absolute(root).map_err(|source| OpenError {
+            path: root.to_owned(),
+            source,
+        })?;
+        Ok(Self { root: absolute })
+    }
+
     /// Returns the store's directory, absolute.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -182,26 +197,24 @@ impl Store {
     /// When there is none or it cannot be used.
     pub fn load(&self, name: &MachineName) -> Result<MachineRecord, LoadError> {
         let paths = self.machine(name);
-        let config = match fs::read(&paths.config) {
-            Ok(text) => HostConfig::parse(&text).map_err(|source| LoadError::Config {
-                path: paths.config.clone(),
-                source,
-            })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let torn = |error: &ConfigError| !matches!(error, ConfigError::Future(_));
+        let read = recover::read(&paths.config, HostConfig::parse, torn);
+        let mut config = match read.map_err(|broken| config_error(&paths.config, broken))? {
+            Read::Whole(config) => config,
+            Read::Copy(mut config, told) => {
+                config.set_damage(told);
+                config
+            }
+            Read::Absent => {
                 return Err(if paths.directory.is_dir() {
                     LoadError::Empty(name.clone())
                 } else {
                     LoadError::Absent(name.clone())
                 });
             }
-            Err(source) => {
-                return Err(LoadError::Unreadable {
-                    path: paths.config,
-                    source,
-                });
-            }
         };
-        let side = Self::load_side(&paths.side)?;
+        config.settle(&self.root);
+        let side = Self::load_side(&paths.side, &mut config)?;
         Ok(MachineRecord {
             name: name.clone(),
             config,
@@ -209,23 +222,29 @@ impl Store {
         })
     }
 
-    fn load_side(path: &Path) -> Result<SideRecord, LoadError> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(SideRecord::default());
+    fn load_side(path: &Path, config: &mut HostConfig) -> Result<SideRecord, LoadError> {
+        let parse = |text: &[u8]| serde_json::from_slice::<SideRecord>(text);
+        let side = match recover::read(path, parse, |_error| true) {
+            Ok(Read::Whole(side)) => side,
+            Ok(Read::Copy(side, told)) => {
+                config.set_damage(told);
+                side
             }
-            Err(source) => {
+            // A machine that docker-machine has made.
+            Ok(Read::Absent) => SideRecord::default(),
+            Err(Broken::Unreadable(source)) => {
                 return Err(LoadError::Unreadable {
                     path: path.to_owned(),
                     source,
                 });
             }
+            Err(Broken::Senseless(source)) => {
+                return Err(LoadError::Side {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
         };
-        let side: SideRecord = serde_json::from_slice(&text).map_err(|source| LoadError::Side {
-            path: path.to_owned(),
-            source,
-        })?;
         if side.version > side::VERSION {
             return Err(LoadError::Future {
                 path: path.to_owned(),
@@ -244,11 +263,19 @@ impl Store {
     /// When a file cannot be written; then it is as it was.
     pub fn save(&self, record: &MachineRecord) -> Result<(), WriteError> {
         self.make_directory(&record.name)?;
-        self.save_side(record)?;
-        write_private(
-            &self.machine(&record.name).config,
-            &record.config.to_bytes(),
-        )
+        self.save_into(&self.machine(&record.name).directory, record)
+    }
+
+    /// Writes a record into a folder that may not be a machine yet.
+    pub(crate) fn save_into(
+        &self,
+        folder: &Path,
+        record: &MachineRecord,
+    ) -> Result<(), WriteError> {
+        let paths = MachinePaths::new(folder.to_owned());
+        put(&paths.side, &to_indented(&record.side))?;
+        keep_former_version(&paths.config)?;
+        put(&paths.config, &record.config.to_bytes())
     }
 
     /// Writes only our part of a machine's record.
@@ -257,7 +284,16 @@ impl Store {
     ///
     /// When the file cannot be written; then it is as it was.
     pub fn save_side(&self, record: &MachineRecord) -> Result<(), WriteError> {
-        write_private(&self.machine(&record.name).side, &to_indented(&record.side))
+        put(&self.machine(&record.name).side, &to_indented(&record.side))
+    }
+
+    /// Begins a machine that appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// When its folder cannot be made.
+    pub fn stage(&self) -> Result<Staging, WriteError> {
+        Staging::new(self)
     }
 
     fn make_directory(&self, name: &MachineName) -> Result<(), WriteError> {
@@ -293,7 +329,9 @@ impl Store {
     ///
     /// [`LockError::Busy`] then, or when the file system refuses.
     pub fn lock_machine(&self, name: &MachineName) -> Result<StoreLock, LockError> {
-        StoreLock::attempt(&self.lock_path(name.as_str()), &format!("machine {name}"))
+        let lock = StoreLock::attempt(&self.lock_path(name.as_str()), &format!("machine {name}"))?;
+        files::sweep(&self.machine(name).directory);
+        Ok(lock)
     }
 
     /// Waits for the lock of the authority's files.
@@ -317,6 +355,65 @@ impl Store {
 
     fn lock_path(&self, name: &str) -> PathBuf {
         self.root.join(".locks").join(name)
+    }
+}
+
+impl LoadError {
+    /// Returns what the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let remove =
+            "berth machine rm -f NAME removes the record and leaves the machine itself alone";
+        match self {
+            Self::Config {
+                source: ConfigError::Future(_),
+                ..
+            }
+            | Self::Future { .. } => Some("use the newer program that wrote it".to_owned()),
+            Self::Config { path, .. } => Some(format!(
+                "the file is damaged and no copy of it is left: put one back from a backup as {}, \
+                 or {remove}",
+                path.display()
+            )),
+            Self::Side { path, .. } => Some(format!(
+                "the file is damaged and no copy of it is left: put one back from a backup, or \
+                 delete {} (then the host's key is learnt anew at the next login), or {remove}",
+                path.display()
+            )),
+            Self::Unreadable { .. } | Self::Absent(_) | Self::Empty(_) => None,
+        }
+    }
+}
+
+/// Replaces a record's file and keeps a copy of what it holds now.
+fn put(path: &Path, content: &[u8]) -> Result<(), WriteError> {
+    write_private(path, content)?;
+    files::keep_copy(path, content);
+    Ok(())
+}
+
+/// Keeps the text of an earlier version as docker-machine does, before it is replaced.
+fn keep_former_version(path: &Path) -> Result<(), WriteError> {
+    // A file that cannot be read has nothing to keep.
+    let Ok(text) = fs::read(path) else {
+        return Ok(());
+    };
+    let version = serde_json::from_slice::<serde_json::Value>(&text)
+        .ok()
+        .map(|document| document["ConfigVersion"].as_u64().unwrap_or(0));
+    match version {
+        Some(version) if version < CONFIG_VERSION => {
+            write_private(&path.with_extension("json.bak"), &text)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn config_error(path: &Path, broken: Broken<ConfigError>) -> LoadError {
+    let path = path.to_owned();
+    match broken {
+        Broken::Unreadable(source) => LoadError::Unreadable { path, source },
+        Broken::Senseless(source) => LoadError::Config { path, source },
     }
 }
 
