@@ -8,7 +8,7 @@ use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use tempfile::TempDir;
 
 use crate::files::{self, write_private};
-use crate::{MachineName, MachineRecord, Store, WriteError};
+use crate::{MachineRecord, Store, WriteError};
 
 /// Begins the names of folders that are not machines yet.
 const PREFIX: &str = ".stage-";
