@@ -1,11 +1,12 @@
 //! A kind of machine.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::{DriverError, FlagSpec, FlagValues, Machine};
+use crate::{DriverError, FlagSpec, FlagValues, Machine, Orphan};
 
 /// Where a machine lives in the store, and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub struct MachineContext {
 }
 
 /// A kind of machine: its name, its flags, and how to get one.
+#[async_trait]
 pub trait Driver: fmt::Debug + Send + Sync {
     /// Returns the name by which `--driver` chooses it.
     fn name(&self) -> &str;
@@ -58,4 +60,21 @@ pub trait Driver: fmt::Debug + Send + Sync {
         context: &MachineContext,
         config: Value,
     ) -> Result<Box<dyn Machine>, DriverError>;
+
+    /// Finds what is left of machines that belonged to the store at `store_root` and that it does
+    /// not know any more: `known` tells whether there is a machine of that name.
+    ///
+    /// Nothing is changed, and what belongs to other stores is never returned. A driver that does
+    /// not tag what it makes finds nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the driver cannot look everywhere.
+    async fn orphans(
+        &self,
+        _store_root: &Path,
+        _known: &(dyn for<'name> Fn(&'name str) -> bool + Send + Sync),
+    ) -> Result<Vec<Orphan>, DriverError> {
+        Ok(Vec::new())
+    }
 }

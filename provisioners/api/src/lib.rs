@@ -22,6 +22,7 @@ mod driver;
 mod error;
 mod flags;
 mod machine;
+mod orphan;
 mod registry;
 
 pub use base::{BaseConfig, DEFAULT_SSH_PORT};
@@ -31,4 +32,5 @@ pub use flags::{FlagKind, FlagSpec, FlagValue, FlagValues};
 pub use machine::{
     DEFAULT_ENGINE_PORT, Journal, JournalError, Machine, MachineState, Restart, SshEndpoint,
 };
+pub use orphan::Orphan;
 pub use registry::{Fallback, Registry};

@@ -3,7 +3,8 @@
 use berth_provisioners_api::{
     BaseConfig, DEFAULT_SSH_PORT, DriverError, FlagSpec, FlagValues, MachineContext,
 };
-use std::path::PathBuf;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -50,7 +51,7 @@ pub(crate) fn flags() -> Vec<FlagSpec> {
     vec![
         FlagSpec::text(
             SUBNET,
-            "10.98.0.0/16",
+            &Subnet::DEFAULT.to_string(),
             "Private network of the machines on this host",
         )
         .with_env("SANDBOX_SUBNET"),
@@ -83,6 +84,32 @@ pub(crate) fn flags() -> Vec<FlagSpec> {
 }
 
 impl SandboxConfig {
+    /// Returns a configuration with which all that is left of a machine can be removed.
+    pub(crate) fn of_orphan(
+        directory: &Path,
+        id: Identity,
+        place: Option<(Subnet, Ipv4Addr)>,
+    ) -> Self {
+        let text = |path: Option<&Path>| path.unwrap_or(directory).display().to_string();
+        let name = directory.file_name().unwrap_or_default();
+        let base = BaseConfig {
+            machine_name: name.to_string_lossy().into_owned(),
+            ip_address: place.map_or_else(String::new, |(_subnet, address)| address.to_string()),
+            store_path: text(directory.ancestors().nth(2)),
+            ..BaseConfig::default()
+        };
+        Self {
+            base,
+            id,
+            subnet: place.map_or(Subnet::DEFAULT, |(subnet, _address)| subnet),
+            rootfs: None,
+            init: None,
+            memory: None,
+            millicpus: None,
+            other: Map::new(),
+        }
+    }
+
     /// Returns the configuration that the flags ask for.
     pub(crate) fn from_flags(
         context: &MachineContext,

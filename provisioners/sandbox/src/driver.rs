@@ -1,13 +1,18 @@
 //! The kind of machine: its name, its flags and how they become a machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use berth_provisioners_api::{Driver, DriverError, FlagSpec, FlagValues, Machine, MachineContext};
+use async_trait::async_trait;
+use berth_provisioners_api::{
+    Driver, DriverError, FlagSpec, FlagValues, Machine, MachineContext, Orphan,
+};
 use serde_json::Value;
 
 use crate::config::{self, SandboxConfig};
+use crate::failure::Doing as _;
 use crate::host::HostMachine;
 use crate::machine::SandboxMachine;
+use crate::orphans;
 
 /// What `--driver` calls it.
 pub(crate) const NAME: &str = "sandbox";
@@ -43,6 +48,7 @@ impl SandboxDriver {
     }
 }
 
+#[async_trait]
 impl Driver for SandboxDriver {
     fn name(&self) -> &str {
         NAME
@@ -77,4 +83,29 @@ impl Driver for SandboxDriver {
         }
         Ok(self.machine(context, config))
     }
+
+    async fn orphans(
+        &self,
+        store_root: &Path,
+        known: &(dyn for<'name> Fn(&'name str) -> bool + Send + Sync),
+    ) -> Result<Vec<Orphan>, DriverError> {
+        let store = store_root.to_owned();
+        let mut tagged = on_host(move || orphans::of_store(&store)).await?;
+        // Asked after the tags were read: a machine is in its store before it has any.
+        tagged.retain(|machine| !known(&machine.name));
+        on_host(move || {
+            let examined = tagged.into_iter().map(orphans::Tagged::examine);
+            examined.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+}
+
+/// Does something that waits, where waiting holds up nobody.
+async fn on_host<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DriverError> + Send + 'static,
+) -> Result<T, DriverError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .doing(|| "cannot finish work on this host".to_owned())?
 }

@@ -93,6 +93,7 @@ impl HostMachine {
             memory: self.config.memory,
             millicpus: self.config.millicpus,
         })?;
+        groups.tag(&self.directory);
         let booted = Booting::start(&plan, self.executable.as_deref()).and_then(|booting| {
             translation.finish()?;
             booting.finish()

@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize};
 ///
 /// It is derived from the machine's directory, so that what a killed `create` left behind is found
 /// again even when no configuration was written.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Identity(String);
 
 impl Identity {
+    /// How the names of cables begin.
+    pub(crate) const CABLE_PREFIX: &str = "bsv";
+
     /// Returns the identity of the machine that lives in `directory`.
     pub(crate) fn of_directory(directory: &Path) -> Self {
         let hash = fnv1a(directory.as_os_str().as_bytes());
@@ -28,7 +31,17 @@ impl Identity {
 
     /// Returns the name of the host's end of the machine's network cable.
     pub(crate) fn cable(&self) -> String {
-        format!("bsv{}", self.0)
+        format!("{}{}", Self::CABLE_PREFIX, self.0)
+    }
+
+    /// Returns the identity whose digits these are, if they are some.
+    pub(crate) fn of_digits(digits: &str) -> Option<Self> {
+        Some(Self(digits.to_owned())).filter(Self::is_well_formed)
+    }
+
+    /// Returns the identity of the machine that has this cable, if it is one.
+    pub(crate) fn of_cable(cable: &str) -> Option<Self> {
+        Self::of_digits(cable.strip_prefix(Self::CABLE_PREFIX)?)
     }
 
     /// Tells whether this came out of [`Identity::of_directory`], and not from a forged file.
@@ -64,6 +77,9 @@ mod tests {
 
     #[test]
     fn an_interface_can_carry_the_name_of_the_cable() {
-        assert!(Identity::of_directory(Path::new("/")).cable().len() <= 15);
+        let identity = Identity::of_directory(Path::new("/"));
+        assert!(identity.cable().len() <= 15);
+        assert_eq!(Identity::of_cable(&identity.cable()), Some(identity));
+        assert_eq!(Identity::of_cable("bsvother"), None);
     }
 }

@@ -38,10 +38,12 @@ mod machine;
 mod messages;
 mod monitor;
 mod netlink;
+mod orphans;
 mod plan;
 mod processes;
 mod register;
 mod subnet;
+mod tags;
 mod wiring;
 
 use std::ffi::OsString;

@@ -56,6 +56,10 @@ impl Machine for SandboxMachine {
         self.on_host(HostMachine::state).await
     }
 
+    fn state_is_at_hand(&self) -> bool {
+        true
+    }
+
     async fn start(&mut self) -> Result<(), DriverError> {
         let address = self.on_host(HostMachine::boot).await?;
         self.host.config.base.ip_address = address.to_string();

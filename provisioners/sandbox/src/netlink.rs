@@ -94,10 +94,14 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewLink(message))
     }
 
-    /// Switches an interface on.
-    pub(crate) fn switch_on(&mut self, index: u32) -> io::Result<()> {
+    /// Switches an interface on, with a note on it.
+    pub(crate) fn switch_on(&mut self, index: u32, note: Option<&str>) -> io::Result<()> {
         let mut message = LinkMessage::default();
         message.header.index = index;
+        message.attributes = note
+            .map(|note| LinkAttribute::IfAlias(note.to_owned()))
+            .into_iter()
+            .collect();
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
         self.request(RouteNetlinkMessage::SetLink(message), 0)

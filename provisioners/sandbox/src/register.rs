@@ -63,27 +63,22 @@ impl Register {
         }
     }
 
+    /// Returns all entries that there are at this moment, without a turn of its own and without
+    /// making anything.
+    pub(crate) fn peek() -> Result<Vec<Entry>, DriverError> {
+        let root = Path::new(ROOT);
+        match fs::read_dir(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error)
+                .doing(|| format!("cannot read register {}", root.display()))
+                .map_err(|error: DriverError| error.with_hint("run the command with sudo")),
+            _ => entries_in(root),
+        }
+    }
+
     /// Returns all entries; what cannot be read is not one.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>, DriverError> {
-        let doing = || format!("cannot read register {}", self.root.display());
-        let mut entries = Vec::new();
-        for file in fs::read_dir(&self.root).doing(doing)? {
-            let path = file.doing(doing)?.path();
-            if path
-                .extension()
-                .is_none_or(|extension| extension != "machine")
-            {
-                continue;
-            }
-            let entry = fs::read(&path)
-                .ok()
-                .and_then(|text| serde_json::from_slice::<Entry>(&text).ok());
-            match entry {
-                Some(entry) => entries.push(entry),
-                None => tracing::warn!(path = %path.display(), "unreadable entry in the register"),
-            }
-        }
-        Ok(entries)
+        entries_in(&self.root)
     }
 
     /// Gives machine `id` the address that it has already, `wanted` if it is free, or the lowest
@@ -172,6 +167,30 @@ impl Register {
     fn entry_path(&self, id: &Identity) -> PathBuf {
         self.root.join(format!("{}.machine", id.as_str()))
     }
+}
+
+fn entries_in(root: &Path) -> Result<Vec<Entry>, DriverError> {
+    let doing = || format!("cannot read register {}", root.display());
+    let mut entries = Vec::new();
+    for file in fs::read_dir(root).doing(doing)? {
+        let path = file.doing(doing)?.path();
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "machine")
+        {
+            continue;
+        }
+        let entry = fs::read(&path)
+            .ok()
+            .and_then(|text| serde_json::from_slice::<Entry>(&text).ok());
+        match entry {
+            Some(entry) => entries.push(entry),
+            // Struck out since the directory was read, where that goes on beside us.
+            None if !path.exists() => {}
+            None => tracing::warn!(path = %path.display(), "unreadable entry in the register"),
+        }
+    }
+    Ok(entries)
 }
 
 fn open_lock(root: &Path, path: &Path) -> io::Result<Flock<File>> {

@@ -20,6 +20,12 @@ pub(crate) struct Subnet {
 pub(crate) struct SubnetError(String);
 
 impl Subnet {
+    /// 10.98.0.0/16, which is what machines are on when nobody says otherwise.
+    pub(crate) const DEFAULT: Self = Self {
+        network: 0x0a62_0000,
+        prefix: 16,
+    };
+
     /// Returns the network that `address`/`prefix` lies in.
     pub(crate) fn containing(address: Ipv4Addr, prefix: u8) -> Self {
         let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);

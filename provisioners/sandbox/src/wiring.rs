@@ -13,6 +13,7 @@ use crate::netlink::{self, Cable, Netlink};
 use crate::plan::BootPlan;
 use crate::register::Register;
 use crate::subnet::{Subnet, hardware_address};
+use crate::tags;
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 const FORWARDING_NOTE: &str = "forwarding";
@@ -66,7 +67,7 @@ pub(crate) fn connect(plan: &BootPlan, process: u32) -> io::Result<()> {
     })?;
     let index = netlink::interface(&host_end)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the cable is gone"))?;
-    netlink.switch_on(index)
+    netlink.switch_on(index, tags::note(&plan.directory))
 }
 
 /// Removes the host's end of a machine's cable, if there is one.
@@ -83,7 +84,7 @@ fn ensure_bridge(subnet: Subnet) -> io::Result<()> {
     let index = netlink::interface(&name)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the bridge is gone"))?;
     netlink.add_address(index, subnet.gateway(), subnet.prefix())?;
-    netlink.switch_on(index)
+    netlink.switch_on(index, None)
 }
 
 fn boot_of_host() -> io::Result<String> {

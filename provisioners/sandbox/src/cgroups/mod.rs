@@ -13,6 +13,7 @@ use berth_provisioners_api::DriverError;
 use crate::failure::Doing as _;
 use crate::identity::Identity;
 use crate::processes::Process;
+use crate::tags;
 
 mod group;
 mod hierarchy;
@@ -97,6 +98,24 @@ impl ControlGroups {
             }
         }
         self.limit(limits)
+    }
+
+    /// Writes on the groups which machine they belong to.
+    pub(crate) fn tag(&self, directory: &Path) {
+        for hierarchy in &self.hierarchies {
+            let home = self.home(hierarchy);
+            // The register has the tag that counts.
+            if let Err(error) = tags::put_on_group(&home, directory) {
+                tracing::debug!(group = %home.display(), %error, "control group has no tag");
+            }
+        }
+    }
+
+    /// Tells whether there are any.
+    pub(crate) fn exist(&self) -> bool {
+        self.hierarchies
+            .iter()
+            .any(|hierarchy| self.home(hierarchy).exists())
     }
 
     fn limit(&self, limits: Limits) -> Result<(), DriverError> {
@@ -215,4 +234,19 @@ impl ControlGroups {
             .min_by_key(rank)
             .unwrap_or(&self.hierarchies[0])
     }
+}
+
+/// Returns identities and directories of the machines whose control groups have a tag.
+pub(crate) fn tagged() -> Result<Vec<(Identity, PathBuf)>, DriverError> {
+    let hierarchies =
+        hierarchy::of_this_host().doing(|| "cannot find control groups".to_owned())?;
+    let homes = hierarchies
+        .iter()
+        .flat_map(|hierarchy| group::children(&hierarchy.root().join(PARENT)));
+    Ok(homes
+        .filter_map(|home| {
+            let id = Identity::of_digits(home.file_name()?.to_str()?)?;
+            Some((id, tags::of_group(&home)?))
+        })
+        .collect())
 }

@@ -126,10 +126,10 @@ fn connect(plan: &BootPlan) -> io::Result<()> {
         netlink::interface(name)?
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no {name}")))
     };
-    netlink.switch_on(index("lo")?)?;
+    netlink.switch_on(index("lo")?, None)?;
     let interface = index(MACHINE_INTERFACE)?;
     netlink.add_address(interface, plan.address, plan.subnet.prefix())?;
-    netlink.switch_on(interface)?;
+    netlink.switch_on(interface, None)?;
     netlink.add_default_route(plan.subnet.gateway())
 }
 
