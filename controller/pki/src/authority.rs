@@ -5,20 +5,22 @@ use std::net::IpAddr;
 
 use rand::Rng as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
 };
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
+use x509_parser::pem::parse_x509_pem;
 use zeroize::Zeroizing;
 
-use crate::pkcs;
+use crate::{CertificateFacts, Validity, pkcs, subject};
 
-/// How long the authority is good for; machines are re-made more often than this.
-const AUTHORITY_LIFE: Duration = Duration::days(3650);
-/// How long a certificate is good for: docker-machine's 1080 days.
-const CERTIFICATE_LIFE: Duration = Duration::days(1080);
-/// Certificates begin a little in the past, as hosts' clocks differ.
-const CLOCK_SKEW: Duration = Duration::minutes(5);
+/// What an authority's key is for.
+const AUTHORITY_USAGES: [KeyUsagePurpose; 3] = [
+    KeyUsagePurpose::DigitalSignature,
+    KeyUsagePurpose::KeyCertSign,
+    KeyUsagePurpose::CrlSign,
+];
 
 /// The operator's authority, able to sign.
 pub struct Authority {
@@ -43,6 +45,15 @@ pub struct ServerIdentity {
     pub stable_name: String,
     /// Names and addresses by which the machine is reached now.
     pub names: Vec<String>,
+}
+
+/// Whom a client certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// What people see of its holder, such as their user name.
+    pub organisation: String,
+    /// What the holder may do (`OU`); empty: everything.
+    pub role: String,
 }
 
 /// The authority cannot be made or loaded.
@@ -79,6 +90,9 @@ pub enum IssueError {
     /// Making or signing failed.
     #[error("cannot sign a certificate")]
     Sign(#[from] rcgen::Error),
+    /// A signing request makes no sense, or its sender does not have its key.
+    #[error("signing request cannot be used")]
+    Request(#[source] rcgen::Error),
 }
 
 /// Returns a new name for `machine` that no other machine has, whatever it is called: the same
@@ -105,15 +119,46 @@ impl Authority {
     /// When the system gives no random numbers.
     pub fn create(organisation: &str, now: OffsetDateTime) -> Result<Self, AuthorityError> {
         let key = new_key().map_err(AuthorityError::Make)?;
-        let mut params = parameters(organisation, now, AUTHORITY_LIFE);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::CrlSign,
-        ];
-        let certificate = params.self_signed(&key).map_err(AuthorityError::Make)?;
         let key_pem = Zeroizing::new(key.serialize_pem());
+        Self::self_signed(organisation, key, key_pem, now)
+    }
+
+    /// Makes a new certificate for a key that there is already.
+    ///
+    /// # Errors
+    ///
+    /// When the key cannot sign.
+    pub fn from_key(
+        organisation: &str,
+        key_pem: &str,
+        now: OffsetDateTime,
+    ) -> Result<Self, AuthorityError> {
+        let key = pkcs::key_pair(key_pem).map_err(|error| AuthorityError::Key(error.into()))?;
+        let key_pem = Zeroizing::new(key_pem.to_owned());
+        Self::self_signed(organisation, key, key_pem, now)
+    }
+
+    fn self_signed(
+        organisation: &str,
+        key: KeyPair,
+        key_pem: Zeroizing<String>,
+        now: OffsetDateTime,
+    ) -> Result<Self, AuthorityError> {
+        let mut params = parameters(organisation, Validity::of_authority(now));
+        // Two authorities of one person must not be taken for each other by what only compares
+        // names.
+        let id = params.key_identifier(&key);
+        let id: String = id
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("berth authority {id}"));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = AUTHORITY_USAGES.to_vec();
+        let certificate = params.self_signed(&key).map_err(AuthorityError::Make)?;
         let issuer = Issuer::new(params, key);
         Ok(Self {
             certificate_pem: certificate.pem(),
@@ -122,22 +167,53 @@ impl Authority {
         })
     }
 
-    /// Loads an authority; docker-machine's RSA keys are taken too.
+    /// Makes a new certificate for the same authority: the same name and key, so that everything it
+    /// has signed stays valid, and a new time.
     ///
     /// # Errors
     ///
-    /// When either text makes no sense, or they do not belong together.
-    pub fn load(certificate_pem: &str, key_pem: &str) -> Result<Self, AuthorityError> {
-        let key = pkcs::key_pair(key_pem).map_err(|error| AuthorityError::Key(error.into()))?;
-        crate::CertificateFacts::parse(certificate_pem)
-            .map_err(|error| AuthorityError::Certificate(error.into()))?;
-        if !pkcs::key_belongs(key_pem, certificate_pem) {
-            return Err(AuthorityError::Mismatch);
+    /// When the certificate has something in it that cannot be written again.
+    pub fn renewed(&self, now: OffsetDateTime) -> Result<Self, AuthorityError> {
+        let unusable =
+            |error: Box<dyn std::error::Error + Send + Sync>| AuthorityError::Certificate(error);
+        let (_, pem) =
+            parse_x509_pem(self.certificate_pem.as_bytes()).map_err(|e| unusable(e.into()))?;
+        let old = pem.parse_x509().map_err(|e| unusable(e.into()))?;
+        let mut params = parameters("", Validity::of_authority(now));
+        params.distinguished_name = subject::of(&old).map_err(|e| unusable(e.into()))?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = AUTHORITY_USAGES.to_vec();
+        let before = CertificateFacts::parse(&self.certificate_pem)
+            .map_err(|error| unusable(error.into()))?;
+        if let Some(id) = before.key_id() {
+            // What the old certificate has signed names its key by this.
+            params.key_identifier_method = KeyIdMethod::PreSpecified(id.to_vec());
         }
-        let issuer = Issuer::from_ca_cert_pem(certificate_pem, key)
-            .map_err(|error| AuthorityError::Certificate(error.into()))?;
+        let key = pkcs::key_pair(&self.key_pem).map_err(|e| AuthorityError::Key(e.into()))?;
+        let certificate = params.self_signed(&key).map_err(AuthorityError::Make)?;
+        Self::load(&certificate.pem(), &self.key_pem)
+    }
+
+    /// Loads an authority: the one of the certificates that the key belongs to. docker-machine's
+    /// RSA keys are taken too.
+    ///
+    /// # Errors
+    ///
+    /// When either text makes no sense, or the key belongs to none of the certificates.
+    pub fn load(certificate_pem: &str, key_pem: &str) -> Result<Self, AuthorityError> {
+        let unusable =
+            |error: Box<dyn std::error::Error + Send + Sync>| AuthorityError::Certificate(error);
+        let key = pkcs::key_pair(key_pem).map_err(|error| AuthorityError::Key(error.into()))?;
+        let all = CertificateFacts::parse_all(certificate_pem).map_err(|e| unusable(e.into()))?;
+        if all.is_empty() {
+            CertificateFacts::parse(certificate_pem).map_err(|e| unusable(e.into()))?;
+        }
+        let public = key.subject_public_key_info();
+        let own = all.iter().find(|facts| facts.public_key() == public);
+        let own = own.ok_or(AuthorityError::Mismatch)?.pem();
+        let issuer = Issuer::from_ca_cert_pem(&own, key).map_err(|e| unusable(e.into()))?;
         Ok(Self {
-            certificate_pem: certificate_pem.to_owned(),
+            certificate_pem: own,
             key_pem: Zeroizing::new(key_pem.to_owned()),
             issuer,
         })
@@ -164,20 +240,29 @@ impl Authority {
     pub fn issue_server(
         &self,
         identity: &ServerIdentity,
-        now: OffsetDateTime,
+        validity: impl Into<Validity>,
     ) -> Result<Issued, IssueError> {
-        let mut params = parameters(&identity.stable_name, now, CERTIFICATE_LIFE);
-        let fixed = [identity.stable_name.as_str(), "localhost", "127.0.0.1"];
-        for name in fixed
-            .into_iter()
-            .chain(identity.names.iter().map(String::as_str))
-        {
-            let name = subject_name(name)?;
-            if !params.subject_alt_names.contains(&name) {
-                params.subject_alt_names.push(name);
-            }
-        }
-        self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(server_parameters(identity, validity.into())?)
+    }
+
+    /// Signs a certificate for a machine's agent, which has made the key itself. Only the key of
+    /// the request counts, not what else it asks for.
+    ///
+    /// # Errors
+    ///
+    /// When the request makes no sense, a name cannot be in a certificate, or signing fails.
+    pub fn sign_server(
+        &self,
+        request_pem: &str,
+        identity: &ServerIdentity,
+        validity: impl Into<Validity>,
+    ) -> Result<String, IssueError> {
+        let request =
+            CertificateSigningRequestParams::from_pem(request_pem).map_err(IssueError::Request)?;
+        self.sign(
+            &server_parameters(identity, validity.into())?,
+            &request.public_key,
+        )
     }
 
     /// Signs a certificate for the operator.
@@ -188,27 +273,53 @@ impl Authority {
     pub fn issue_client(
         &self,
         organisation: &str,
-        now: OffsetDateTime,
+        validity: impl Into<Validity>,
     ) -> Result<Issued, IssueError> {
-        let params = parameters(organisation, now, CERTIFICATE_LIFE);
-        self.issue(params, ExtendedKeyUsagePurpose::ClientAuth)
+        let identity = ClientIdentity {
+            organisation: organisation.to_owned(),
+            role: String::new(),
+        };
+        self.issue_client_for(&identity, validity)
     }
 
-    fn issue(
+    /// Signs a certificate for any client.
+    ///
+    /// # Errors
+    ///
+    /// When signing fails.
+    pub fn issue_client_for(
         &self,
-        mut params: CertificateParams,
-        usage: ExtendedKeyUsagePurpose,
+        identity: &ClientIdentity,
+        validity: impl Into<Validity>,
     ) -> Result<Issued, IssueError> {
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
-        params.use_authority_key_identifier_extension = true;
+        let mut params = parameters(&identity.organisation, validity.into());
+        if !identity.role.is_empty() {
+            params
+                .distinguished_name
+                .push(DnType::OrganizationalUnitName, identity.role.as_str());
+        }
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params)
+    }
+
+    fn issue(&self, params: CertificateParams) -> Result<Issued, IssueError> {
         let key = new_key()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued {
-            certificate_pem: certificate.pem(),
+            certificate_pem: self.sign(&params, &key)?,
             key_pem: Zeroizing::new(key.serialize_pem()),
         })
+    }
+
+    fn sign(
+        &self,
+        params: &CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<String, IssueError> {
+        let mut params = params.clone();
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        Ok(params.signed_by(key, &self.issuer)?.pem())
     }
 }
 
@@ -228,19 +339,42 @@ fn new_key() -> Result<KeyPair, rcgen::Error> {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
 }
 
-fn parameters(organisation: &str, now: OffsetDateTime, life: Duration) -> CertificateParams {
+fn server_parameters(
+    identity: &ServerIdentity,
+    validity: Validity,
+) -> Result<CertificateParams, IssueError> {
+    let mut params = parameters(&identity.stable_name, validity);
+    let fixed = [identity.stable_name.as_str(), "localhost", "127.0.0.1"];
+    for name in fixed
+        .into_iter()
+        .chain(identity.names.iter().map(String::as_str))
+    {
+        let name = subject_name(name)?;
+        if !params.subject_alt_names.contains(&name) {
+            params.subject_alt_names.push(name);
+        }
+    }
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(params)
+}
+
+fn parameters(organisation: &str, validity: Validity) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params
         .distinguished_name
         .push(DnType::OrganizationName, organisation);
-    params.not_before = now - CLOCK_SKEW;
-    params.not_after = now + life;
-    let mut serial: [u8; 16] = rand::rng().random();
-    // Positive, as the standard wants it.
-    serial[0] &= 0x7f;
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params.not_before = validity.not_before;
+    params.not_after = validity.not_after;
+    params.serial_number = Some(serial());
     params
+}
+
+fn serial() -> SerialNumber {
+    let mut serial: [u8; 16] = rand::rng().random();
+    // Positive, as the standard wants it, and of one length.
+    serial[0] = serial[0] & 0x7f | 0x40;
+    SerialNumber::from_slice(&serial)
 }
 
 fn subject_name(name: &str) -> Result<SanType, IssueError> {
@@ -258,8 +392,9 @@ fn subject_name(name: &str) -> Result<SanType, IssueError> {
 
 #[cfg(test)]
 mod tests {
+    use time::Duration;
+
     use super::*;
-    use crate::CertificateFacts;
 
     fn authority() -> Authority {
         Authority::create("me", OffsetDateTime::now_utc()).unwrap()
@@ -297,8 +432,80 @@ mod tests {
             .issue_client("me", OffsetDateTime::now_utc())
             .unwrap();
         let facts = CertificateFacts::parse(&issued.certificate_pem).unwrap();
-        assert!(facts.is_signed_by(made.certificate_pem()));
-        assert!(!facts.is_signed_by(authority().certificate_pem()));
+        assert!(facts.is_signed_by(&facts_of(&made)));
+        assert!(!facts.is_signed_by(&facts_of(&authority())));
+    }
+
+    fn facts_of(authority: &Authority) -> CertificateFacts {
+        CertificateFacts::parse(authority.certificate_pem()).unwrap()
+    }
+
+    #[test]
+    fn key_finds_its_certificate_among_others() {
+        let (one, two) = (authority(), authority());
+        let bundle = format!("{}{}", one.certificate_pem(), two.certificate_pem());
+        let loaded = Authority::load(&bundle, two.key_pem()).unwrap();
+        assert_eq!(facts_of(&loaded), facts_of(&two));
+        assert!(!facts_of(&one).names_issuer(&facts_of(&two)));
+    }
+
+    #[test]
+    fn renewed_authority_vouches_for_what_the_old_one_signed() {
+        let now = OffsetDateTime::now_utc();
+        let old = Authority::create("me", now - Duration::days(3640)).unwrap();
+        let issued = old.issue_server(&identity(), now).unwrap();
+        assert!(facts_of(&old).validity().is_ending_for_authority(now));
+        let new = old.renewed(now).unwrap();
+        assert!(!facts_of(&new).validity().is_ending_for_authority(now));
+        assert_ne!(facts_of(&new).serial(), facts_of(&old).serial());
+        let facts = CertificateFacts::parse(&issued.certificate_pem).unwrap();
+        assert!(facts.is_signed_by(&facts_of(&new)));
+        let again = new.issue_client("me", now).unwrap();
+        let facts = CertificateFacts::parse(&again.certificate_pem).unwrap();
+        assert!(facts.is_signed_by(&facts_of(&old)));
+    }
+
+    #[test]
+    fn lost_certificate_is_made_again_from_the_key() {
+        let now = OffsetDateTime::now_utc();
+        let old = authority();
+        let client = old.issue_client("me", now).unwrap();
+        let again = Authority::from_key("me", old.key_pem(), now).unwrap();
+        let facts = CertificateFacts::parse(&client.certificate_pem).unwrap();
+        assert!(facts.is_signed_by(&facts_of(&again)));
+    }
+
+    #[test]
+    fn request_is_signed_for_its_key_and_with_our_names() {
+        let authority = authority();
+        let key = new_key().unwrap();
+        let asked = CertificateParams::new(vec!["bank.example".to_owned()]).unwrap();
+        let request = asked.serialize_request(&key).unwrap().pem().unwrap();
+        let now = OffsetDateTime::now_utc();
+        let signed = authority.sign_server(&request, &identity(), now).unwrap();
+        assert!(crate::key_belongs(&key.serialize_pem(), &signed));
+        let facts = CertificateFacts::parse(&signed).unwrap();
+        assert!(facts.is_signed_by(&facts_of(&authority)));
+        assert!(facts.has_name("db.example.org") && !facts.has_name("bank.example"));
+        assert!(facts.has_name("FD00:0::7"));
+
+        let other = new_key().unwrap().serialize_pem();
+        assert!(!crate::key_belongs(&other, &signed));
+        let torn = request.replace("MI", "MJ");
+        authority.sign_server(&torn, &identity(), now).unwrap_err();
+    }
+
+    #[test]
+    fn roles_are_in_the_subject() {
+        let identity = ClientIdentity {
+            organisation: "ci".to_owned(),
+            role: "reader".to_owned(),
+        };
+        let validity = Validity::lasting(OffsetDateTime::now_utc(), Duration::days(7));
+        let issued = authority().issue_client_for(&identity, validity).unwrap();
+        let facts = CertificateFacts::parse(&issued.certificate_pem).unwrap();
+        assert_eq!(facts.subject(), "O=ci, OU=reader");
+        assert_eq!(facts.validity().days_left(OffsetDateTime::now_utc()), 6);
     }
 
     #[test]

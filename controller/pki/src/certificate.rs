@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 
 use time::OffsetDateTime;
-use x509_parser::extensions::GeneralName;
-use x509_parser::pem::parse_x509_pem;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::pem::{Pem, parse_x509_pem};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::Validity;
+use crate::fingerprint::sha256_hex;
 
 /// What a certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +16,13 @@ pub struct CertificateFacts {
     der: Vec<u8>,
     public_key: Vec<u8>,
     names: Vec<String>,
-    not_after: OffsetDateTime,
+    subject: String,
+    subject_der: Vec<u8>,
+    issuer_der: Vec<u8>,
+    key_id: Option<Vec<u8>>,
+    issuer_key_id: Option<Vec<u8>>,
+    serial: String,
+    validity: Validity,
     is_authority: bool,
 }
 
@@ -34,6 +43,27 @@ impl CertificateFacts {
     pub fn parse(pem: &str) -> Result<Self, CertificateError> {
         let failed = |source| CertificateError { source };
         let (_, pem) = parse_x509_pem(pem.as_bytes()).map_err(|e| failed(e.into()))?;
+        Self::read(&pem)
+    }
+
+    /// Reads all certificates of a PEM text; there may be none.
+    ///
+    /// # Errors
+    ///
+    /// When one of them makes no sense.
+    pub fn parse_all(pem: &str) -> Result<Vec<Self>, CertificateError> {
+        let mut all = Vec::new();
+        for pem in Pem::iter_from_buffer(pem.as_bytes()) {
+            let pem = pem.map_err(|source| CertificateError {
+                source: source.into(),
+            })?;
+            all.push(Self::read(&pem)?);
+        }
+        Ok(all)
+    }
+
+    fn read(pem: &Pem) -> Result<Self, CertificateError> {
+        let failed = |source| CertificateError { source };
         let certificate = pem.parse_x509().map_err(|e| failed(e.into()))?;
         let names = certificate
             .subject_alternative_name()
@@ -46,10 +76,21 @@ impl CertificateFacts {
                     .filter_map(text)
                     .collect()
             });
+        let validity = certificate.validity();
+        let (key_id, issuer_key_id) = key_ids(&certificate);
         Ok(Self {
             public_key: certificate.public_key().raw.to_vec(),
             names: names.unwrap_or_default(),
-            not_after: certificate.validity().not_after.to_datetime(),
+            subject: certificate.subject().to_string(),
+            subject_der: certificate.subject().as_raw().to_vec(),
+            issuer_der: certificate.issuer().as_raw().to_vec(),
+            key_id,
+            issuer_key_id,
+            serial: certificate.raw_serial_as_string(),
+            validity: Validity {
+                not_before: validity.not_before.to_datetime(),
+                not_after: validity.not_after.to_datetime(),
+            },
             is_authority: certificate.is_ca(),
             der: pem.contents.clone(),
         })
@@ -61,10 +102,38 @@ impl CertificateFacts {
         &self.names
     }
 
+    /// Returns whether it has a name, or an address in whatever form that is written.
+    #[must_use]
+    pub fn has_name(&self, name: &str) -> bool {
+        let address = name.parse::<IpAddr>().ok();
+        self.names.iter().any(|own| match address {
+            Some(address) => own.parse() == Ok(address),
+            None => own.eq_ignore_ascii_case(name),
+        })
+    }
+
+    /// Returns whose it is, such as `O=me, CN=…`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Returns its serial number, hexadecimal.
+    #[must_use]
+    pub fn serial(&self) -> &str {
+        &self.serial
+    }
+
+    /// Returns from when to when it is good.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
     /// Returns when it ends.
     #[must_use]
     pub fn not_after(&self) -> OffsetDateTime {
-        self.not_after
+        self.validity.not_after
     }
 
     /// Returns whether it may sign others.
@@ -73,48 +142,67 @@ impl CertificateFacts {
         self.is_authority
     }
 
-    /// Returns whether the certificate `authority_pem` has signed it.
+    /// Returns its SHA-256, hexadecimal.
     #[must_use]
-    pub fn is_signed_by(&self, authority_pem: &str) -> bool {
-        let Ok((_, pem)) = parse_x509_pem(authority_pem.as_bytes()) else {
-            return false;
-        };
-        let (Ok(authority), Ok((_, own))) =
-            (pem.parse_x509(), X509Certificate::from_der(&self.der))
-        else {
-            return false;
-        };
-        // The issuer's name and the signature's form belong to the check; the signature itself is
-        // verified by TLS whenever the certificate is used.
-        own.issuer() == authority.subject() && key_identifiers_agree(&own, &authority)
+    pub fn fingerprint(&self) -> String {
+        sha256_hex(&self.der)
     }
 
-    pub(crate) fn public_key(&self) -> Vec<u8> {
-        self.public_key.clone()
+    /// Returns it as PEM.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        crate::pem::encode("CERTIFICATE", &self.der)
+    }
+
+    /// Returns whether `authority` has signed it.
+    #[must_use]
+    pub fn is_signed_by(&self, authority: &Self) -> bool {
+        if !self.names_issuer(authority) {
+            return false;
+        }
+        let (Ok((_, authority)), Ok((_, own))) = (
+            X509Certificate::from_der(&authority.der),
+            X509Certificate::from_der(&self.der),
+        ) else {
+            return false;
+        };
+        own.verify_signature(Some(authority.public_key())).is_ok()
+    }
+
+    /// Returns whether it says that `authority` has signed it; quicker than looking whether that is
+    /// so, and good for deciding what needs a look.
+    #[must_use]
+    pub fn names_issuer(&self, authority: &Self) -> bool {
+        let key_agrees = match (&self.issuer_key_id, &authority.key_id) {
+            (Some(named), Some(shown)) => named == shown,
+            // docker-machine's certificates name no key.
+            _ => true,
+        };
+        key_agrees && self.issuer_der == authority.subject_der
+    }
+
+    pub(crate) fn key_id(&self) -> Option<&[u8]> {
+        self.key_id.as_deref()
+    }
+
+    pub(crate) fn public_key(&self) -> &[u8] {
+        &self.public_key
     }
 }
 
-fn key_identifiers_agree(own: &X509Certificate<'_>, authority: &X509Certificate<'_>) -> bool {
-    use x509_parser::extensions::ParsedExtension;
-    let named = own
-        .extensions()
-        .iter()
-        .find_map(|e| match e.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.clone(),
-            _ => None,
-        });
-    let shown = authority
-        .extensions()
-        .iter()
-        .find_map(|e| match e.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.clone()),
-            _ => None,
-        });
-    match (named, shown) {
-        (Some(named), Some(shown)) => named == shown,
-        // docker-machine's certificates name no key.
-        _ => true,
+/// Returns the identifiers of the certificate's own key and of its issuer's.
+fn key_ids(certificate: &X509Certificate<'_>) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    let (mut own, mut issuer) = (None, None);
+    for extension in certificate.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => own = Some(id.0.to_vec()),
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                issuer = id.key_identifier.as_ref().map(|id| id.0.to_vec());
+            }
+            _ => {}
+        }
     }
+    (own, issuer)
 }
 
 fn text(name: &GeneralName<'_>) -> Option<String> {
@@ -143,5 +231,6 @@ mod tests {
         ] {
             CertificateFacts::parse(text).unwrap_err();
         }
+        assert_eq!(CertificateFacts::parse_all("").unwrap(), []);
     }
 }

@@ -6,8 +6,16 @@
 
 mod authority;
 mod certificate;
+mod fingerprint;
+mod pem;
 mod pkcs;
+mod subject;
+mod validity;
 
-pub use authority::{Authority, AuthorityError, IssueError, Issued, ServerIdentity, stable_name};
+pub use authority::{
+    Authority, AuthorityError, ClientIdentity, IssueError, Issued, ServerIdentity, stable_name,
+};
 pub use certificate::{CertificateError, CertificateFacts};
+pub use fingerprint::sha256_hex;
 pub use pkcs::key_belongs;
+pub use validity::Validity;

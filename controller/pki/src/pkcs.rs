@@ -37,7 +37,7 @@ pub fn key_belongs(key_pem: &str, certificate_pem: &str) -> bool {
     let (Ok(key), Ok(facts)) = (key_pair(key_pem), CertificateFacts::parse(certificate_pem)) else {
         return false;
     };
-    facts.public_key() == key.subject_public_key_info()
+    facts.public_key() == key.subject_public_key_info().as_slice()
 }
 
 /// Puts an RSA key into the envelope that PKCS#8 is: version 0, the algorithm, the key.

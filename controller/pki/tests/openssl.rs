@@ -84,4 +84,16 @@ fn rsa_authority_in_docker_machines_form_signs() {
     assert!(read("ca-key.pem").contains("BEGIN RSA PRIVATE KEY"));
     let authority = Authority::load(&read("old-ca.pem"), &read("ca-key.pem")).unwrap();
     check_both_roles(&authority, directory.path());
+
+    // Renewed, it vouches for what it has signed before, also to a library that looks at dates.
+    let renewed = authority.renewed(OffsetDateTime::now_utc()).unwrap();
+    fs::write(
+        directory.path().join("new-ca.pem"),
+        renewed.certificate_pem(),
+    )
+    .unwrap();
+    let verify = ["verify", "-CAfile", "new-ca.pem", "server.pem"];
+    let output = openssl(directory.path(), &verify);
+    assert!(output.status.success(), "{}", says(&output));
+    check_both_roles(&renewed, directory.path());
 }
