@@ -83,6 +83,12 @@ pub struct SideRecord {
     /// Authorities of others (PEM) that the machine's agent trusts beside the operator's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<String>,
+    /// The operator's own authorities (SHA-256, hex) that the machine's agent is known to trust.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authorities: Vec<String>,
+    /// The revoked certificates (SHA-256, hex) that the machine's agent is known to turn away.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<String>,
     /// Keys of later versions, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -101,6 +107,8 @@ impl Default for SideRecord {
             engine: Engine::Berth,
             secrets: BTreeMap::new(),
             trusted: Vec::new(),
+            authorities: Vec::new(),
+            revoked: Vec::new(),
             unknown: Map::new(),
         }
     }
