@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use berth_agent_images::Credentials;
+
 /// A build to do.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
@@ -25,6 +27,8 @@ pub struct BuildOptions {
     pub platform: String,
     /// Network of `RUN`: `""`, `default`, `bridge`, `host` or `none`.
     pub network_mode: String,
+    /// Credentials for base images, by registry.
+    pub registry_auths: BTreeMap<String, Credentials>,
 }
 
 // === impl BuildOptions ===

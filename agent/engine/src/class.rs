@@ -4,6 +4,8 @@
 //! The `Display` of an engine error is the sentence that Docker prints for the same failure, because
 //! that sentence is what people and scripts on the other side know. Causes stay in `source()`.
 
+use berth_agent_runtime::FailureKind;
+
 /// Kind of a failure, chosen so that every wire format has an equivalent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
@@ -49,6 +51,28 @@ pub trait Classified: std::error::Error {
             cause = error.source();
         }
         text
+    }
+}
+
+/// Returns the exit code that Docker gives to a command that could not be started; nothing when it
+/// was not the command's fault.
+pub(crate) fn command_exit_code(kind: FailureKind) -> Option<i32> {
+    match kind {
+        FailureKind::CommandNotFound => Some(127),
+        FailureKind::CommandNotExecutable | FailureKind::WorkingDirectory => Some(126),
+        FailureKind::DiskFull | FailureKind::Other => None,
+    }
+}
+
+/// Returns the stable word for a failed start of a process; `otherwise` when no kind says more.
+pub(crate) fn command_reason(kind: FailureKind, otherwise: &'static str) -> &'static str {
+    match kind {
+        FailureKind::CommandNotFound => "command-not-found",
+        FailureKind::CommandNotExecutable | FailureKind::WorkingDirectory => {
+            "command-not-executable"
+        }
+        FailureKind::DiskFull => "disk-full",
+        FailureKind::Other => otherwise,
     }
 }
 

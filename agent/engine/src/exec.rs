@@ -4,11 +4,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use berth_agent_runtime::{ExecRequest, FailureKind};
+use berth_agent_runtime::ExecRequest;
 use berth_agent_sys::root_dir::RootDir;
 
 use crate::Engine;
-use crate::class::{Classified, ErrorClass};
+use crate::class::{Classified, ErrorClass, command_exit_code, command_reason};
 use crate::container::Container;
 use crate::containers::LookupError;
 use crate::detach_keys::{DetachKeys, InvalidDetachKeys};
@@ -117,7 +117,8 @@ impl Engine {
         // The container's files may be on a filesystem that it serves itself and that never answers.
         let target = Arc::clone(&container);
         let work = tokio::task::spawn_blocking(move || exec_request(&target, pid, &options));
-        let request = crate::task::outcome(work).await?;
+        let mut request = crate::task::outcome(work).await?;
+        self.config.defaults.limit(&mut request.process)?;
         let process = running.exec(request).await.map_err(|error| match error {
             berth_agent_runtime::ExecError::NotRunning { .. } => not_running(),
             error => ExecError::Run(error),
@@ -186,11 +187,7 @@ impl ExecError {
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
         match self {
-            Self::Run(error) => match error.kind() {
-                FailureKind::CommandNotFound => Some(127),
-                FailureKind::CommandNotExecutable | FailureKind::WorkingDirectory => Some(126),
-                FailureKind::DiskFull | FailureKind::Other => None,
-            },
+            Self::Run(error) => command_exit_code(error.kind()),
             _ => None,
         }
     }
@@ -213,14 +210,7 @@ impl Classified for ExecError {
             Self::NotRunning(_) => "not-running",
             Self::Paused(_) => "paused",
             Self::User(_) => "user-not-found",
-            Self::Run(error) => match error.kind() {
-                FailureKind::CommandNotFound => "command-not-found",
-                FailureKind::CommandNotExecutable | FailureKind::WorkingDirectory => {
-                    "command-not-executable"
-                }
-                FailureKind::DiskFull => "disk-full",
-                FailureKind::Other => "exec-failed",
-            },
+            Self::Run(error) => command_reason(error.kind(), "exec-failed"),
             _ => "invalid-argument",
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use berth_agent_runtime::FailureKind;
 use berth_agent_snapshots::SnapshotError;
 
-use crate::class::{Classified, ErrorClass};
+use crate::class::{Classified, ErrorClass, command_exit_code, command_reason};
 use crate::containers::LookupError;
 use crate::rootfs::UserLookupError;
 use crate::spec::{DeviceError, SecurityError, SpecError};
@@ -80,14 +80,11 @@ impl StartError {
     /// Returns the exit code that Docker gives to a container that failed so.
     #[must_use]
     pub fn exit_code(&self) -> i32 {
-        match self {
-            Self::Run(error) => match error.kind() {
-                FailureKind::CommandNotFound => 127,
-                FailureKind::CommandNotExecutable | FailureKind::WorkingDirectory => 126,
-                FailureKind::DiskFull | FailureKind::Other => 128,
-            },
-            _ => 128,
-        }
+        let code = match self {
+            Self::Run(error) => command_exit_code(error.kind()),
+            _ => None,
+        };
+        code.unwrap_or(128)
     }
 }
 
@@ -131,14 +128,7 @@ impl Classified for StartError {
             } => "port-in-use",
             Self::Network { .. } => "network-failed",
             Self::User(UserLookupError::Unknown(_)) => "user-not-found",
-            Self::Run(error) => match error.kind() {
-                FailureKind::CommandNotFound => "command-not-found",
-                FailureKind::CommandNotExecutable | FailureKind::WorkingDirectory => {
-                    "command-not-executable"
-                }
-                FailureKind::DiskFull => "disk-full",
-                FailureKind::Other => "start-failed",
-            },
+            Self::Run(error) => command_reason(error.kind(), "start-failed"),
             _ if self.class() == ErrorClass::Exhausted => "disk-full",
             _ => "start-failed",
         }

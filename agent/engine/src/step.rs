@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::Engine;
-use crate::class::{Classified, ErrorClass};
+use crate::class::{Classified, ErrorClass, command_exit_code};
 use crate::id::random_hex;
 use crate::network_files;
 use crate::network_request::{self, PortError};
@@ -376,13 +376,8 @@ impl StepError {
     /// Returns the exit code that Docker gives to a command that failed so.
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
-        use berth_agent_runtime::FailureKind;
         match self {
-            Self::Run(error) => match error.kind() {
-                FailureKind::CommandNotFound => Some(127),
-                FailureKind::CommandNotExecutable | FailureKind::WorkingDirectory => Some(126),
-                FailureKind::DiskFull | FailureKind::Other => None,
-            },
+            Self::Run(error) => command_exit_code(error.kind()),
             _ => None,
         }
     }

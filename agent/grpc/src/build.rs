@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::context;
+use crate::images::credentials;
 use crate::status;
 
 /// Events that wait for a slow client; the build waits when there are more.
@@ -122,6 +123,11 @@ fn build_options(options: v1::BuildOptions) -> Result<BuildOptions, Status> {
         pull: options.pull,
         platform: options.platform,
         network_mode: options.network_mode,
+        registry_auths: options
+            .registry_auths
+            .into_iter()
+            .map(|(registry, auth)| (registry, credentials(Some(auth))))
+            .collect(),
     })
 }
 

@@ -59,16 +59,14 @@ impl v1::image_service_server::ImageService for Images {
                 reference: pulled.reference.to_string(),
             }))
         };
-        let report = |progress| match progress {
-            Progress::Status(text) => Event::Status(text),
-            Progress::Layer {
-                id,
-                phase,
-                current_bytes,
-                total_bytes,
-            } => Event::Layer(layer(id, phase, current_bytes, total_bytes)),
-        };
-        let events = progress_then_result(reports, report, work);
+        let events = progress_then_result(
+            reports,
+            Wrap {
+                status: Event::Status,
+                layer: Event::Layer,
+            },
+            work,
+        );
         let stream = events.map(|event| event.map(|event| v1::PullResponse { event: Some(event) }));
         Ok(Response::new(stream.boxed()))
     }
@@ -97,16 +95,14 @@ impl v1::image_service_server::ImageService for Images {
                 size_bytes: pushed.size_bytes,
             }))
         };
-        let report = |progress| match progress {
-            Progress::Status(text) => Event::Status(text),
-            Progress::Layer {
-                id,
-                phase,
-                current_bytes,
-                total_bytes,
-            } => Event::Layer(layer(id, phase, current_bytes, total_bytes)),
-        };
-        let events = progress_then_result(reports, report, work);
+        let events = progress_then_result(
+            reports,
+            Wrap {
+                status: Event::Status,
+                layer: Event::Layer,
+            },
+            work,
+        );
         let stream = events.map(|event| event.map(|event| v1::PushResponse { event: Some(event) }));
         Ok(Response::new(stream.boxed()))
     }
@@ -203,7 +199,8 @@ pub(crate) fn platform(text: &str) -> Result<Option<Platform>, Status> {
         .map_err(|error: berth_agent_images::ParsePlatformError| status::invalid(error.to_string()))
 }
 
-fn credentials(auth: Option<v1::RegistryAuth>) -> Credentials {
+/// Returns the credentials of a message; none for none.
+pub(crate) fn credentials(auth: Option<v1::RegistryAuth>) -> Credentials {
     let auth = auth.unwrap_or_default();
     Credentials {
         username: auth.username,
@@ -219,10 +216,16 @@ fn sink() -> (ProgressSink, mpsc::Receiver<Progress>) {
     (sink, reports)
 }
 
+/// How reports become events of one of the two calls.
+struct Wrap<E> {
+    status: fn(String) -> E,
+    layer: fn(v1::LayerProgress) -> E,
+}
+
 /// Returns the reports of `work` while it goes on, then its result. Dropping the stream ends it.
 fn progress_then_result<E: Send + 'static>(
     reports: mpsc::Receiver<Progress>,
-    report: impl Fn(Progress) -> E + Send + 'static,
+    wrap: Wrap<E>,
     work: impl Future<Output = Result<E, Status>> + Send + 'static,
 ) -> impl Stream<Item = Result<E, Status>> + Send {
     let task = AbortOnDropHandle::new(tokio::spawn(work));
@@ -230,7 +233,17 @@ fn progress_then_result<E: Send + 'static>(
     let reports = stream::unfold(reports, |mut reports| async move {
         Some((reports.recv().await?, reports))
     })
-    .map(move |progress| Ok(report(progress)));
+    .map(move |progress| {
+        Ok(match progress {
+            Progress::Status(text) => (wrap.status)(text),
+            Progress::Layer {
+                id,
+                phase,
+                current_bytes,
+                total_bytes,
+            } => (wrap.layer)(layer_progress(id, phase, current_bytes, total_bytes)),
+        })
+    });
     let result = stream::once(async move {
         task.await.unwrap_or_else(|error| {
             let message = format!("the transfer was cut off: {error}");
@@ -245,7 +258,12 @@ fn progress_then_result<E: Send + 'static>(
     reports.chain(result)
 }
 
-fn layer(id: String, phase: LayerPhase, current_bytes: u64, total_bytes: u64) -> v1::LayerProgress {
+fn layer_progress(
+    id: String,
+    phase: LayerPhase,
+    current_bytes: u64,
+    total_bytes: u64,
+) -> v1::LayerProgress {
     use v1::layer_progress::Phase;
     let phase = match phase {
         LayerPhase::Waiting => Phase::Waiting,

@@ -68,7 +68,7 @@ pub(crate) fn failure(error: &clap::Error, as_machine: bool) -> Failure {
 }
 
 fn wanted(arg: &str) -> String {
-    arg.trim_matches(['<', '>', '.']).to_owned()
+    arg.replace(['<', '>'], "").trim_end_matches('.').to_owned()
 }
 
 fn invalid(error: &clap::Error, arg: &str, value: Option<String>) -> String {

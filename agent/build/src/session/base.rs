@@ -1,6 +1,6 @@
 //! Images that stages begin with or take files from.
 
-use berth_agent_images::{Credentials, Platform, Progress, ProgressSink, Reference};
+use berth_agent_images::{Platform, Progress, ProgressSink, Reference};
 
 use super::{Level, Session};
 use crate::build_error::BuildErrorKind;
@@ -52,8 +52,10 @@ impl Session<'_> {
                 }));
             }
         });
+        let credentials = self.options.registry_auths.get(reference.domain());
+        let credentials = credentials.cloned().unwrap_or_default();
         let pulled = images
-            .pull(&reference, &Credentials::default(), platform, &progress)
+            .pull(&reference, &credentials, platform, &progress)
             .await;
         let pulled = pulled.map_err(|source| BuildErrorKind::Pull {
             name: reference.familiar(),

@@ -53,7 +53,8 @@ pub(crate) struct Args {
     workdir: Option<String>,
 
     /// Container, then the command and its arguments
-    #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_name = "CONTAINER")]
+    #[arg(required = true, num_args = 2.., trailing_var_arg = true)]
+    #[arg(value_names = ["CONTAINER", "COMMAND"])]
     words: Vec<String>,
 }
 

@@ -7,6 +7,7 @@ mod container_config;
 mod container_options;
 mod create;
 mod each;
+mod ending;
 mod exec;
 mod images;
 mod import;

@@ -1,5 +1,6 @@
 //! Docker's `config.json`, of which only the credentials concern us; the rest is kept as it is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -64,8 +65,24 @@ impl ConfigFile {
             .content
             .get("credHelpers")
             .and_then(|helpers| helpers.get(key));
-        let program = own.or_else(|| self.content.get("credsStore"))?.as_str()?;
+        match own.and_then(Value::as_str) {
+            Some(program) => (!program.is_empty()).then_some(program),
+            None => self.general_helper(),
+        }
+    }
+
+    /// The helper for registries without one of their own.
+    pub(crate) fn general_helper(&self) -> Option<&str> {
+        let program = self.content.get("credsStore")?.as_str()?;
         (!program.is_empty()).then_some(program)
+    }
+
+    /// The keys that the file itself knows.
+    pub(crate) fn keys(&self) -> BTreeSet<String> {
+        let of = |name: &str| self.content.get(name).and_then(Value::as_object);
+        let tables = [of("auths"), of("credHelpers")];
+        let keys = tables.into_iter().flatten().flat_map(Map::keys);
+        keys.cloned().collect()
     }
 
     /// What the file itself has for a registry; keys may be written as addresses.
@@ -124,8 +141,8 @@ impl ConfigFile {
     }
 }
 
-/// The host of a key such as "https://registry.example/v2/".
-fn host(key: &str) -> &str {
+/// Returns the host of a key such as "https://registry.example/v2/".
+pub(super) fn host(key: &str) -> &str {
     let bare = key
         .trim_start_matches("https://")
         .trim_start_matches("http://");

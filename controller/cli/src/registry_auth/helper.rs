@@ -1,6 +1,7 @@
 //! `docker-credential-*` programs: a word as argument, the server or JSON on standard input, JSON
 //! on standard output.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -78,6 +79,17 @@ pub(crate) fn get(helper: &str, server: &str) -> Result<Option<Credentials>, Hel
         }
         Err(error) => Err(error),
     }
+}
+
+/// Lists the servers that the helper has credentials of.
+pub(crate) fn list(helper: &str) -> Result<Vec<String>, HelperError> {
+    let answer = call(helper, "list", b"")?;
+    let listed: BTreeMap<String, String> =
+        serde_json::from_slice(&answer).map_err(|source| HelperError::Answer {
+            program: program(helper),
+            source,
+        })?;
+    Ok(listed.into_keys().collect())
 }
 
 /// Gives the helper credentials to keep.

@@ -3,6 +3,8 @@
 mod config;
 mod helper;
 
+use std::collections::HashMap;
+
 use berth_proto::v1::RegistryAuth;
 
 use crate::failure::Failure;
@@ -18,14 +20,45 @@ pub(crate) const HUB_KEY: &str = "https://index.docker.io/v1/";
 /// A credential helper that fails is told and taken as "none": a public image needs no password.
 pub(crate) fn for_image(name: &str) -> Result<Option<RegistryAuth>, Failure> {
     let config = ConfigFile::load()?;
-    let key = key(image::registry(name));
+    Ok(for_key(&config, key(image::registry(name))))
+}
+
+fn for_key(config: &ConfigFile, key: &str) -> Option<RegistryAuth> {
     if let Some(program) = config.helper(key) {
         match helper::get(program, key) {
-            Ok(found) => return Ok(found.map(|found| found.into_auth())),
+            Ok(found) => return found.map(helper::Credentials::into_auth),
             Err(error) => crate::ui::warn(&format!("credentials for {key}: {error}")),
         }
     }
-    Ok(config.entry(key).and_then(Entry::into_auth))
+    config.entry(key).and_then(Entry::into_auth)
+}
+
+/// The credentials for every registry that there are some for, by the registry's name: a build learns
+/// only from its Dockerfile which ones it needs.
+pub(crate) fn all() -> Result<HashMap<String, RegistryAuth>, Failure> {
+    let config = ConfigFile::load()?;
+    let mut keys = config.keys();
+    if let Some(program) = config.general_helper() {
+        match helper::list(program) {
+            Ok(listed) => keys.extend(listed),
+            Err(error) => crate::ui::warn(&format!("credentials: {error}")),
+        }
+    }
+    let mut all = HashMap::new();
+    for key in keys {
+        if let Some(auth) = for_key(&config, &key) {
+            all.insert(registry_of(&key).to_owned(), auth);
+        }
+    }
+    Ok(all)
+}
+
+/// The registry whose credentials are kept under `key`.
+fn registry_of(key: &str) -> &str {
+    match config::host(key) {
+        "index.docker.io" | "registry-1.docker.io" => image::DOCKER_HUB,
+        host => host,
+    }
 }
 
 /// Stores credentials for a registry; returns where.

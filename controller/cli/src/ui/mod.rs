@@ -1,20 +1,25 @@
 //! Everything that people see: the only room that prints.
 
+mod board;
 pub(crate) mod layers;
 pub(crate) mod progress;
 pub(crate) mod rows;
+mod secret;
 pub(crate) mod terminal;
+pub(crate) mod visible;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 pub(crate) use berth_controller_template::{json, quote, table};
 
+pub(crate) use secret::ask_secret;
+
 use crate::failure::Failure;
 
-/// Prints a line on standard output.
+/// Prints a line on standard output; what would steer a terminal is written out.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes())?;
+    output.write_all(visible::visible(text).as_bytes())?;
     output.write_all(b"\n")
 }
 
@@ -25,10 +30,11 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     output.flush()
 }
 
-/// Prints a line on standard error. Best effort: there is no one left to tell.
+/// Prints a line on standard error; what would steer a terminal is written out. Best effort: there
+/// is no one left to tell.
 pub(crate) fn note(text: &str) {
     let mut output = io::stderr().lock();
-    let _ = writeln!(output, "{text}");
+    let _ = writeln!(output, "{}", visible::visible(text));
 }
 
 /// Prints a warning that does not stop the command.
@@ -80,13 +86,4 @@ pub(crate) fn ask(prompt: &str) -> io::Result<String> {
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// Reads a line that is not shown while it is typed.
-pub(crate) fn ask_secret(prompt: &str) -> io::Result<String> {
-    let hidden = terminal::hide_typing();
-    let answer = ask(prompt);
-    drop(hidden);
-    note("");
-    answer
 }

@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal as _};
 
 use berth_proto::v1::TerminalSize;
-use rustix::termios::{self, LocalModes, OptionalActions, Termios};
+use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 
 /// Puts the terminal back when dropped.
 #[derive(Debug)]
@@ -26,9 +26,15 @@ pub(crate) fn raw() -> io::Result<Option<Changed>> {
     change(Termios::make_raw)
 }
 
-/// Stops showing what is typed. `None` when standard input is no terminal.
-pub(crate) fn hide_typing() -> Option<Changed> {
-    change(|modes| modes.local_modes.remove(LocalModes::ECHO)).unwrap_or(None)
+/// Gives keys one by one, shows none, and makes no signals of them. `None` when standard input is no
+/// terminal.
+pub(crate) fn unseen_keys() -> io::Result<Option<Changed>> {
+    change(|modes| {
+        let off = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG | LocalModes::IEXTEN;
+        modes.local_modes.remove(off);
+        modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+        modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+    })
 }
 
 fn change(how: impl FnOnce(&mut Termios)) -> io::Result<Option<Changed>> {

@@ -1,8 +1,11 @@
 //! Images and builds.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
-use crate::program::Place;
+use crate::program::{Ended, Place};
 
 #[test]
 fn a_pull_ends_with_the_full_name() {
@@ -158,4 +161,48 @@ fn a_dockerfile_can_come_alone() {
     place
         .run(&["build", empty])
         .fails(1, "there is no Dockerfile");
+}
+
+#[test]
+fn a_build_takes_the_credentials_of_all_registries() {
+    let place = Place::new();
+    let programs = place.home.path().join("bin");
+    fs::create_dir(&programs).unwrap();
+    let helper = programs.join("docker-credential-drawer");
+    let script = r#"#!/bin/sh
+case $1 in
+list) echo '{"https://index.docker.io/v1/":"ann"}' ;;
+get) echo '{"ServerURL":"'$(cat)'","Username":"ann","Secret":"hub"}' ;;
+esac
+"#;
+    fs::write(&helper, script).unwrap();
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let docker = place.home.path().join(".docker");
+    fs::create_dir(&docker).unwrap();
+    // "bob:file" and the helper, which is asked for the hub's alone.
+    let config = r#"{"auths": {"https://reg.example:5000/v2/": {"auth": "Ym9iOmZpbGU="}},
+        "credHelpers": {"https://index.docker.io/v1/": "drawer"}}"#;
+    fs::write(docker.join("config.json"), config).unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let mut command = place.command(&["build", "-"]);
+    let mut child = command
+        .env("PATH", path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"FROM box\n")
+        .unwrap();
+    Ended::of(child).success();
+    let (options, _) = place.agent.seen.with(|state| state.build.take()).unwrap();
+    let secret = |registry: &str| {
+        let auth = &options.registry_auths[registry];
+        format!("{}:{}", auth.username, auth.password)
+    };
+    assert_eq!(options.registry_auths.len(), 2);
+    assert_eq!(secret("docker.io"), "ann:hub");
+    assert_eq!(secret("reg.example:5000"), "bob:file");
 }

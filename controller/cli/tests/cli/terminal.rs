@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command};
 
 use nix::poll::{PollFd, PollFlags, poll};
@@ -141,6 +142,24 @@ fn a_killed_exec_leaves_the_terminal_as_it_was() {
     }
     terminal.signal(Signal::SIGTERM);
     terminal.ends_with(143);
+}
+
+#[test]
+fn a_password_is_not_shown_and_ctrl_c_leaves_the_terminal_as_it_was() {
+    let place = Place::new();
+    let words = ["login", "-u", "me", "registry.example"];
+    let mut terminal = Terminal::start(place.command(&words));
+    terminal.shows("Password: ");
+    terminal.keys.write_all(b"wrong\x15secret\r").unwrap();
+    terminal.shows("Credentials for");
+    assert!(!String::from_utf8_lossy(&terminal.unread).contains("secret"));
+    terminal.ends_with(0);
+    let mut terminal = Terminal::start(place.command(&words));
+    terminal.shows("Password: ");
+    terminal.keys.write_all(b"secret\x03").unwrap();
+    let before = terminal.before.clone();
+    assert_eq!(terminal.child.wait().unwrap().signal(), Some(2));
+    assert_eq!(tcgetattr(&terminal.screen).unwrap(), before);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn bad_command_lines_end_like_dockers() {
     run(&["rm"]).fails(1, "arguments are missing: CONTAINER");
     run(&["frob"]).fails(1, "unknown command: frob");
     run(&["psx"]).fails(1, "did you mean");
-    run(&["exec", "only"]).fails(1, "arguments are missing");
+    run(&["exec", "only"]).fails(1, "arguments are missing: CONTAINER COMMAND");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use berth_proto::v1::{BuildOptions, BuildRequest, build_request};
 
 use crate::engine::Global;
 use crate::failure::{Failure, Outcome};
+use crate::registry_auth;
 use crate::session;
 use crate::spec;
 
@@ -97,6 +98,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         pull: args.pull,
         platform: args.platform.clone().unwrap_or_default(),
         network_mode: args.network.clone().unwrap_or_default(),
+        registry_auths: registry_auth::all()?,
     };
     if let Some(path) = &args.iidfile {
         // A stale id must not be taken for the result of a build that failed.
