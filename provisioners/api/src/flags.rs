@@ -47,6 +47,9 @@ pub struct FlagSpec {
     pub default: FlagValue,
     /// One sentence for the help page.
     pub help: Cow<'static, str>,
+    /// Whether the value is a secret, which can then be kept out of the store.
+    #[serde(default)]
+    pub secret: bool,
 }
 
 /// A value for every flag of a driver.
@@ -110,7 +113,27 @@ impl FlagSpec {
             env: None,
             default,
             help: Cow::Borrowed(help),
+            secret: false,
         }
+    }
+
+    /// Says that the value is a secret.
+    #[must_use]
+    pub fn with_secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// Returns whether the value is a secret: the driver says so, or the flag's name does, as for
+    /// drivers of others that have no way to say it.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        const WORDS: [&str; 5] = ["token", "secret", "password", "passphrase", "credential"];
+        const ENDS: [&str; 5] = ["access-key", "access-key-id", "api-key", "apikey", "access-key-secret"];
+        self.secret
+            || (self.default.kind() == FlagKind::Text
+                && (self.name.split('-').any(|word| WORDS.contains(&word))
+                    || ENDS.iter().any(|end| self.name.ends_with(end))))
     }
 
     /// Returns the value that `text` (from an environment variable) means for this flag.
@@ -165,6 +188,13 @@ impl FlagValues {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&FlagValue> {
         self.values.get(name)
+    }
+
+    /// Returns all values, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &FlagValue)> {
+        self.values
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
     }
 
     /// Returns the text of flag `name`; empty when there is none.
@@ -239,6 +269,19 @@ mod tests {
             FlagSpec::switch("x", "On").parse("yes").unwrap(),
             FlagValue::Switch(false)
         );
+    }
+
+    #[test]
+    fn secrets_are_known_by_word_or_by_name() {
+        let text = |name| FlagSpec::text(name, "", "");
+        assert!(text("x-pin").with_secret().is_secret());
+        for name in ["digitalocean-access-token", "amazonec2-secret-key", "aliyunecs-access-key-id", "ssh-password"] {
+            assert!(text(name).is_secret(), "{name}");
+        }
+        for name in ["generic-ssh-key", "x-tokens", "amazonec2-keypair-name"] {
+            assert!(!text(name).is_secret(), "{name}");
+        }
+        assert!(!FlagSpec::switch("x-token", "").is_secret());
     }
 
     #[test]
