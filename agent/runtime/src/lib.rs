@@ -20,6 +20,7 @@ mod exit;
 mod failure;
 mod init;
 mod protocol;
+mod reattach;
 mod request;
 mod running;
 mod runtime;
@@ -32,7 +33,8 @@ pub use error::{
 };
 pub use exec::{ExecHandle, ExecProcess};
 pub use exit::ExitRecord;
+pub use reattach::Reattached;
 pub use request::{AttachFrom, AttachOptions, ExecRequest, Rootfs, StartRequest, TerminalSize};
 pub use running::Running;
-pub use runtime::{Reattached, Runtime, RuntimeConfig};
+pub use runtime::{Runtime, RuntimeConfig};
 pub use supervise::supervise_main;

@@ -10,13 +10,12 @@ use std::process::Stdio;
 
 use berth_agent_sys::mount::{attribute, clone_mount, set_attributes};
 use tokio::process::Command;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use crate::cgroup::{Cgroup, Layout};
-use crate::connection::{Connection, is_gone};
-use crate::error::{ReattachError, RuntimeError, StartError};
-use crate::exit::ExitRecord;
-use crate::protocol::{EXIT_RECORD, Reply, Request, RunState, STATE, StartMessage, frame};
+use crate::connection::Connection;
+use crate::error::{RuntimeError, StartError};
+use crate::protocol::{Reply, StartMessage, frame};
+use crate::reattach::claim;
 use crate::request::StartRequest;
 use crate::running::Running;
 
@@ -36,17 +35,6 @@ pub struct Runtime {
     /// executable cannot write to it.
     executable: OwnedFd,
     arguments: Vec<OsString>,
-}
-
-/// What became of a container while no agent watched it.
-#[derive(Debug)]
-pub enum Reattached {
-    /// It still runs.
-    Running(Running),
-    /// It ended, and its supervisor wrote down how.
-    Exited(ExitRecord),
-    /// Neither it nor a record of its end is left (the machine crashed, or the supervisor was killed).
-    Lost,
 }
 
 impl Runtime {
@@ -73,7 +61,7 @@ impl Runtime {
     /// Fails with the name of the step that failed. Nothing of the container is left then, except its log.
     ///
     /// # Cancel safety
-    /// When the future is dropped the start may still succeed; [`Self::reattach`] tells.
+    /// When the future is dropped the start may still succeed; [`Self::reattach`] waits for it and tells.
     pub async fn start(&self, request: StartRequest) -> Result<Running, StartError> {
         let StartRequest {
             id,
@@ -98,7 +86,9 @@ impl Runtime {
         let order = frame(&message, seccomp.as_deref().unwrap_or_default())
             .map_err(failed("encoding the order"))?;
         drop(message);
-        let mut connection = self.spawn(&id).map_err(failed("starting the supervisor"))?;
+        let mut connection = self
+            .spawn(&id, &bundle_dir)
+            .map_err(failed("starting the supervisor"))?;
         connection
             .send(&order)
             .await
@@ -123,7 +113,9 @@ impl Runtime {
     }
 
     /// Starts a supervisor that waits for its order on the returned connection.
-    fn spawn(&self, id: &str) -> io::Result<Connection> {
+    fn spawn(&self, id: &str, bundle_dir: &Path) -> io::Result<Connection> {
+        // The supervisor says what is wrong with a bundle that cannot be claimed.
+        let claim = claim(bundle_dir).map_or_else(|_| Stdio::null(), Stdio::from);
         let (ours, theirs) = UnixStream::pair()?;
         let mut child = Command::new(format!("/proc/self/fd/{}", self.executable.as_raw_fd()))
             // Its names in lists of processes; the supervisor makes nothing of them.
@@ -132,7 +124,7 @@ impl Runtime {
             .arg(id)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
+            .stdout(claim)
             .stderr(Stdio::null())
             .spawn()?;
         // The supervisor says itself what there is to say; this only takes its exit status off the kernel's hands.
@@ -143,75 +135,6 @@ impl Runtime {
         });
         Connection::new(ours)
     }
-
-    /// Finds out what became of a container that a former agent started.
-    ///
-    /// Leftovers of a lost container (processes, cgroups, its run directory) are removed.
-    ///
-    /// # Errors
-    /// Fails when its supervisor or its record cannot be read, which says nothing about the container.
-    pub async fn reattach(
-        &self,
-        id: &str,
-        bundle_dir: &Path,
-        run_dir: &Path,
-    ) -> Result<Reattached, ReattachError> {
-        let failed = |source| ReattachError::Supervisor {
-            id: id.to_owned(),
-            source,
-        };
-        match watch(run_dir).await {
-            Ok(Some((Reply::Started(started), connection))) => {
-                let (bundle_dir, run_dir) = (bundle_dir.to_owned(), run_dir.to_owned());
-                return Ok(Reattached::Running(Running::new(
-                    id.to_owned(),
-                    bundle_dir,
-                    run_dir,
-                    started,
-                    connection,
-                )));
-            }
-            // It ended while it was asked.
-            Ok(_) => {}
-            Err(e) if is_gone(&e) => {}
-            Err(e) => return Err(failed(e)),
-        }
-        let path = bundle_dir.join(EXIT_RECORD);
-        match std::fs::read(&path) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(record) => Ok(Reattached::Exited(record)),
-                Err(e) => Err(ReattachError::ExitRecord {
-                    path,
-                    source: e.into(),
-                }),
-            },
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let run_dir = run_dir.to_owned();
-                let cleaned = tokio::task::spawn_blocking(move || clean_up(&run_dir)).await;
-                debug!(id, ?cleaned, "a container has left no record");
-                Ok(Reattached::Lost)
-            }
-            Err(source) => Err(ReattachError::ExitRecord { path, source }),
-        }
-    }
-}
-
-async fn watch(run_dir: &Path) -> io::Result<Option<(Reply, Connection)>> {
-    let mut connection = Connection::request(run_dir, &Request::Watch, b"").await?;
-    Ok(connection.receive().await?.map(|reply| (reply, connection)))
-}
-
-/// Ends and removes what a killed supervisor left behind.
-fn clean_up(run_dir: &Path) -> io::Result<()> {
-    let state = match std::fs::read(run_dir.join(STATE)) {
-        Ok(bytes) => serde_json::from_slice::<RunState>(&bytes)?,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    let cgroup = Cgroup::new(Layout::detect()?, &state.cgroup).map_err(io::Error::other)?;
-    cgroup.kill_all();
-    cgroup.delete().map_err(io::Error::other)?;
-    std::fs::remove_dir_all(run_dir)
 }
 
 /// Opens a file on a read-only mount of its own.

@@ -19,6 +19,7 @@ const FSOPEN_CLOEXEC: libc::c_uint = 1;
 const FSMOUNT_CLOEXEC: libc::c_uint = 1;
 const FSCONFIG_SET_FLAG: libc::c_uint = 0;
 const FSCONFIG_SET_STRING: libc::c_uint = 1;
+const FSCONFIG_SET_FD: libc::c_uint = 5;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 const OPEN_TREE_CLONE: libc::c_uint = 1;
 const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
@@ -105,6 +106,27 @@ impl FilesystemContext {
     pub fn set_flag(&self, key: &str) -> io::Result<()> {
         let key = CString::new(key)?;
         self.configure(FSCONFIG_SET_FLAG, Some(&key), None)
+    }
+
+    /// Sets an option to an open file.
+    ///
+    /// # Errors
+    /// Fails when the filesystem does not know the option or does not take the file.
+    pub fn set_file(&self, key: &str, file: BorrowedFd<'_>) -> io::Result<()> {
+        let key = CString::new(key)?;
+        // SAFETY: fsconfig wants, for this command, an open descriptor (self's), a NUL-terminated string, which it
+        // copies, no value, and another open descriptor, which is borrowed.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_fsconfig,
+                self.fd.as_raw_fd(),
+                FSCONFIG_SET_FD,
+                key.as_ptr(),
+                std::ptr::null::<libc::c_char>(),
+                file.as_raw_fd(),
+            )
+        };
+        check(result).map(drop)
     }
 
     /// Makes the filesystem and returns a mount of it that is attached nowhere.

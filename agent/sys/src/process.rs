@@ -15,14 +15,19 @@ use crate::call::{check, owned};
 
 const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
 
+/// What a copy of a process has to show for being one, and for having a single thread.
+#[derive(Debug)]
+pub struct Copied(());
+
 /// Runs `child` in a copy of this process and returns its process id; the copy ends with what `child` returns.
 ///
-/// Of the descriptors the copy keeps those in `keep` and the three standard ones; `child` must not use others.
+/// Of the descriptors the copy keeps those in `keep` and the three standard ones; `child` must not use others, and
+/// start no threads.
 ///
 /// # Errors
 /// Fails when the process has other threads, whose locks the copy would inherit in an unknown state, or when the
 /// system has no room for one more process.
-pub fn fork(keep: &[BorrowedFd<'_>], child: impl FnOnce() -> i32) -> io::Result<i32> {
+pub fn fork(keep: &[BorrowedFd<'_>], child: impl FnOnce(Copied) -> i32) -> io::Result<i32> {
     if std::fs::read_dir("/proc/self/task")?.take(2).count() != 1 {
         return Err(io::Error::other(
             "a process with several threads does not fork",
@@ -35,11 +40,57 @@ pub fn fork(keep: &[BorrowedFd<'_>], child: impl FnOnce() -> i32) -> io::Result<
         return check(pid.into()).map(|_| pid);
     }
     let code = match close_all_but(keep) {
-        Ok(()) => child(),
+        Ok(()) => child(Copied(())),
         Err(_) => 255,
     };
     // SAFETY: _exit takes a number; it runs no destructors, which belong to the original process.
     unsafe { libc::_exit(code) }
+}
+
+impl Copied {
+    /// Replaces this process by a copy of its own, which is a child of its parent and is born in the process id
+    /// namespace that is set for children. Returns only if that fails.
+    ///
+    /// The copy ends with what `sibling` returns. This process calls `leave` with the copy's process id and ends.
+    /// Of their descriptors both keep only those in `keep` and the three standard ones, which are all that `sibling`,
+    /// `leave` and, after a failure, the caller may use. `sibling` must not panic: the C library does not know of it.
+    pub fn succeed(
+        self,
+        keep: &[BorrowedFd<'_>],
+        sibling: impl FnOnce() -> i32,
+        leave: impl FnOnce(i32),
+    ) -> io::Error {
+        if let Err(error) = close_all_but(keep) {
+            return error;
+        }
+        let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+        // SAFETY: clone without a stack and without shared memory copies the process as fork does. It has a single
+        // thread, to which `self` testifies, so no lock of the C library is held by anybody else. What the C library
+        // remembers of its process id is wrong in the copy, and is used by nothing but raising signals.
+        let result = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+        let code = match check(result) {
+            Ok(0) => sibling(),
+            Ok(pid) => {
+                leave(i32::try_from(pid).unwrap_or(-1));
+                0
+            }
+            Err(error) => return error,
+        };
+        // SAFETY: _exit takes a number; it runs no destructors, whose descriptors are closed already.
+        unsafe { libc::_exit(code) }
+    }
+}
+
+/// Returns whether `pid` is a child of this process that has not been reaped.
+pub fn is_child(pid: i32) -> bool {
+    let Ok(id) = libc::id_t::try_from(pid) else {
+        return false;
+    };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: a siginfo_t is plain data, for which zeroes are a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: waitid wants room for a siginfo_t, which outlives the call; with these flags it changes nothing.
+    pid > 0 && unsafe { libc::waitid(libc::P_PID, id, &raw mut info, flags) } == 0
 }
 
 /// Closes every descriptor above the standard ones that is not in `keep`. The owners of the others never run again in
@@ -154,9 +205,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_children_are_children() {
+        let mut child = std::process::Command::new("/bin/true")
+            .spawn()
+            .expect("true");
+        let pid = i32::try_from(child.id()).expect("pid");
+        // Also when it has ended, as long as nobody has asked how.
+        assert!(is_child(pid));
+        child.wait().expect("end");
+        assert!(!is_child(pid) && !is_child(1) && !is_child(0) && !is_child(-1));
+    }
+
+    #[test]
     fn a_threaded_process_does_not_fork() {
         // The test harness runs this on a thread of its own.
-        let error = fork(&[], || 0).expect_err("fork of a threaded process");
+        let error = fork(&[], |_| 0).expect_err("fork of a threaded process");
         assert!(error.to_string().contains("several threads"), "{error}");
     }
 

@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use berth_agent_sys::process::Copied;
 use nix::sched::setns;
 
-use super::process::{Stdio, become_command, set_oom_score};
+use super::process::{Stdio, beget_command, set_oom_score};
 use super::root::Root;
 use super::sync::ChildEnd;
 use super::{namespaces, terminal};
@@ -25,14 +26,15 @@ pub(crate) struct Joining<'a> {
     pub(crate) sync: &'a ChildEnd,
 }
 
-/// Becomes a command of a container; to be called in a process that was born in the container's process id namespace.
+/// Makes a command of a container; to be called in a forked process that is not in the container's process id
+/// namespace: nobody there can see it while it has all rights, and what it makes there in the end has none of them.
 /// Returns its exit code if that failed.
-pub(crate) fn run_exec(joining: &Joining<'_>) -> i32 {
-    joining.sync.report(start(joining));
+pub(crate) fn run_exec(joining: &Joining<'_>, copied: Copied) -> i32 {
+    joining.sync.report(start(joining, copied));
     1
 }
 
-fn start(joining: &Joining<'_>) -> Result<Infallible, Failure> {
+fn start(joining: &Joining<'_>, copied: Copied) -> Result<Infallible, Failure> {
     let Joining {
         message,
         seccomp,
@@ -42,16 +44,19 @@ fn start(joining: &Joining<'_>) -> Result<Infallible, Failure> {
     } = *joining;
     set_oom_score(&message.process, sync)?;
     // Namespaces of cgroups are no matter of paths, so being in the group first or later is the same; limits are not.
-    sync.wait_for_cgroup()?;
-    setns(container, namespaces::all_but_pid()).at(step::NAMESPACES, || "joining the container")?;
+    sync.wait_for_word(step::CGROUP)?;
+    sync.reached(step::NAMESPACES);
+    setns(container, namespaces::of_container())
+        .at(step::NAMESPACES, || "joining the container")?;
     let terminal;
     let stdio = match stdio {
         Some(stdio) => stdio,
         None => {
+            sync.reached(step::TERMINAL);
             let root = Root::open(Path::new("/")).at(step::ROOT, || "/")?;
             terminal = Stdio::Terminal(terminal::open(&root, message.terminal_size, sync)?);
             &terminal
         }
     };
-    become_command(&message.process, seccomp, stdio, sync)
+    beget_command(copied, &message.process, seccomp, stdio, sync)
 }

@@ -20,6 +20,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use berth_agent_sys::mount::{attribute, set_attributes};
+use berth_agent_sys::process::Copied;
 use nix::unistd::sethostname;
 use oci_spec::runtime::{Process, Spec};
 
@@ -44,13 +45,14 @@ pub(crate) struct Init<'a> {
     pub(crate) sync: &'a ChildEnd,
 }
 
-/// Becomes the first process of a container; to be called in a forked process. Returns its exit code if that failed.
-pub(crate) fn run_init(init: &Init<'_>) -> i32 {
-    init.sync.report(start(init));
+/// Becomes the first process of a container, or makes it if others are in its process id namespace already; to be called
+/// in a forked process. Returns its exit code if that failed.
+pub(crate) fn run_init(init: &Init<'_>, copied: Copied) -> i32 {
+    init.sync.report(start(init, copied));
     1
 }
 
-fn start(init: &Init<'_>) -> Result<Infallible, Failure> {
+fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
     let Init {
         message,
         process,
@@ -64,22 +66,28 @@ fn start(init: &Init<'_>) -> Result<Infallible, Failure> {
     // The umask of the agent must not change the modes of what is made here.
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     process::set_oom_score(process, sync)?;
+    sync.reached(step::NAMESPACES);
+    let shared_pids = namespaces.open_shared_pids()?;
     namespaces.enter()?;
+    sync.reached(step::ROOT);
     let place = mount_root(&message.rootfs, &message.run_dir)?;
     let root = root::Root::open(&place).at(step::ROOT, || place.display().to_string())?;
 
     let is_joined = Cell::new(false);
     let join = || {
         if !is_joined.replace(true) {
-            sync.wait_for_cgroup()?;
+            sync.wait_for_word(step::CGROUP)?;
             namespaces.enter_cgroup()?;
         }
         Ok(())
     };
     let cgroups = || join().map(|()| cgroup.visible());
+    let processes = shared_pids.as_ref().map(|file| file.as_fd());
     for mount in spec.mounts().iter().flatten() {
-        mounts::mount_one(&root, mount, &cgroups)?;
+        sync.reached(step::MOUNTS);
+        mounts::mount_one(&root, mount, processes, &cgroups)?;
     }
+    sync.reached(step::DEVICES);
     devices::make(&root, spec)?;
     let terminal;
     let stdio = match stdio {
@@ -102,10 +110,16 @@ fn start(init: &Init<'_>) -> Result<Infallible, Failure> {
         set_attributes(root.fd().as_fd(), attribute::RDONLY, 0, None, false)
             .at(step::ROOT, || "making it read-only")?;
     }
+    sync.reached(step::SHIELD);
     shield::raise(&root, spec)?;
+    sync.reached(step::PIVOT);
     root.pivot()?;
     name_host(spec, &namespaces)?;
-    process::become_command(process, seccomp, stdio, sync)
+    if shared_pids.is_some() {
+        process::beget_command(copied, process, seccomp, stdio, sync)
+    } else {
+        process::become_command(process, seccomp, stdio, sync)
+    }
 }
 
 /// Makes the working directory while the root is still writable.

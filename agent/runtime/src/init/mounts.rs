@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -117,10 +117,12 @@ fn attributes(word: &str) -> Option<(u64, u64)> {
 
 /// Makes one mount of a specification.
 ///
-/// `cgroups` gives the container's groups when they are asked for, and waits until they exist.
+/// `cgroups` gives the container's groups when they are asked for, and waits until they exist. `processes` is the
+/// namespace whose processes procfs shows, if those are not the caller's.
 pub(super) fn mount_one(
     root: &Root,
     mount: &Mount,
+    processes: Option<BorrowedFd<'_>>,
     cgroups: &dyn Fn() -> Result<Vec<VisibleHierarchy>, Failure>,
 ) -> Result<(), Failure> {
     let options = Options::parse(mount.options().as_deref().unwrap_or_default());
@@ -129,7 +131,7 @@ pub(super) fn mount_one(
         (Some(recursive), _) => bind(root, mount, &options, recursive),
         (None, "bind") => bind(root, mount, &options, true),
         (None, "cgroup" | "cgroup2") => mount_cgroups(root, mount, &options, &cgroups()?),
-        (None, _) => mount_filesystem(root, mount, kind, &options),
+        (None, _) => mount_filesystem(root, mount, kind, &options, processes),
     }
 }
 
@@ -186,6 +188,7 @@ fn mount_filesystem(
     mount: &Mount,
     kind: &str,
     options: &Options,
+    processes: Option<BorrowedFd<'_>>,
 ) -> Result<(), Failure> {
     let what = || format!("{kind} at {}", name(mount));
     let target = place(root, mount.destination(), kind)?;
@@ -211,6 +214,15 @@ fn mount_filesystem(
             None => context.set_flag(key),
         };
         set.map_err(explain)?;
+    }
+    if let (Some(namespace), "proc") = (processes, kind) {
+        context.set_file("pidns", namespace).map_err(|e| {
+            Failure::from_io(
+                step::MOUNTS,
+                format!("{}: sharing processes needs Linux 6.17", what()),
+                &e,
+            )
+        })?;
     }
     let made = context.mount(options.set).map_err(explain)?;
     attach(&made, &target).at(step::MOUNTS, what)

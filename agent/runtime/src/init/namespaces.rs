@@ -57,22 +57,45 @@ impl<'a> Namespaces<'a> {
             .is_some_and(|namespace| namespace.path().is_none())
     }
 
-    /// Lets the children of the calling process be born in the container's process id namespace. The first one is its
-    /// process 1 if it is new, and further commands in the container need no second fork.
-    pub(crate) fn prepare_children(&self) -> Result<(), Failure> {
-        match self.find(LinuxNamespaceType::Pid) {
-            Some(namespace) => enter(namespace),
-            None => Ok(()),
-        }
+    /// Opens the process id namespace of another container that this one shares; the processes there must not see how
+    /// this container is made.
+    pub(super) fn open_shared_pids(&self) -> Result<Option<File>, Failure> {
+        let namespace = self.find(LinuxNamespaceType::Pid);
+        let Some(path) = namespace.and_then(|namespace| namespace.path().as_ref()) else {
+            return Ok(None);
+        };
+        let file = File::open(path).at(step::NAMESPACES, || path.display().to_string())?;
+        Ok(Some(file))
     }
 
-    /// Enters all others, without that of cgroups, which takes the cgroup of its maker as its root.
+    /// Runs `fork` so that its child is process 1 of the container's process id namespace if that is new. Later
+    /// children of this process are born outside of it, where nobody in the container sees them.
+    pub(crate) fn with_first_child<T>(
+        &self,
+        fork: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if !self.has_own_pids() {
+            return fork();
+        }
+        let what = || "/proc/self/ns/pid";
+        let own = File::open(what()).at(step::NAMESPACES, what)?;
+        unshare(CloneFlags::CLONE_NEWPID).at(step::NAMESPACES, || "making pid namespace")?;
+        let forked = fork();
+        setns(own, CloneFlags::CLONE_NEWPID).at(step::NAMESPACES, what)?;
+        forked
+    }
+
+    /// Enters all others, without that of cgroups, which takes the cgroup of its maker as its root. Processes that the
+    /// caller forks afterwards are in that of processes, if it is another container's.
     pub(super) fn enter(&self) -> Result<(), Failure> {
-        let is_later = |kind| matches!(kind, LinuxNamespaceType::Pid | LinuxNamespaceType::Cgroup);
+        let is_made = |namespace: &LinuxNamespace| {
+            namespace.typ() == LinuxNamespaceType::Pid && namespace.path().is_none()
+        };
         let now = || {
             self.list
                 .iter()
-                .filter(|namespace| !is_later(namespace.typ()))
+                .filter(|namespace| namespace.typ() != LinuxNamespaceType::Cgroup)
+                .filter(|namespace| !is_made(namespace))
         };
         // Paths mean something only in the old mount namespace.
         for namespace in now().filter(|namespace| namespace.path().is_some()) {
@@ -105,9 +128,11 @@ fn enter(namespace: &LinuxNamespace) -> Result<(), Failure> {
     })
 }
 
-/// Returns the namespaces that a further command joins by way of the container's first process.
-pub(super) fn all_but_pid() -> CloneFlags {
+/// Returns the namespaces that a further command joins by way of the container's first process; into that of processes
+/// only those come that are forked afterwards.
+pub(super) fn of_container() -> CloneFlags {
     CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWNET

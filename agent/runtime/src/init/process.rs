@@ -7,12 +7,12 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use berth_agent_sys::capability::{self, CapabilitySets};
-use berth_agent_sys::process::{close_on_exec_from, reset_signals};
+use berth_agent_sys::process::{Copied, close_on_exec_from, reset_signals};
 use berth_agent_sys::terminal::make_controlling;
 use berth_agent_sys::{keyring, seccomp};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
-use nix::sys::prctl::{set_keepcaps, set_no_new_privs, set_pdeathsig};
+use nix::sys::prctl::{set_dumpable, set_keepcaps, set_no_new_privs, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, fstat, umask};
@@ -54,15 +54,81 @@ impl Stdio {
     }
 }
 
-/// Turns this process into the command; returns only with what prevented it.
+/// Turns this process, which nobody in a container can see yet, into the command; returns only with what prevented it.
 pub(super) fn become_command(
     process: &Process,
     program: &[u8],
     stdio: &Stdio,
     sync: &ChildEnd,
 ) -> Result<Infallible, Failure> {
+    let command = prepare(process, stdio, sync)?;
+    begin_session(matches!(stdio, Stdio::Terminal(_)))?;
+    sync.executing()
+        .at(step::EXECUTE, || "telling the supervisor")?;
+    confine(process, program, command.wanted)?;
+    command.execute()
+}
+
+/// Lets a child of the supervisor become the command, in the process id namespace that is set for children, whose
+/// processes may see it at once: it is born with nothing left that the command does not get.
+pub(super) fn beget_command(
+    copied: Copied,
+    process: &Process,
+    program: &[u8],
+    stdio: &Stdio,
+    sync: &ChildEnd,
+) -> Result<Infallible, Failure> {
+    let command = prepare(process, stdio, sync)?;
+    let has_terminal = matches!(stdio, Stdio::Terminal(_));
+    confine(process, program, command.wanted)?;
+    // Some machines make processes that have changed their user accessible.
+    set_dumpable(false).at(step::USER, || "closing the process to others")?;
+    let begin = || {
+        begin_session(has_terminal)?;
+        sync.wait_for_word(step::EXECUTE)?;
+        sync.executing()
+            .at(step::EXECUTE, || "telling the supervisor")?;
+        command.execute()
+    };
+    let sibling = || {
+        sync.report(begin());
+        1
+    };
+    let error = copied.succeed(&[sync.fd()], sibling, |pid| sync.born(pid));
+    Err(stillborn(&error))
+}
+
+/// Says why a command's process could not be made.
+fn stillborn(error: &io::Error) -> Failure {
+    let what = match error.raw_os_error() {
+        Some(libc::EAGAIN) => "the container, or its user, has as many processes as it may have",
+        Some(libc::ENOMEM) => "the container has ended, or there is no memory",
+        Some(libc::EPERM | libc::ENOSYS) => "the seccomp profile does not allow clone",
+        _ => "the command's process",
+    };
+    Failure::from_io(step::FORK, what, error)
+}
+
+/// All that `execve` needs.
+struct Command {
+    name: String,
+    executable: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+    wanted: Wanted,
+}
+
+impl Command {
+    fn execute(&self) -> Result<Infallible, Failure> {
+        let Err(errno) = execve(&self.executable, &self.arguments, &self.environment);
+        Err(executable::describe(&self.name, errno))
+    }
+}
+
+/// Gives this process everything of the command's but its session and its rights.
+fn prepare(process: &Process, stdio: &Stdio, sync: &ChildEnd) -> Result<Command, Failure> {
+    sync.reached(step::STREAMS);
     let user = process.user();
-    setsid().at(step::STREAMS, || "beginning a session")?;
     connect(stdio, Uid::from_raw(user.uid()))?;
     limit(process, sync)?;
     if let Err(e) = keyring::join_new_session() {
@@ -77,25 +143,29 @@ pub(super) fn become_command(
 
     let wanted = wanted_capabilities(process, sync)?;
     change_user(process)?;
+    sync.reached(step::DIRECTORY);
     enter_directory(process.cwd())?;
-    let arguments = strings(process.args().as_deref().unwrap_or_default())?;
-    let command = process
-        .args()
-        .iter()
-        .flatten()
-        .next()
-        .map_or("", String::as_str);
+    sync.reached(step::EXECUTE);
+    let arguments = process.args().as_deref().unwrap_or_default();
+    let name = arguments.first().cloned().unwrap_or_default();
     let environment = process.env().as_deref().unwrap_or_default();
-    let executable = executable::find(command, environment)?;
-    let environment = strings(environment)?;
+    Ok(Command {
+        executable: executable::find(&name, environment)?,
+        arguments: strings(arguments)?,
+        environment: strings(environment)?,
+        name,
+        wanted,
+    })
+}
 
+/// Makes this process the leader of a session, whose terminal is standard input, and ties it to its supervisor.
+fn begin_session(has_terminal: bool) -> Result<(), Failure> {
+    setsid().at(step::STREAMS, || "beginning a session")?;
+    if has_terminal {
+        make_controlling(io::stdin()).at(step::TERMINAL, || "controlling terminal")?;
+    }
     // A container does not outlive its supervisor. Changing the user forgets this, so it comes after.
-    set_pdeathsig(Signal::SIGKILL).at(step::USER, || "tying the process to its supervisor")?;
-    sync.executing()
-        .at(step::EXECUTE, || "telling the supervisor")?;
-    confine(process, program, wanted)?;
-    let Err(errno) = execve(&executable, &arguments, &environment);
-    Err(executable::describe(command, errno))
+    set_pdeathsig(Signal::SIGKILL).at(step::USER, || "tying the process to its supervisor")
 }
 
 fn strings(list: &[String]) -> Result<Vec<CString>, Failure> {
@@ -124,9 +194,6 @@ fn connect(stdio: &Stdio, user: Uid) -> Result<(), Failure> {
         {
             fchown(stream, Some(user), None).at(step::STREAMS, || "owner of a standard stream")?;
         }
-    }
-    if let Stdio::Terminal(peer) = stdio {
-        make_controlling(peer).at(step::TERMINAL, || "controlling terminal")?;
     }
     let connect = dup2_stdin(stdin)
         .and_then(|()| dup2_stdout(stdout))

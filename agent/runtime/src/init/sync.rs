@@ -1,16 +1,22 @@
 //! The channel between a supervisor and a process that it forked, until that process executes its command.
 //!
 //! It closes by itself at `execve`: an end without a word after [`ToParent::Executing`] is success.
+//!
+//! A process that a container can see has a copy of its end. What comes after [`ToParent::Born`] is therefore no more
+//! than a claim.
 
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use berth_agent_sys::descriptor;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{AtStep as _, Failure, step};
+use crate::failure::{AtStep as _, Failure};
 
 /// The longest message; longer ones are cut, so that a failure always arrives.
 const MAX_MESSAGE: usize = 8192;
@@ -18,6 +24,10 @@ const MAX_MESSAGE: usize = 8192;
 /// What the child says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToParent {
+    /// A step begins.
+    Reached(String),
+    /// The command's process has been made, with this id, and waits for a word.
+    Born(i32),
     /// Something could not be done as asked, and is not important enough to fail.
     Warning(String),
     /// The master of the terminal comes with this message.
@@ -58,6 +68,16 @@ impl ChildEnd {
         drop(self.send(&ToParent::Warning(text), &[]));
     }
 
+    pub(super) fn reached(&self, step: &str) {
+        // A parent that does not listen any more needs no news.
+        drop(self.send(&ToParent::Reached(step.to_owned()), &[]));
+    }
+
+    pub(super) fn born(&self, pid: i32) {
+        // Without this word the parent never lets the process run.
+        drop(self.send(&ToParent::Born(pid), &[]));
+    }
+
     pub(super) fn terminal(&self, master: BorrowedFd<'_>) -> io::Result<()> {
         self.send(&ToParent::Terminal, &[master])
     }
@@ -76,15 +96,16 @@ impl ChildEnd {
         drop(self.send(&ToParent::Failed(failure), &[]));
     }
 
-    /// Waits until the parent says that this process is in its cgroup.
-    pub(super) fn wait_for_cgroup(&self) -> Result<(), Failure> {
+    /// Waits until the parent says that this process may go on.
+    pub(super) fn wait_for_word(&self, step: &'static str) -> Result<(), Failure> {
         let mut word = [0; 1];
-        let (received, _) = descriptor::receive(&self.0, &mut word)
-            .at(step::CGROUP, || "waiting for the supervisor")?;
+        // Nothing that must be a socket's: a container's filter may be in force.
+        let received =
+            nix::unistd::read(&self.0, &mut word).at(step, || "waiting for the supervisor")?;
         if received == 1 {
             Ok(())
         } else {
-            Err(Failure::new(step::CGROUP, "the supervisor went away"))
+            Err(Failure::new(step, "the supervisor went away"))
         }
     }
 
@@ -99,9 +120,21 @@ impl ParentEnd {
         self.0.as_fd()
     }
 
-    /// Tells the child that it is in its cgroup.
+    /// Tells the child that it may go on.
     pub(crate) fn go(&self) -> io::Result<()> {
         descriptor::send(&self.0, b"g", &[]).map(drop)
+    }
+
+    /// Waits for something to receive; returns whether there is.
+    pub(crate) fn wait(&self, limit: Duration) -> io::Result<bool> {
+        // Rounded up, so that nobody asks again and again during the last millisecond.
+        let limit = limit.saturating_add(Duration::from_millis(1));
+        let timeout = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(self.fd(), PollFlags::POLLIN)], timeout) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::EINTR) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// Waits for the next message, and the descriptor that came with it; `None` when the child has closed its end.

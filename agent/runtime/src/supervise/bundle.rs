@@ -120,7 +120,6 @@ impl Bundle {
             "bundle",
             "runtime.log",
             "console.sock",
-            "process.json",
             "pid",
         ] {
             let path = self.run_dir.join(name);

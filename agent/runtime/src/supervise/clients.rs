@@ -29,7 +29,7 @@ pub(super) enum State {
         is_full: bool,
     },
     /// It gets the end of a further command, whose streams it reads until it closes its side.
-    Commanding { pid: i32, reads: bool },
+    Commanding { id: u64, reads: bool },
     /// It has its answer.
     Answered,
 }

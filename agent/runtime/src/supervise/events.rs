@@ -15,10 +15,11 @@ use nix::sys::signalfd::SignalFd;
 use super::clients::{Client, State};
 use super::commands::Command;
 use super::launch::Launched;
+use super::shutdown::Shutdown;
 use crate::protocol::{Reply, Started};
 
 /// How often a full disk is tried again.
-const RETRY_MILLISECONDS: u16 = 500;
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Everything that a supervisor has.
 #[derive(Debug)]
@@ -26,8 +27,11 @@ pub(super) struct Supervisor {
     pub(super) container: Launched,
     pub(super) clients: Vec<Client>,
     pub(super) commands: Vec<Command>,
+    /// The name of the last one that was asked for.
+    pub(super) last_command: u64,
     /// A command would join the others in not running, and its start would never end.
     pub(super) is_paused: bool,
+    pub(super) shutdown: Shutdown,
     signals: SignalFd,
     /// How and when the first process ended.
     ended: Option<(ExitStatus, SystemTime)>,
@@ -51,12 +55,15 @@ impl Supervisor {
         container: Launched,
         signals: SignalFd,
         agent: UnixStream,
+        shutdown: Shutdown,
     ) -> io::Result<Self> {
         let mut supervisor = Self {
             container,
             clients: Vec::new(),
             commands: Vec::new(),
+            last_command: 0,
             is_paused: false,
+            shutdown,
             signals,
             ended: None,
         };
@@ -102,6 +109,8 @@ impl Supervisor {
             if self.container.streams.is_stalled() {
                 self.container.streams.retry(&mut self.container.bundle.log);
             }
+            self.look_at_commands();
+            self.enforce_shutdown();
             self.send_output();
             self.clients.retain(|client| !client.is_gone);
         }
@@ -157,13 +166,7 @@ impl Supervisor {
             .iter()
             .map(|(_, fd, flags)| PollFd::new(*fd, *flags))
             .collect();
-        let is_stalled = self.container.streams.is_stalled();
-        let timeout = if is_stalled {
-            PollTimeout::from(RETRY_MILLISECONDS)
-        } else {
-            PollTimeout::NONE
-        };
-        match poll(&mut fds, timeout) {
+        match poll(&mut fds, self.timeout()) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
         }
@@ -174,10 +177,30 @@ impl Supervisor {
         Ok(ready.filter(|(_, flags)| !flags.is_empty()).collect())
     }
 
+    /// Returns how long at most nothing needs to be done if nothing happens.
+    fn timeout(&self) -> PollTimeout {
+        let is_stalled = self.container.streams.is_stalled();
+        let times = self
+            .commands
+            .iter()
+            .filter_map(Command::left)
+            .chain(self.shutdown.left())
+            .chain(is_stalled.then_some(RETRY));
+        times.min().map_or(PollTimeout::NONE, |time| {
+            // Rounded up, so that the last millisecond is not spent asking.
+            let time = time.saturating_add(Duration::from_millis(1));
+            PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)
+        })
+    }
+
     fn handle(&mut self, source: Source, flags: PollFlags) {
         match source {
             Source::Signals => {
-                while let Ok(Some(_)) = self.signals.read_signal() {}
+                while let Ok(Some(signal)) = self.signals.read_signal() {
+                    if signal.ssi_signo == libc::SIGTERM.unsigned_abs() {
+                        self.begin_shutdown();
+                    }
+                }
                 self.reap();
             }
             Source::Listener => self.accept(),
@@ -213,9 +236,17 @@ impl Supervisor {
 
     /// Takes the exit statuses of all children that have ended.
     pub(super) fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = reap_any() {
+        let mut ended = Vec::new();
+        while let Ok(Some(end)) = reap_any() {
+            ended.push(end);
+        }
+        // What an external runtime has started may have ended just as soon, but only the runtime tells what it is.
+        ended.sort_by_key(|(pid, _)| self.command_of_runtime(*pid).is_none());
+        for (pid, status) in ended {
             if pid == self.container.pid {
                 self.ended = Some((status, SystemTime::now()));
+            } else if let Some(index) = self.command_of_runtime(pid) {
+                self.runtime_returned(index, status);
             } else {
                 self.command_ended(pid, status);
             }

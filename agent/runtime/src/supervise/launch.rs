@@ -1,23 +1,28 @@
 //! Starting the container: everything between the order and the first instruction of the container's command.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use berth_agent_sys::process::{fork, open_pidfd, send_signal};
-use nix::sys::wait::waitpid;
+use berth_agent_sys::process::{fork, is_child, open_pidfd, send_signal};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use oci_spec::runtime::{LinuxResources, Process, Spec};
 
 use super::NotStarted;
 use super::bundle::Bundle;
 use super::external::External;
+use super::patience::Patience;
 use super::streams::{Plan, Streams};
 use crate::cgroup::{Cgroup, CgroupError, Layout};
 use crate::failure::{AtStep as _, Failure, step};
 use crate::init::{Init, Namespaces, ParentEnd, Stdio, ToParent, channel, run_init};
 use crate::protocol::{RunState, StartMessage};
+
+/// How long a killed process may take to end.
+const KILL_GRACE_MILLISECONDS: u16 = 5000;
 
 /// A container that has just been started.
 #[derive(Debug)]
@@ -114,15 +119,15 @@ fn launch_built_in(
     stdio: Option<Stdio>,
 ) -> Result<Parts, Failure> {
     let (parent, child) = channel().at(step::FORK, || "channel")?;
-    Namespaces::of(&message.spec).prepare_children()?;
-    let pid = fork_init(&Init {
+    let init = Init {
         message,
         process,
         seccomp,
         cgroup: &cgroup,
         stdio: stdio.as_ref(),
         sync: &child,
-    })?;
+    };
+    let forked = Namespaces::of(&message.spec).with_first_child(|| fork_init(&init))?;
     drop((child, stdio));
     let resources = message
         .spec
@@ -130,33 +135,26 @@ fn launch_built_in(
         .as_ref()
         .and_then(|linux| linux.resources().clone())
         .unwrap_or_default();
+    let mut way = Way::new(&parent, forked);
     // The child mounts meanwhile.
-    let made = admit(&cgroup, &resources, pid, &parent);
-    let outcome =
-        made.and_then(|warnings| follow(&parent, warnings, |master| streams.take_terminal(master)));
-    let pidfd = open_pidfd(pid);
-    match outcome.and_then(|warnings| {
-        Ok((
-            warnings,
-            pidfd.at(step::FORK, || "the container's first process")?,
-        ))
-    }) {
-        Ok((warnings, pidfd)) => {
-            let started_at = SystemTime::now();
-            Ok(Parts {
-                pid,
-                pidfd,
-                started_at,
-                warnings,
-                cgroup,
-                streams,
-                external: None,
-            })
-        }
+    let outcome = way
+        .admit(&cgroup, &resources)
+        .and_then(|()| way.follow(|master| streams.take_terminal(master)))
+        .and_then(|()| open_pidfd(way.pid).at(step::FORK, || "the container's first process"));
+    match outcome {
+        Ok(pidfd) => Ok(Parts {
+            pid: way.pid,
+            pidfd,
+            started_at: SystemTime::now(),
+            warnings: way.warnings,
+            cgroup,
+            streams,
+            external: None,
+        }),
         Err(failure) => {
-            // It may have ended by itself.
-            drop(send_signal(pid, libc::SIGKILL));
-            let _status = waitpid(Pid::from_raw(pid), None);
+            for pid in [forked, way.pid] {
+                end_child(pid);
+            }
             cgroup.kill_all();
             // What is left of a group is removed by the next start.
             drop(cgroup.delete());
@@ -168,52 +166,103 @@ fn launch_built_in(
 fn fork_init(init: &Init<'_>) -> Result<i32, Failure> {
     let mut keep: Vec<BorrowedFd<'_>> = vec![init.sync.fd()];
     keep.extend(init.stdio.iter().flat_map(|stdio| stdio.fds()));
-    fork(&keep, || run_init(init)).at(step::FORK, || "the container's first process")
+    fork(&keep, |copied| run_init(init, copied)).at(step::FORK, || "the container's first process")
 }
 
-/// Makes a group and puts a forked process into it.
-fn admit(
-    cgroup: &Cgroup,
-    resources: &LinuxResources,
+/// Kills a child and takes its exit status. One that hangs in the kernel is left to whoever inherits it.
+fn end_child(pid: i32) {
+    if !is_child(pid) {
+        return;
+    }
+    // It may have ended by itself.
+    drop(send_signal(pid, libc::SIGKILL));
+    if let Ok(pidfd) = open_pidfd(pid) {
+        let limit = PollTimeout::from(KILL_GRACE_MILLISECONDS);
+        let _ended = poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], limit);
+    }
+    let _status = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+}
+
+/// The container's first process on its way to the command.
+struct Way<'a> {
+    parent: &'a ParentEnd,
     pid: i32,
-    parent: &ParentEnd,
-) -> Result<Vec<String>, Failure> {
-    let warnings = cgroup.create(resources).map_err(|e| cgroup_failure(&e))?;
-    cgroup.join(pid).map_err(|e| cgroup_failure(&e))?;
-    // A child that has failed already says so itself.
-    drop(parent.go());
-    Ok(warnings)
+    warnings: Vec<String>,
+    patience: Patience,
+    is_born: bool,
+    is_executing: bool,
 }
 
-/// Listens to the child until it executes the command; returns the warnings.
-fn follow(
-    parent: &ParentEnd,
-    mut warnings: Vec<String>,
-    mut take_terminal: impl FnMut(OwnedFd) -> std::io::Result<()>,
-) -> Result<Vec<String>, Failure> {
-    let mut is_executing = false;
-    loop {
-        match parent.receive().at(
-            step::EXECUTE,
-            || "listening to the container's first process",
-        )? {
-            Some((ToParent::Warning(text), _)) => warnings.push(text),
-            Some((ToParent::Terminal, Some(master))) => {
-                take_terminal(master).at(step::TERMINAL, || "taking the terminal over")?;
+impl<'a> Way<'a> {
+    fn new(parent: &'a ParentEnd, pid: i32) -> Self {
+        Self {
+            parent,
+            pid,
+            warnings: Vec::new(),
+            patience: Patience::with(step::NAMESPACES),
+            is_born: false,
+            is_executing: false,
+        }
+    }
+
+    /// Makes a group and puts the process into it.
+    fn admit(&mut self, cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), Failure> {
+        self.warnings = cgroup.create(resources).map_err(|e| cgroup_failure(&e))?;
+        cgroup.join(self.pid).map_err(|e| cgroup_failure(&e))?;
+        // A child that has failed already says so itself.
+        drop(self.parent.go());
+        self.patience.renew();
+        Ok(())
+    }
+
+    /// Listens to the process until it executes the command.
+    fn follow(
+        &mut self,
+        mut take_terminal: impl FnMut(OwnedFd) -> std::io::Result<()>,
+    ) -> Result<(), Failure> {
+        let what = || "listening to the container's first process";
+        loop {
+            if !self
+                .parent
+                .wait(self.patience.left())
+                .at(step::EXECUTE, what)?
+            {
+                self.patience.look_at(self.pid).map_or(Ok(()), Err)?;
+                continue;
             }
-            Some((ToParent::Terminal, None)) => {
-                return Err(Failure::new(step::TERMINAL, "no terminal came"));
-            }
-            Some((ToParent::Executing, _)) => is_executing = true,
-            Some((ToParent::Failed(failure), _)) => return Err(failure),
-            None if is_executing => return Ok(warnings),
-            None => {
-                return Err(Failure::new(
-                    step::EXECUTE,
-                    "the container's first process was killed on its way",
-                ));
+            match self.parent.receive().at(step::EXECUTE, what)? {
+                Some((ToParent::Terminal, Some(master))) if !self.is_born => {
+                    take_terminal(master).at(step::TERMINAL, || "taking the terminal over")?;
+                }
+                Some((message, _)) => self.take(message)?,
+                None if self.is_executing => return Ok(()),
+                None => {
+                    return Err(Failure::new(
+                        step::EXECUTE,
+                        "the container's first process was killed on its way",
+                    ));
+                }
             }
         }
+    }
+
+    /// Believes what nobody in another container can have said, whose processes this one shares: before it is born
+    /// among them, everything, afterwards only what concerns itself.
+    fn take(&mut self, message: ToParent) -> Result<(), Failure> {
+        match message {
+            ToParent::Failed(failure) => return Err(failure),
+            ToParent::Executing => self.is_executing = true,
+            ToParent::Reached(step) if !self.is_born => self.patience.reached(&step),
+            ToParent::Warning(text) if !self.is_born => self.warnings.push(text),
+            ToParent::Born(pid) if !self.is_born && is_child(pid) => {
+                (self.pid, self.is_born) = (pid, true);
+                self.patience.reached(step::EXECUTE);
+                // A process that has failed already says so itself.
+                drop(self.parent.go());
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 

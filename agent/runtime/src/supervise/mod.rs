@@ -11,13 +11,15 @@ mod events;
 mod external;
 mod finish;
 mod launch;
+mod patience;
 mod requests;
+mod shutdown;
 mod streams;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,9 +28,10 @@ use berth_agent_sys::process::close_on_start;
 use nix::sys::prctl::{set_child_subreaper, set_dumpable, set_name};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{chdir, dup2_stdin, setsid};
+use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
 
 use self::events::Supervisor;
+use self::shutdown::Shutdown;
 use crate::failure::{AtStep as _, Failure, step};
 use crate::protocol::{Frames, Reply, StartMessage, frame};
 
@@ -48,15 +51,16 @@ impl From<Failure> for NotStarted {
 /// Runs the supervisor of one container until that container has ended: the body of `berthd supervise`.
 ///
 /// Must be called before the process starts any thread; the request arrives on standard input, which is a socket.
-/// There are no arguments yet; those of a newer agent are ignored.
-pub fn supervise_main(_arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match supervise() {
+/// `--shutdown-grace=MILLISECONDS` is the only argument: how long a container may take to end when the machine shuts
+/// down; those of a newer agent are ignored.
+pub fn supervise_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match supervise(Shutdown::new(shutdown::grace(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn supervise() -> io::Result<()> {
+fn supervise(shutdown: Shutdown) -> io::Result<()> {
     // What the agent was given by whoever started it is nothing to hold on to.
     close_on_start(3)?;
     // Nobody in the container may look into this process, or into its children before they are the container's.
@@ -69,37 +73,33 @@ fn supervise() -> io::Result<()> {
     set_name(c"berth-supervise")?;
     let signals = block_signals()?;
     let mut agent = take_control_socket()?;
+    let claim = take_claim()?;
     let (message, seccomp) = read_order(&mut agent)?;
     leave_traces_of_panics(&message.bundle_dir);
     set_child_subreaper(true)?;
     match launch::launch(message, &seccomp) {
         Ok(launched) => {
-            drop(seccomp);
+            // From here on the lock of the log and the socket tell that there is a supervisor.
+            drop((seccomp, claim));
             berth_agent_sys::memory::release_free_memory();
-            Supervisor::new(launched, signals, agent)?.run()
+            Supervisor::new(launched, signals, agent, shutdown)?.run()
         }
         Err(NotStarted::Busy) => agent.write_all(&frame(&Reply::Busy, b"")?),
         Err(NotStarted::Failed(failure)) => agent.write_all(&frame(&Reply::Failed(failure), b"")?),
     }
 }
 
-/// Arranges for the ends of children to be read, and for nothing else to interrupt.
+/// Arranges for the ends of children and of the machine to be read, and for nothing else to interrupt.
 fn block_signals() -> io::Result<SignalFd> {
-    let mut blocked = SigSet::empty();
-    // A machine that shuts down ends containers through the agent; a supervisor that left first would only take
-    // the record of the end with it.
-    for signal in [
-        Signal::SIGCHLD,
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-    ] {
+    let mut watched = SigSet::empty();
+    watched.add(Signal::SIGCHLD);
+    watched.add(Signal::SIGTERM);
+    let mut blocked = watched;
+    // A supervisor that left before its container would only take the record of the end with it.
+    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
         blocked.add(signal);
     }
     blocked.thread_block()?;
-    let mut watched = SigSet::empty();
-    watched.add(Signal::SIGCHLD);
     Ok(SignalFd::with_flags(
         &watched,
         SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
@@ -111,6 +111,14 @@ fn take_control_socket() -> io::Result<UnixStream> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     dup2_stdin(File::open("/dev/null")?)?;
     Ok(UnixStream::from(socket))
+}
+
+/// Moves the agent's claim on the bundle away from standard output. As long as it is open, whoever looks for this
+/// container knows that it is being started.
+fn take_claim() -> io::Result<OwnedFd> {
+    let claim = io::stdout().as_fd().try_clone_to_owned()?;
+    dup2_stdout(File::options().write(true).open("/dev/null")?)?;
+    Ok(claim)
 }
 
 fn read_order(agent: &mut UnixStream) -> io::Result<(StartMessage, Vec<u8>)> {

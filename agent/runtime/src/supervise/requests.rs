@@ -29,14 +29,14 @@ impl Supervisor {
                 client.is_gone = true;
             }
         }
-        if let Some(State::Commanding { pid, .. }) = self
+        if let Some(State::Commanding { id, .. }) = self
             .clients
             .get(index)
             .filter(|c| c.is_gone)
             .map(|c| &c.state)
         {
-            let pid = *pid;
-            self.command_left_alone(pid);
+            let id = *id;
+            self.command_left_alone(id);
         }
     }
 
@@ -53,10 +53,10 @@ impl Supervisor {
                 *has_input = false;
                 self.container.streams.client_input_ended();
             }
-            State::Commanding { pid, reads } => {
+            State::Commanding { id, reads } => {
                 *reads = false;
-                let pid = *pid;
-                self.command_left_alone(pid);
+                let id = *id;
+                self.command_left_alone(id);
             }
             State::Asking(_) => client.is_gone = true,
             State::Attached { .. } | State::Watching | State::Answered => {}
@@ -138,11 +138,16 @@ impl Supervisor {
     fn signal(&mut self, number: i32) -> Reply {
         let sent = send_signal(self.container.pid, number);
         if number == libc::SIGKILL {
-            // A paused container takes no notice of the signal in version 1; a machine without freezer pauses none.
-            drop(self.container.cgroup.freeze(false));
-            self.is_paused = false;
+            self.thaw();
         }
         done(sent.map_err(|e| format!("signal {number}: {e}")))
+    }
+
+    /// A paused container takes no notice of signals in version 1.
+    pub(super) fn thaw(&mut self) {
+        // A machine without freezer pauses none.
+        drop(self.container.cgroup.freeze(false));
+        self.is_paused = false;
     }
 
     fn freeze(&mut self, frozen: bool) -> Reply {
@@ -154,7 +159,11 @@ impl Supervisor {
     }
 
     fn signal_command(&self, pid: i32, number: i32) -> Reply {
-        if self.commands.iter().any(|command| command.pid() == pid) {
+        if self
+            .commands
+            .iter()
+            .any(|command| command.is_running_as(pid))
+        {
             done(send_signal(pid, number).map_err(|e| format!("signal {number}: {e}")))
         } else {
             Reply::Refused(format!("no command with process id {pid}"))

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use berth_agent_runtime::{FailureKind, StartError};
 use serde_json::json;
 
-use crate::support::{Container, edit, end, exec_request, read_all, within};
+use crate::support::{Container, edit, end, exec_request, read_all, supervisor_of, within};
 
 fn message(error: &StartError) -> String {
     error.to_string()
@@ -67,13 +67,7 @@ async fn a_working_directory_cannot_be_a_leaked_descriptor() {
 async fn the_supervisors_executable_cannot_be_written_through_procfs() {
     let container = Container::new();
     let running = container.start(container.request(&["sleep", "1000"])).await;
-    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
-    let parent = status
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:"))
-        .unwrap()
-        .trim()
-        .to_owned();
+    let parent = supervisor_of(&running);
     let executable = fs::File::open(format!("/proc/{parent}/exe")).unwrap();
     running.signal(libc::SIGKILL).await.unwrap();
     end(&running).await;

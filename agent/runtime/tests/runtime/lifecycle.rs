@@ -4,9 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use berth_agent_runtime::{AttachFrom, FailureKind, Reattached, Rootfs, StartError};
+use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{Container, attach, end, read_all, read_until, until, within};
+use crate::support::{
+    Container, attach, end, read_all, read_until, runtime, send, supervisor_of, until, within,
+};
 
 #[tokio::test]
 async fn output_and_exit_code_are_recorded() {
@@ -218,18 +221,8 @@ async fn a_killed_supervisor_takes_its_container_along_and_is_cleaned_up_after()
     let running = container
         .start(container.script("sleep 1000 & sleep 1000"))
         .await;
-    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
-    let parent = status
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:"))
-        .unwrap()
-        .trim()
-        .to_owned();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(parent.parse().unwrap()),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    let parent = supervisor_of(&running);
+    send(parent, Signal::SIGKILL);
     assert!(within(running.wait()).await.is_none());
     until("the container is killed", || {
         !fs::exists(format!("/proc/{}/exe", running.pid())).unwrap()
@@ -246,6 +239,87 @@ async fn a_killed_supervisor_takes_its_container_along_and_is_cleaned_up_after()
     assert!(!container.group_in("pids").exists());
     // And the container starts again as if nothing had been.
     assert_eq!(container.run(container.script("exit 0")).await.0.code, 0);
+}
+
+/// What happens to every process when the machine shuts down.
+#[tokio::test]
+async fn a_terminated_supervisor_ends_its_container_and_writes_the_record() {
+    let container = Container::new();
+    let script = "trap 'echo asked; exit 4' TERM; echo up; while :; do sleep 0.02; done";
+    let running = container.start(container.script(script)).await;
+    let mut attachment = attach(&running, AttachFrom::Start, false).await;
+    read_until(&mut attachment.output, "up").await;
+    send(supervisor_of(&running), Signal::SIGTERM);
+    assert_eq!(read_all(&mut attachment.output).await, "asked\n");
+    assert_eq!(end(&running).await.code, 4);
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_end_with_the_machine_is_killed_even_while_paused() {
+    let container = Container::new();
+    let running = container
+        .start(container.script("trap '' TERM; echo up; while :; do sleep 0.02; done"))
+        .await;
+    let mut attachment = attach(&running, AttachFrom::Start, false).await;
+    read_until(&mut attachment.output, "up").await;
+    within(running.pause()).await.unwrap();
+    let begin = std::time::Instant::now();
+    send(supervisor_of(&running), Signal::SIGTERM);
+    let record = end(&running).await;
+    assert_eq!((record.code, record.signal), (137, Some(9)));
+    // The tests' supervisors wait this long.
+    assert!(begin.elapsed() >= std::time::Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn a_container_that_is_being_started_is_waited_for_and_not_lost() {
+    let container = Container::new();
+    // As if the supervisor of the run before still cleaned up, which holds the start up.
+    let log = fs::File::create(container.bundle().join("container.log")).unwrap();
+    log.lock().unwrap();
+    let (bundle, run_dir) = (container.bundle(), container.run_dir());
+    let find = async {
+        let directory = fs::File::open(&bundle).unwrap();
+        until("the start has begun", || directory.try_lock().is_err()).await;
+        let mut found = Box::pin(container.runtime.reattach(&container.id, &bundle, &run_dir));
+        let pause = std::time::Duration::from_millis(50);
+        tokio::time::timeout(pause, &mut found).await.unwrap_err();
+        drop(log);
+        within(found).await.unwrap()
+    };
+    let (running, found) =
+        tokio::join!(container.start(container.request(&["sleep", "1000"])), find);
+    let Reattached::Running(found) = found else {
+        panic!("{found:?}")
+    };
+    assert_eq!(found.pid(), running.pid());
+    running.signal(libc::SIGKILL).await.unwrap();
+    end(&running).await;
+}
+
+#[tokio::test]
+async fn a_start_is_known_of_from_before_its_supervisor_does_anything() {
+    let container = Container::new();
+    let written = container.dir.path().join("pid");
+    let script = format!("echo $$ > {}; exec sleep 1000", written.display());
+    let agent = runtime("/bin/sh", &["-c", &script]);
+    let mut start = Box::pin(agent.start(container.request(&["true"])));
+    let (bundle, run_dir) = (container.bundle(), container.run_dir());
+    let begun = until("the supervisor runs", || {
+        fs::read_to_string(&written).is_ok_and(|pid| pid.ends_with('\n'))
+    });
+    tokio::select! {
+        started = &mut start => panic!("{started:?}"),
+        () = begun => {}
+    }
+    // The agent is killed.
+    drop(start);
+    let mut found = Box::pin(container.runtime.reattach(&container.id, &bundle, &run_dir));
+    let pause = std::time::Duration::from_millis(50);
+    tokio::time::timeout(pause, &mut found).await.unwrap_err();
+    let pid = fs::read_to_string(&written).unwrap();
+    send(pid.trim().parse().unwrap(), Signal::SIGKILL);
+    assert!(matches!(within(found).await.unwrap(), Reattached::Lost));
 }
 
 #[tokio::test]
@@ -359,13 +433,7 @@ async fn a_supervisor_stays_small() {
         .await;
     let mut attachment = attach(&running, AttachFrom::Start, false).await;
     read_until(&mut attachment.output, "\n100000\n").await;
-    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
-    let parent = status
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:"))
-        .unwrap()
-        .trim()
-        .to_owned();
+    let parent = supervisor_of(&running);
     let memory = fs::read_to_string(format!("/proc/{parent}/smaps_rollup")).unwrap();
     let kilobytes = |name: &str| -> u64 {
         let line = memory

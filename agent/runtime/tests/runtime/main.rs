@@ -1,6 +1,7 @@
 //! Containers that really run: this needs root, busybox and the kernel.
 
 mod external;
+mod intruder;
 mod isolation;
 mod lifecycle;
 mod limits;

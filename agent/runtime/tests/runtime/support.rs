@@ -13,6 +13,8 @@ use berth_agent_runtime::{
     AttachFrom, AttachOptions, Attachment, ExecRequest, ExitRecord, Output, Rootfs, Running,
     Runtime, RuntimeConfig, StartError, StartRequest, capabilities,
 };
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use oci_spec::runtime::{Process, Spec};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -63,14 +65,13 @@ impl Container {
             "root:x:0:0::/:/bin/sh\n",
         )
         .unwrap();
-        let config = RuntimeConfig {
-            executable: env!("CARGO_BIN_EXE_berth-test-supervisor").into(),
-            arguments: vec!["supervise".into()],
-        };
         Self {
             id,
             dir,
-            runtime: Runtime::new(config).unwrap(),
+            runtime: runtime(
+                env!("CARGO_BIN_EXE_berth-test-supervisor"),
+                &["supervise", "--shutdown-grace=300"],
+            ),
         }
     }
 
@@ -171,6 +172,26 @@ impl Container {
     }
 }
 
+/// A runtime with this program as supervisor.
+pub(crate) fn runtime(executable: &str, arguments: &[&str]) -> Runtime {
+    let config = RuntimeConfig {
+        executable: executable.into(),
+        arguments: arguments.iter().map(Into::into).collect(),
+    };
+    Runtime::new(config).unwrap()
+}
+
+/// Returns the process id of a container's supervisor.
+pub(crate) fn supervisor_of(running: &Running) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    parent.unwrap().trim().parse().unwrap()
+}
+
+pub(crate) fn send(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
 impl Drop for Container {
     fn drop(&mut self) {
         // A test that has failed may leave its container running.
@@ -180,10 +201,7 @@ impl Drop for Container {
             .lines()
             .filter_map(|line| line.parse().ok())
         {
-            let _gone = nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(pid),
-                nix::sys::signal::Signal::SIGKILL,
-            );
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         for hierarchy in fs::read_dir("/sys/fs/cgroup")
             .unwrap()

@@ -3,71 +3,21 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::time::Duration;
 
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{
-    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, fstat, fstatat,
-    mkdirat, mknodat, utimensat,
-};
-use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
+use nix::libc;
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat, mknodat};
+use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
 
-use super::{remove, xattr};
+use super::{Attributes, NodeKind, remove};
 
 /// An open directory. Every `name` is one path component, and links are not followed.
 #[derive(Debug)]
 pub struct Directory {
-    fd: OwnedFd,
+    pub(super) fd: OwnedFd,
 }
-
-/// What kind of thing a name stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NodeKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link.
-    Symlink,
-    /// A character device.
-    CharacterDevice,
-    /// A block device.
-    BlockDevice,
-    /// A named pipe.
-    Fifo,
-    /// A unix socket.
-    Socket,
-}
-
-/// What `stat` tells about a name.
-#[derive(Debug, Clone, Copy)]
-pub struct Attributes {
-    /// What it is.
-    pub kind: NodeKind,
-    /// Permission bits with set-user-id, set-group-id and sticky.
-    pub mode: u32,
-    /// The owner.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-    /// Size in bytes.
-    pub size: u64,
-    /// Time of the last change, since 1970; negative times are given as 0.
-    pub modified: Duration,
-    /// Device and inode number, which tell hard links apart.
-    pub identity: (u64, u64),
-    /// How many names it has.
-    pub n_links: u64,
-    /// Major and minor number of a device.
-    pub device: (u32, u32),
-    /// Space taken on the disk.
-    pub allocated_bytes: u64,
-}
-
-// === impl Directory ===
 
 impl Directory {
     pub(super) fn from_fd(fd: OwnedFd) -> Self {
@@ -190,81 +140,6 @@ impl Directory {
         Ok(nix::fcntl::renameat(&self.fd, from, &self.fd, to)?)
     }
 
-    /// Changes owner and group.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the name does not exist.
-    pub fn chown(&self, name: &OsStr, uid: u32, gid: u32) -> io::Result<()> {
-        check(name)?;
-        Ok(fchownat(
-            &self.fd,
-            name,
-            Some(Uid::from_raw(uid)),
-            Some(Gid::from_raw(gid)),
-            AtFlags::AT_SYMLINK_NOFOLLOW,
-        )?)
-    }
-
-    /// Changes the mode of something that the caller has just made and that is no link.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the name does not exist.
-    pub fn chmod(&self, name: &OsStr, mode: u32) -> io::Result<()> {
-        check(name)?;
-        // The kernel call has no flags: a link in this place would be followed, out of the tree
-        // too. The check narrows that to a race, and trees that others can change at the same
-        // time are not worked on with this function.
-        if self.attributes(name)?.kind == NodeKind::Symlink {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let mode = Mode::from_bits_truncate(mode);
-        Ok(fchmodat(
-            &self.fd,
-            name,
-            mode,
-            FchmodatFlags::FollowSymlink,
-        )?)
-    }
-
-    /// Changes mode, owner and group of this directory itself.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the filesystem refuses it.
-    pub fn set_own(&self, mode: u32, uid: u32, gid: u32) -> io::Result<()> {
-        fchown(&self.fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
-        Ok(fchmod(&self.fd, Mode::from_bits_truncate(mode))?)
-    }
-
-    /// Sets access and modification time, of a link itself.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the name does not exist.
-    pub fn set_modified(&self, name: &OsStr, modified: Duration) -> io::Result<()> {
-        check(name)?;
-        let time = TimeSpec::from_duration(modified);
-        Ok(utimensat(
-            &self.fd,
-            name,
-            &time,
-            &time,
-            UtimensatFlags::NoFollowSymlink,
-        )?)
-    }
-
-    /// Sets access and modification time of this directory itself.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the filesystem refuses it.
-    pub fn set_own_modified(&self, modified: Duration) -> io::Result<()> {
-        let time = TimeSpec::from_duration(modified);
-        Ok(nix::sys::stat::futimens(&self.fd, &time, &time)?)
-    }
-
     /// Returns the attributes of a name.
     ///
     /// # Errors
@@ -343,80 +218,6 @@ impl Directory {
         check(name)?;
         Ok(unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir)?)
     }
-
-    /// Sets an extended attribute of a name, of a link itself.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the filesystem or the kernel refuses the attribute.
-    pub fn set_xattr(&self, name: &OsStr, key: &OsStr, value: &[u8]) -> io::Result<()> {
-        check(name)?;
-        xattr::set(&self.proc_name(name), key, value)
-    }
-
-    /// Removes an extended attribute of a name, of a link itself.
-    ///
-    /// # Errors
-    ///
-    /// Fails when there is no such attribute.
-    pub fn remove_xattr(&self, name: &OsStr, key: &OsStr) -> io::Result<()> {
-        check(name)?;
-        xattr::remove(&self.proc_name(name), key)
-    }
-
-    /// Returns an extended attribute of a name, `None` when it has none.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the name does not exist.
-    pub fn xattr(&self, name: &OsStr, key: &OsStr) -> io::Result<Option<Vec<u8>>> {
-        check(name)?;
-        xattr::get(&self.proc_name(name), key)
-    }
-
-    /// Returns the keys of the extended attributes of a name, sorted.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the name does not exist.
-    pub fn xattr_keys(&self, name: &OsStr) -> io::Result<Vec<OsString>> {
-        check(name)?;
-        xattr::list(&self.proc_name(name))
-    }
-
-    /// As [`Directory::set_xattr`], for this directory itself.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the filesystem or the kernel refuses the attribute.
-    pub fn set_own_xattr(&self, key: &OsStr, value: &[u8]) -> io::Result<()> {
-        xattr::set(&self.proc_name(OsStr::new(".")), key, value)
-    }
-
-    /// As [`Directory::xattr`], for this directory itself.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the filesystem refuses it.
-    pub fn own_xattr(&self, key: &OsStr) -> io::Result<Option<Vec<u8>>> {
-        xattr::get(&self.proc_name(OsStr::new(".")), key)
-    }
-
-    /// As [`Directory::xattr_keys`], for this directory itself.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the filesystem refuses it.
-    pub fn own_xattr_keys(&self) -> io::Result<Vec<OsString>> {
-        xattr::list(&self.proc_name(OsStr::new(".")))
-    }
-
-    /// The system has no xattr calls relative to a directory; the magic link stands in for one.
-    fn proc_name(&self, name: &OsStr) -> OsString {
-        let mut path = OsString::from(format!("/proc/self/fd/{}/", self.fd.as_raw_fd()));
-        path.push(name);
-        path
-    }
 }
 
 impl AsFd for Directory {
@@ -426,7 +227,7 @@ impl AsFd for Directory {
 }
 
 /// Refuses what is not one plain component, since `*at` calls would walk it without confinement.
-fn check(name: &OsStr) -> io::Result<()> {
+pub(super) fn check(name: &OsStr) -> io::Result<()> {
     let bytes = name.as_bytes();
     if matches!(bytes, b"" | b"." | b"..") || bytes.contains(&b'/') {
         return Err(io::Error::new(
@@ -436,36 +237,3 @@ fn check(name: &OsStr) -> io::Result<()> {
     }
     Ok(())
 }
-
-// === impl Attributes ===
-
-impl From<FileStat> for Attributes {
-    fn from(stat: FileStat) -> Self {
-        let kind = match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
-            SFlag::S_IFDIR => NodeKind::Directory,
-            SFlag::S_IFLNK => NodeKind::Symlink,
-            SFlag::S_IFCHR => NodeKind::CharacterDevice,
-            SFlag::S_IFBLK => NodeKind::BlockDevice,
-            SFlag::S_IFIFO => NodeKind::Fifo,
-            SFlag::S_IFSOCK => NodeKind::Socket,
-            _regular => NodeKind::File,
-        };
-        let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
-        let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
-        Self {
-            kind,
-            mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: Duration::new(seconds, nanoseconds),
-            identity: (stat.st_dev, stat.st_ino),
-            n_links: stat.st_nlink,
-            device: (libc::major(stat.st_rdev), libc::minor(stat.st_rdev)),
-            allocated_bytes: u64::try_from(stat.st_blocks).unwrap_or(0) * BLOCK,
-        }
-    }
-}
-
-/// The unit of `st_blocks`, whatever the filesystem's block size is.
-const BLOCK: u64 = 512;

@@ -7,7 +7,9 @@
 //!
 //! Reading and writing of extended attributes goes through `/proc/self/fd`, which must be mounted.
 
+mod attributes;
 mod directory;
+mod metadata;
 mod remove;
 mod xattr;
 
@@ -22,7 +24,8 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 
-pub use directory::{Attributes, Directory, NodeKind};
+pub use attributes::{Attributes, NodeKind};
+pub use directory::Directory;
 
 /// The root of a tree in which paths are resolved.
 #[derive(Debug)]

@@ -4,15 +4,15 @@
 //! The runtime's `create` leaves the container's first process behind as an orphan, which the kernel hands to this
 //! process, so that everything after the start is as with the built-in runtime.
 
-use std::fs::{self, File};
+mod console;
+mod errand;
+
+use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio as Pipe};
+use std::process::{Command, ExitStatus, Stdio as Pipe};
 use std::time::SystemTime;
 
-use berth_agent_sys::descriptor;
 use berth_agent_sys::process::open_pidfd;
 use berth_agent_sys::terminal::set_size;
 use nix::mount::{MntFlags, umount2};
@@ -20,15 +20,16 @@ use nix::sched::{CloneFlags, unshare};
 use oci_spec::runtime::{Process, RootBuilder};
 use serde::Deserialize;
 
+use self::console::Console;
+pub(super) use self::errand::Errand;
 use super::bundle::Bundle;
-use super::commands::{AgentEnds, open_streams};
 use super::launch::Parts;
 use super::streams::Streams;
 use crate::cgroup::Cgroup;
 use crate::error::FailureKind;
 use crate::failure::{AtStep as _, Failure, step};
 use crate::init::{Stdio, mount_root};
-use crate::protocol::{ExecMessage, ExecStream, StartMessage};
+use crate::protocol::StartMessage;
 
 /// A container of an external runtime.
 #[derive(Debug)]
@@ -86,14 +87,14 @@ impl External {
         stdio: Option<Stdio>,
     ) -> Result<i32, Failure> {
         let bundle = self.prepare(message)?;
-        let mut create = self.command("create", stdio)?;
+        let mut create = self.command("create", &self.log(), stdio)?;
         create
             .arg("--bundle")
             .arg(&bundle)
             .arg("--pid-file")
             .arg(self.run_dir.join("pid"));
         let console = Console::open(
-            &self.run_dir,
+            &self.run_dir.join("console.sock"),
             streams_terminal(message.spec.process().as_ref()),
             &mut create,
         )?;
@@ -106,8 +107,8 @@ impl External {
                 .take_terminal(master)
                 .at(step::TERMINAL, || "taking the terminal over")?;
         }
-        let pid = self.read_pid()?;
-        self.run(self.command("start", None)?.arg(&self.id))?;
+        let pid = read_pid(&self.run_dir.join("pid"))?;
+        self.run(self.command("start", &self.log(), None)?.arg(&self.id))?;
         Ok(pid)
     }
 
@@ -147,38 +148,9 @@ impl External {
         Ok(bundle)
     }
 
-    /// Runs a further command; the runtime returns when it has started.
-    pub(super) fn exec(&self, message: &ExecMessage) -> Result<(i32, AgentEnds), Failure> {
-        let (mut streams, stdio) = open_streams(message)?;
-        let path = self.run_dir.join("process.json");
-        let bytes = serde_json::to_vec(&message.process)
-            .map_err(io::Error::from)
-            .at(step::EXTERNAL, || path.display())?;
-        fs::write(&path, bytes).at(step::EXTERNAL, || path.display())?;
-        let mut exec = self.command("exec", stdio)?;
-        exec.arg("--detach")
-            .arg("--process")
-            .arg(&path)
-            .arg("--pid-file")
-            .arg(self.run_dir.join("pid"));
-        let console = Console::open(
-            &self.run_dir,
-            streams_terminal(Some(&message.process)),
-            &mut exec,
-        )?;
-        self.run(exec.arg(&self.id))?;
-        if let Some(master) = console.receive()? {
-            if let Some(size) = message.terminal_size {
-                set_size(&master, size.rows, size.cols).at(step::TERMINAL, || "size")?;
-            }
-            streams.push((ExecStream::Terminal, master));
-        }
-        Ok((self.read_pid()?, streams))
-    }
-
     /// Removes what the runtime keeps about the container.
     pub(super) fn delete(&self) {
-        if let Ok(mut delete) = self.command("delete", None) {
+        if let Ok(mut delete) = self.command("delete", &self.log(), None) {
             // A container that was never created is gone as well.
             drop(self.run(delete.arg("--force").arg(&self.id)));
         }
@@ -186,14 +158,8 @@ impl External {
         let _mounted = umount2(&self.run_dir.join("rootfs"), MntFlags::MNT_DETACH);
     }
 
-    fn command(&self, verb: &str, stdio: Option<Stdio>) -> Result<Command, Failure> {
-        let log = self.log();
-        match fs::remove_file(&log) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(Failure::from_io(step::EXTERNAL, log.display(), &e));
-            }
-            _ => {}
-        }
+    fn command(&self, verb: &str, log: &Path, stdio: Option<Stdio>) -> Result<Command, Failure> {
+        remove(log)?;
         let mut command = Command::new(&self.program);
         command
             .arg("--root")
@@ -226,21 +192,19 @@ impl External {
     fn run(&self, command: &mut Command) -> Result<(), Failure> {
         let what = || self.program.display();
         let status = command.status().at(step::EXTERNAL, what)?;
+        self.judge(status, &self.log())
+    }
+
+    /// Finds the reason of a failure in the runtime's log.
+    fn judge(&self, status: ExitStatus, log: &Path) -> Result<(), Failure> {
         if status.success() {
             return Ok(());
         }
-        let log = fs::read_to_string(self.log()).unwrap_or_default();
-        let message = last_error(&log).unwrap_or_else(|| format!("{}: {status}", what()));
+        let log = fs::read_to_string(log).unwrap_or_default();
+        let message =
+            last_error(&log).unwrap_or_else(|| format!("{}: {status}", self.program.display()));
         let kind = kind_of(&message);
         Err(Failure::new(step::EXTERNAL, message).with_kind(kind))
-    }
-
-    fn read_pid(&self) -> Result<i32, Failure> {
-        let path = self.run_dir.join("pid");
-        let text = fs::read_to_string(&path).at(step::EXTERNAL, || path.display())?;
-        text.trim().parse().map_err(|_not_a_number| {
-            Failure::new(step::EXTERNAL, format!("{}: no process id", path.display()))
-        })
     }
 
     fn log(&self) -> PathBuf {
@@ -248,41 +212,24 @@ impl External {
     }
 }
 
-fn streams_terminal(process: Option<&Process>) -> bool {
-    process.is_some_and(|process| process.terminal() == Some(true))
+fn remove(file: &Path) -> Result<(), Failure> {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::from_io(step::EXTERNAL, file.display(), &e))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Where the runtime sends the master of a terminal to.
-struct Console(Option<UnixListener>);
+fn read_pid(path: &Path) -> Result<i32, Failure> {
+    let text = fs::read_to_string(path).at(step::EXTERNAL, || path.display())?;
+    text.trim().parse().map_err(|_not_a_number| {
+        Failure::new(step::EXTERNAL, format!("{}: no process id", path.display()))
+    })
+}
 
-impl Console {
-    fn open(run_dir: &Path, terminal: bool, command: &mut Command) -> Result<Self, Failure> {
-        if !terminal {
-            return Ok(Self(None));
-        }
-        let path = run_dir.join("console.sock");
-        drop(fs::remove_file(&path));
-        let listener = UnixListener::bind(&path).at(step::TERMINAL, || path.display())?;
-        command.arg("--console-socket").arg(&path);
-        Ok(Self(Some(listener)))
-    }
-
-    /// Takes the master, which has been sent when the runtime has returned.
-    fn receive(self) -> Result<Option<OwnedFd>, Failure> {
-        let Some(listener) = self.0 else {
-            return Ok(None);
-        };
-        let what = || "console socket";
-        listener.set_nonblocking(true).at(step::TERMINAL, what)?;
-        let (connection, _) = listener.accept().at(step::TERMINAL, what)?;
-        let mut buffer = [0; 4096];
-        let (_, mut descriptors) =
-            descriptor::receive(&connection, &mut buffer).at(step::TERMINAL, what)?;
-        let master = descriptors
-            .pop()
-            .ok_or_else(|| Failure::new(step::TERMINAL, "no terminal came"))?;
-        Ok(Some(File::from(master).into()))
-    }
+fn streams_terminal(process: Option<&Process>) -> bool {
+    process.is_some_and(|process| process.terminal() == Some(true))
 }
 
 #[derive(Deserialize)]

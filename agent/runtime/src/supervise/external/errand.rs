@@ -1,0 +1,123 @@
+//! A further command by an external runtime, which takes its time while the supervisor goes on with its work.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use berth_agent_sys::terminal::set_size;
+
+use super::console::Console;
+use super::{External, read_pid, streams_terminal};
+use crate::failure::{AtStep as _, Failure, step};
+use crate::protocol::ExecMessage;
+use crate::request::TerminalSize;
+use crate::supervise::commands::{AgentEnds, open_streams};
+
+/// A runtime that has been sent to start a command.
+#[derive(Debug)]
+pub(in crate::supervise) struct Errand {
+    pid: i32,
+    console: Console,
+    size: Option<TerminalSize>,
+    files: Files,
+}
+
+impl Errand {
+    /// Returns the runtime's own process.
+    pub(in crate::supervise) fn pid(&self) -> i32 {
+        self.pid
+    }
+}
+
+/// What the runtime and the supervisor tell each other in files; gone when the errand is over.
+#[derive(Debug)]
+struct Files {
+    process: PathBuf,
+    pid: PathBuf,
+    log: PathBuf,
+    console: PathBuf,
+}
+
+impl Files {
+    fn of(run_dir: &Path, id: u64) -> Self {
+        let file = |name| run_dir.join(format!("exec-{id}.{name}"));
+        Self {
+            process: file("json"),
+            pid: file("pid"),
+            log: file("log"),
+            console: file("sock"),
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        for file in [&self.process, &self.pid, &self.log, &self.console] {
+            // Most errands have no terminal, and those that failed no process.
+            drop(fs::remove_file(file));
+        }
+    }
+}
+
+impl External {
+    /// Sends the runtime to start a command; when it returns, [`Self::take_command`] says what has come of it.
+    pub(in crate::supervise) fn exec(
+        &self,
+        message: &ExecMessage,
+        id: u64,
+    ) -> Result<(Errand, AgentEnds), Failure> {
+        let (streams, stdio) = open_streams(message)?;
+        let files = Files::of(&self.run_dir, id);
+        let what = || files.process.display();
+        let bytes = serde_json::to_vec(&message.process)
+            .map_err(io::Error::from)
+            .at(step::EXTERNAL, what)?;
+        fs::write(&files.process, bytes).at(step::EXTERNAL, what)?;
+        let mut exec = self.command("exec", &files.log, stdio)?;
+        exec.arg("--detach")
+            .arg("--process")
+            .arg(&files.process)
+            .arg("--pid-file")
+            .arg(&files.pid);
+        let console = Console::open(
+            &files.console,
+            streams_terminal(Some(&message.process)),
+            &mut exec,
+        )?;
+        let child = exec
+            .arg(&self.id)
+            .spawn()
+            .at(step::EXTERNAL, || self.program.display())?;
+        // It is reaped with all other children.
+        let pid = child.id().cast_signed();
+        let errand = Errand {
+            pid,
+            console,
+            size: message.terminal_size,
+            files,
+        };
+        Ok((errand, streams))
+    }
+
+    /// Returns the command's process and the master of its terminal, when the runtime has returned.
+    pub(in crate::supervise) fn take_command(
+        &self,
+        errand: Errand,
+        status: ExitStatus,
+    ) -> Result<(i32, Option<OwnedFd>), Failure> {
+        let Errand {
+            console,
+            size,
+            files,
+            ..
+        } = errand;
+        self.judge(status, &files.log)?;
+        let master = console.receive()?;
+        if let (Some(master), Some(size)) = (&master, size) {
+            set_size(master, size.rows, size.cols).at(step::TERMINAL, || "size")?;
+        }
+        Ok((read_pid(&files.pid)?, master))
+    }
+}
