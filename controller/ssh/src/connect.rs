@@ -5,17 +5,18 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, Handle};
-use russh::keys::{Algorithm, HashAlg, PublicKeyOrCertificate};
 use russh::{Preferred, SshId, cipher, compression};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout as within};
 
+use crate::forward::Incoming;
 use crate::identity::{Login, LoginError, log_in};
-use crate::{HostKey, IdentityError};
+use crate::verify::Verifier;
+use crate::{Endpoint, ExecError, HostKey, HostKeyPolicy, IdentityError, ask, transport};
 
 /// First pause between two attempts while a host is coming up; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -25,28 +26,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// … and given up after this many unanswered questions.
 const KEEPALIVE_MAX: usize = 3;
-
-/// Where to connect and as whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// A host name or an address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// The user to log in as.
-    pub user: String,
-    /// The private key; `None` for the operator's agent and default keys.
-    pub key: Option<PathBuf>,
-}
-
-/// What to do about the host's key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostKeyPolicy {
-    /// Only this key will do.
-    Pinned(HostKey),
-    /// Take the key that comes; the caller writes it down.
-    Learn,
-}
 
 /// No session.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +60,63 @@ pub enum ConnectError {
         /// The key that came.
         presented: Box<HostKey>,
     },
+    /// The host has another key than the operator's files of known hosts say.
+    #[error(
+        "host key of {address} has changed: {} line {line} has {expected}, the host shows \
+         {presented}", path.display()
+    )]
+    KnownHostChanged {
+        /// Host and port.
+        address: String,
+        /// The key on record.
+        expected: Box<HostKey>,
+        /// The key that came.
+        presented: Box<HostKey>,
+        /// What the host is called in the file.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Its line.
+        line: usize,
+    },
+    /// Nobody knows the host.
+    #[error("ssh server {address} is not among the known hosts; it shows {presented}")]
+    UnknownHost {
+        /// Host and port.
+        address: String,
+        /// The key that came.
+        presented: Box<HostKey>,
+    },
+    /// The host's key is marked as void.
+    #[error("host key {presented} of {address} is revoked")]
+    Revoked {
+        /// Host and port.
+        address: String,
+        /// The key that came.
+        presented: Box<HostKey>,
+    },
+    /// The host's certificate proves nothing.
+    #[error("certificate of ssh server {address} cannot be trusted: {reason}")]
+    HostCertificate {
+        /// Host and port.
+        address: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The files of known hosts cannot be read or written.
+    #[error("files of known hosts cannot be used")]
+    KnownHosts(#[source] io::Error),
+    /// A jump host does not let us through.
+    #[error("jump host {hop} does not lead to {address}")]
+    Jump {
+        /// The jump host.
+        hop: String,
+        /// Where it should lead.
+        address: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The host took none of our keys.
     #[error("ssh server {address} refused to log in user {user:?} (tried {tried})")]
     Refused {
@@ -111,14 +147,9 @@ pub enum ConnectError {
 /// on it, closes the connection.
 pub struct Session {
     pub(crate) handle: Handle<Verifier>,
+    pub(crate) incoming: Arc<Incoming>,
     host_key: HostKey,
     address: String,
-}
-
-/// Decides about the host's key, and keeps what the host has shown.
-pub(crate) struct Verifier {
-    expected: Option<HostKey>,
-    presented: Arc<Mutex<Option<HostKey>>>,
 }
 
 // === impl Session ===
@@ -134,13 +165,13 @@ impl Session {
         policy: &HostKeyPolicy,
         timeout: Duration,
     ) -> Result<Self, ConnectError> {
-        match within(timeout, Self::establish(endpoint, policy)).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(ConnectError::Timeout {
+        let connecting = limited(timeout, Self::establish(endpoint, policy));
+        connecting.await.unwrap_or_else(|| {
+            Err(ConnectError::Timeout {
                 address: endpoint.address(),
                 timeout,
-            }),
-        }
+            })
+        })
     }
 
     /// Like [`Session::connect`], but tries again while the host is coming up: as long as the
@@ -170,6 +201,14 @@ impl Session {
         &self.address
     }
 
+    /// Waits until the connection has ended, without giving it up.
+    pub(crate) async fn ended(&self) {
+        while !self.handle.is_closed() {
+            // The library tells nobody when a connection ends; whoever only waits is in no hurry.
+            sleep(LONGEST_PAUSE).await;
+        }
+    }
+
     /// Ends the connection in an orderly way, so that nothing of it is left on the host.
     pub async fn close(self) {
         // Best effort: a connection that is broken already needs no goodbye.
@@ -180,54 +219,42 @@ impl Session {
         let _ = self.handle.await;
     }
 
-    async fn establish(endpoint: &Endpoint, policy: &HostKeyPolicy) -> Result<Self, ConnectError> {
+    /// Waits until the connection has ended, by whoever's doing, such as the host's going down.
+    pub async fn closed(self) {
+        // However it has ended, it has.
+        let _ = self.handle.await;
+    }
+
+    pub(crate) async fn establish(
+        endpoint: &Endpoint,
+        policy: &HostKeyPolicy,
+    ) -> Result<Self, ConnectError> {
         let address = endpoint.address();
-        let unreachable = |source| ConnectError::Unreachable {
+        let verifier = Verifier::new(endpoint, policy)?;
+        let stream = transport::open(endpoint).await?;
+        let decision = verifier.decision();
+        let incoming = Arc::clone(&verifier.incoming);
+        let config = Arc::new(configuration(endpoint, &verifier));
+        let connected = client::connect_stream(config, stream, verifier).await;
+        let (host_key, refusal) = {
+            let mut outcome = decision.lock().unwrap_or_else(PoisonError::into_inner);
+            (outcome.presented.clone(), outcome.refusal.take())
+        };
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        let failed = |source| ConnectError::Protocol {
             address: address.clone(),
             source,
         };
-        let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
-            .await
-            .map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-
-        let expected = match policy {
-            HostKeyPolicy::Pinned(key) => Some(key.clone()),
-            HostKeyPolicy::Learn => None,
-        };
-        let presented = Arc::new(Mutex::new(None));
-        let config = Arc::new(configuration(expected.as_ref()));
-        let verifier = Verifier {
-            expected: expected.clone(),
-            presented: Arc::clone(&presented),
-        };
-        let connected = client::connect_stream(config, stream, verifier).await;
-        let shown = presented
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let (mut handle, host_key) = match (connected, shown) {
-            (Ok(handle), Some(key)) => (handle, key),
-            (Err(russh::Error::UnknownKey), Some(presented)) if let Some(expected) = expected => {
-                return Err(ConnectError::HostKeyChanged {
-                    address,
-                    expected: Box::new(expected),
-                    presented: Box::new(presented),
-                });
-            }
-            (Ok(_), None) => {
-                return Err(ConnectError::Protocol {
-                    address,
-                    source: russh::Error::UnknownKey,
-                });
-            }
-            (Err(source), _) => return Err(ConnectError::Protocol { address, source }),
-        };
-        match log_in(&mut handle, &endpoint.user, endpoint.key.as_deref()).await {
+        let mut handle = connected.map_err(failed)?;
+        let host_key = host_key.ok_or_else(|| failed(russh::Error::UnknownKey))?;
+        match log_in(&mut handle, endpoint).await {
             Ok(Login::Done) => Ok(Self {
                 handle,
                 host_key,
                 address,
+                incoming,
             }),
             Ok(Login::Refused { tried }) => Err(ConnectError::Refused {
                 address,
@@ -246,20 +273,6 @@ impl fmt::Debug for Session {
             .debug_struct("Session")
             .field("address", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Endpoint ===
-
-impl Endpoint {
-    /// Returns host and port as one text.
-    #[must_use]
-    pub fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
     }
 }
 
@@ -297,34 +310,35 @@ impl ConnectError {
                     | russh::Error::SendError
                     | russh::Error::RecvError
             ),
+            // The host behind a jump host may be what is not up.
+            Self::Jump { source, .. } => match source.downcast_ref::<Self>() {
+                Some(error) => error.may_pass(),
+                None => source.is::<ExecError>(),
+            },
             _ => false,
         }
     }
-}
 
-// === impl Verifier ===
-
-impl client::Handler for Verifier {
-    type Error = russh::Error;
-
-    async fn check_server_key(
-        &mut self,
-        key: &PublicKeyOrCertificate,
-    ) -> Result<bool, Self::Error> {
-        // Certificates are never asked for, so none is taken.
-        let PublicKeyOrCertificate::PublicKey { key, .. } = key else {
-            return Ok(false);
+    /// Returns what the operator can do about it, where that does not depend on the machine.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let advice = match self {
+            Self::KnownHostChanged { name, path, .. } => format!(
+                "somebody may be in between, or the host was installed anew; if you know that it \
+                 was: ssh-keygen -R '{name}' -f {}",
+                path.display()
+            ),
+            Self::UnknownHost { .. } => "log in to it once with ssh, and compare the fingerprint \
+                                         with the host's own (ssh-keygen -lf \
+                                         /etc/ssh/ssh_host_ed25519_key.pub)"
+                .to_owned(),
+            Self::Jump { source, .. } => return source.downcast_ref::<Self>()?.hint(),
+            Self::Refused { user, .. } => format!(
+                "is {user:?} the right user, and one of the keys in its ~/.ssh/authorized_keys?"
+            ),
+            _ => return None,
         };
-        let key = HostKey::new(key);
-        let good = self
-            .expected
-            .as_ref()
-            .is_none_or(|expected| *expected == key);
-        *self
-            .presented
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(key);
-        Ok(good)
+        Some(advice)
     }
 }
 
@@ -354,14 +368,28 @@ where
     }
 }
 
-fn configuration(expected: Option<&HostKey>) -> client::Config {
+/// Calls the future until it is ready or the time is over; a person who is being asked for
+/// something gets all the time that they need.
+async fn limited<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    loop {
+        match within(limit, &mut future).await {
+            Ok(value) => return Some(value),
+            Err(_elapsed) if ask::is_open() => {}
+            Err(_elapsed) => return None,
+        }
+    }
+}
+
+fn configuration(endpoint: &Endpoint, verifier: &Verifier) -> client::Config {
     client::Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-berth_",
             env!("CARGO_PKG_VERSION")
         ))),
         preferred: Preferred {
-            key: Cow::Owned(host_key_algorithms(expected)),
+            key: Cow::Owned(verifier.algorithms()),
+            host_key_certificates: Cow::Owned(verifier.certificate_algorithms()),
             // The first of the two is by far the fastest where the processor knows AES.
             cipher: Cow::Borrowed(&[
                 cipher::AES_256_GCM,
@@ -374,54 +402,16 @@ fn configuration(expected: Option<&HostKey>) -> client::Config {
             compression: Cow::Borrowed(&[compression::NONE]),
             ..Preferred::DEFAULT
         },
-        keepalive_interval: Some(KEEPALIVE),
-        keepalive_max: KEEPALIVE_MAX,
+        keepalive_interval: Some(endpoint.config.alive_interval.unwrap_or(KEEPALIVE)),
+        keepalive_max: endpoint.config.alive_max.unwrap_or(KEEPALIVE_MAX),
         nodelay: true,
         ..client::Config::default()
     }
 }
 
-/// Returns the kinds of host key to ask for; the pinned key's kind first, since a host with
-/// several keys shows the first kind that we name.
-fn host_key_algorithms(expected: Option<&HostKey>) -> Vec<Algorithm> {
-    let weak = Algorithm::Rsa { hash: None };
-    let mut algorithms: Vec<Algorithm> = Preferred::DEFAULT
-        .key
-        .iter()
-        .filter(|a| **a != weak)
-        .cloned()
-        .collect();
-    if let Some(pinned) = expected.map(HostKey::algorithm) {
-        let pinned = match pinned {
-            Algorithm::Rsa { .. } => Algorithm::Rsa {
-                hash: Some(HashAlg::Sha512),
-            },
-            other => other,
-        };
-        let is_rsa = pinned.clone().is_rsa();
-        algorithms.sort_by_key(|a| *a != pinned && !(is_rsa && a.clone().is_rsa()));
-    }
-    algorithms
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pinned_kind_of_key_is_asked_for_first() {
-        let ed25519 = HostKey::parse(
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ",
-        )
-        .unwrap();
-        assert_eq!(host_key_algorithms(Some(&ed25519))[0], Algorithm::Ed25519);
-        let ecdsa = HostKey::parse(
-            "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo\
-             2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=",
-        )
-        .unwrap();
-        assert_eq!(host_key_algorithms(Some(&ecdsa))[0], ecdsa.algorithm());
-    }
 
     #[tokio::test]
     async fn failures_for_good_are_not_retried() {
@@ -433,16 +423,5 @@ mod tests {
         .await;
         result.unwrap_err();
         assert_eq!(n_attempts, 1);
-    }
-
-    #[test]
-    fn addresses_of_ip_version_6_get_brackets() {
-        let endpoint = Endpoint {
-            host: "::1".to_owned(),
-            port: 22,
-            user: "root".to_owned(),
-            key: None,
-        };
-        assert_eq!(endpoint.address(), "[::1]:22");
     }
 }

@@ -137,6 +137,23 @@ impl Session {
         })
     }
 
+    /// Starts `command` and returns its standard input and output as a stream; what it prints on
+    /// its standard error is not read.
+    ///
+    /// The stream keeps the connection alive after the session is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started. That it fails is seen by the end of the stream.
+    pub async fn open_command(
+        &self,
+        command: &str,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static, ExecError> {
+        let channel = self.handle.channel_open_session().await?;
+        channel.exec(true, command).await?;
+        Ok(channel.into_stream())
+    }
+
     /// Opens a stream to the unix socket at `path` on the host.
     ///
     /// The stream keeps the connection alive after the session is dropped.

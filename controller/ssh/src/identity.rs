@@ -1,18 +1,21 @@
-//! How the controller logs in: with a key of the machine, or with the operator's agent and keys.
+//! How the controller logs in: with a key of the machine, or with what the operator's agent and
+//! configuration have.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use russh::client::Handle;
+use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_secret_key};
-use tokio::net::UnixStream;
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{Certificate, HashAlg, PublicKey};
 
-use crate::connect::Verifier;
+use crate::Endpoint;
+use crate::agent::Agent;
+use crate::config::home;
+use crate::key_file::{KeyFile, Loaded, certificate_for};
+use crate::verify::Verifier;
 
 /// The operator's own keys, in the order in which OpenSSH tries them.
-const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
+const DEFAULT_KEYS: [&str; 3] = ["id_rsa", "id_ecdsa", "id_ed25519"];
 
 /// No usable private key.
 #[derive(Debug, thiserror::Error)]
@@ -27,12 +30,19 @@ pub enum IdentityError {
         #[source]
         source: russh::keys::Error,
     },
-    /// The key file needs a passphrase, and no agent has the key.
+    /// The key file needs a passphrase, and nobody can be asked for it.
     #[error(
-        "private key {} needs a passphrase; add it to an ssh agent (ssh-add) first",
+        "private key {} needs a passphrase, and there is no terminal to ask for it; add it to an \
+         ssh agent (ssh-add), or name a program that asks in SSH_ASKPASS",
         path.display()
     )]
     Encrypted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The passphrase that was given does not open the key.
+    #[error("private key {} was not opened by the passphrases given", path.display())]
+    WrongPassphrase {
         /// The file.
         path: PathBuf,
     },
@@ -45,18 +55,6 @@ pub enum IdentityError {
 pub(crate) enum Login {
     Done,
     Refused { tried: String },
-}
-
-/// Logs in `user` with the key at `key`, or with the operator's own keys.
-pub(crate) async fn log_in(
-    handle: &mut Handle<Verifier>,
-    user: &str,
-    key: Option<&Path>,
-) -> Result<Login, LoginError> {
-    match key {
-        Some(path) => log_in_with_file(handle, user, path).await,
-        None => log_in_with_own_keys(handle, user).await,
-    }
 }
 
 /// A login could not even be tried.
@@ -77,141 +75,319 @@ impl From<russh::Error> for LoginError {
     }
 }
 
-async fn log_in_with_file(
+/// Logs in with the endpoint's key, or else with what the operator's agent and configuration have.
+pub(crate) async fn log_in(
     handle: &mut Handle<Verifier>,
-    user: &str,
-    path: &Path,
+    endpoint: &Endpoint,
 ) -> Result<Login, LoginError> {
-    let tried = format!("key {}", path.display());
-    let done = match load_secret_key(path, None) {
-        Ok(key) => offer(handle, user, key).await?,
-        Err(russh::keys::Error::KeyIsEncrypted) => {
-            let public = encrypted_public_key(path);
-            let Some(mut agent) = connect_agent().await else {
-                return Err(IdentityError::Encrypted {
-                    path: path.to_owned(),
-                }
-                .into());
-            };
-            let held = agent_keys(&mut agent).await;
-            match public.filter(|public| held.iter().any(|k| k.key_data() == public.key_data())) {
-                Some(public) => offer_from_agent(handle, user, public, &mut agent).await?,
-                None => {
-                    return Err(IdentityError::Encrypted {
-                        path: path.to_owned(),
-                    }
-                    .into());
-                }
-            }
-        }
-        Err(source) => {
-            return Err(IdentityError::Unreadable {
-                path: path.to_owned(),
-                source,
-            }
-            .into());
-        }
+    let agent = Agent::connect(&endpoint.config.agent, handle).await;
+    let mut attempt = Attempt {
+        handle,
+        endpoint,
+        agent,
+        tried: Vec::new(),
+        failure: None,
     };
-    Ok(if done {
-        Login::Done
-    } else {
-        Login::Refused { tried }
-    })
+    let result = match &endpoint.key {
+        Some(path) => attempt.with_key(path).await,
+        None => attempt.with_own_keys().await,
+    };
+    let tried = attempt.tried.join(", ");
+    match result {
+        Ok(true) => Ok(Login::Done),
+        // Many servers hang up after a few keys.
+        Err(error) if !tried.is_empty() && hung_up(&error) => Ok(Login::Refused {
+            tried: format!("{tried}; then it hung up"),
+        }),
+        Err(error) => Err(error.into()),
+        Ok(false) => match attempt.failure {
+            Some(failure) => Err(failure.into()),
+            None if tried.is_empty() => Err(IdentityError::None.into()),
+            None => Ok(Login::Refused { tried }),
+        },
+    }
 }
 
-async fn log_in_with_own_keys(
-    handle: &mut Handle<Verifier>,
-    user: &str,
-) -> Result<Login, LoginError> {
-    let mut tried = Vec::new();
-    if let Some(mut agent) = connect_agent().await {
-        for key in agent_keys(&mut agent).await {
-            tried.push(format!("agent key {}", key.fingerprint(HashAlg::Sha256)));
-            if offer_from_agent(handle, user, key, &mut agent).await? {
-                return Ok(Login::Done);
+fn hung_up(error: &russh::Error) -> bool {
+    matches!(
+        error,
+        russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError
+    )
+}
+
+/// One login: what was tried, and what stood in the way.
+struct Attempt<'a> {
+    handle: &'a mut Handle<Verifier>,
+    endpoint: &'a Endpoint,
+    agent: Option<Agent>,
+    tried: Vec<String>,
+    failure: Option<IdentityError>,
+}
+
+impl Attempt<'_> {
+    async fn with_key(&mut self, path: &Path) -> Result<bool, russh::Error> {
+        match KeyFile::load(path, !self.endpoint.config.batch).await {
+            Ok(Loaded::Key(key)) => self.offer_file(key).await,
+            Ok(Loaded::PublicOnly(public)) => self.offer_held(path, &public).await,
+            Ok(Loaded::Absent) => {
+                self.failure = Some(IdentityError::Unreadable {
+                    path: path.to_owned(),
+                    source: std::io::Error::from(std::io::ErrorKind::NotFound).into(),
+                });
+                Ok(false)
+            }
+            Err(error) => {
+                self.failure = Some(error);
+                Ok(false)
             }
         }
     }
-    let directory = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ssh"));
-    for path in directory
-        .iter()
-        .flat_map(|d| DEFAULT_KEYS.map(|name| d.join(name)))
-    {
-        // A key that is absent or needs a passphrase is passed over, as OpenSSH does it.
-        if let Ok(key) = load_secret_key(&path, None) {
-            tried.push(format!("key {}", path.display()));
-            if offer(handle, user, key).await? {
-                return Ok(Login::Done);
+
+    /// Tries the agent's keys that are named first, then its others, then files.
+    async fn with_own_keys(&mut self) -> Result<bool, russh::Error> {
+        let config = &self.endpoint.config;
+        let paths = if config.identity_files.is_empty() {
+            let folder = home().map(|home| home.join(".ssh")).unwrap_or_default();
+            DEFAULT_KEYS.map(|name| folder.join(name)).to_vec()
+        } else {
+            config.identity_files.clone()
+        };
+        let (mut files, mut named) = (Vec::new(), Vec::new());
+        for path in paths {
+            match KeyFile::load(&path, !config.batch).await {
+                Ok(Loaded::Key(key)) => {
+                    named.push((path, key.public.clone()));
+                    files.push(key);
+                }
+                Ok(Loaded::PublicOnly(public)) => named.push((path, public)),
+                // A key that is absent or cannot be read is passed over, as OpenSSH does it.
+                Ok(Loaded::Absent) | Err(_) => {}
             }
         }
+        for (path, public) in &named {
+            if self.offer_held(path, public).await? {
+                return Ok(true);
+            }
+        }
+        if !config.identities_only && self.offer_other_held(&named).await? {
+            return Ok(true);
+        }
+        for key in files {
+            let data = key.public.key_data();
+            if self.held(data).is_none() && self.offer_file(key).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
-    if tried.is_empty() {
-        return Err(IdentityError::None.into());
+
+    fn held(&self, public: &KeyData) -> Option<PublicKey> {
+        self.agent.as_ref()?.key(public)
     }
-    Ok(Login::Refused {
-        tried: tried.join(", "),
-    })
+
+    /// Offers what is in a file; a locked key that an agent holds is taken from there.
+    async fn offer_file(&mut self, mut key: KeyFile) -> Result<bool, russh::Error> {
+        if self.held(key.public.key_data()).is_some() {
+            let (path, public) = (key.path.clone(), key.public.clone());
+            if self.offer_held(&path, &public).await? {
+                return Ok(true);
+            }
+        }
+        let user = self.endpoint.user.as_str();
+        if let Some(certificate) = key.certificate(&self.endpoint.config.certificate_files) {
+            self.tried
+                .push(format!("certificate {}", named(&certificate)));
+            let hash = hash(self.handle, certificate.algorithm().is_rsa()).await?;
+            let offered = self
+                .handle
+                .authenticate_certificate_with(user, certificate, hash, &mut key)
+                .await;
+            if offered.is_ok_and(|result| result.success()) {
+                return Ok(true);
+            }
+            self.keep(&mut key)?;
+        }
+        self.tried.push(format!("key {}", key.path.display()));
+        let hash = hash(self.handle, key.public.algorithm().is_rsa()).await?;
+        let public = key.public.clone();
+        let offered = self
+            .handle
+            .authenticate_publickey_with(user, public, hash, &mut key)
+            .await;
+        match offered {
+            Ok(result) => Ok(accepted(&result)),
+            Err(_no_signature) => self.keep(&mut key).map(|()| false),
+        }
+    }
+
+    /// Keeps why a key could not sign; without a reason it was the connection that failed.
+    fn keep(&mut self, key: &mut KeyFile) -> Result<(), russh::Error> {
+        if let Some(failure) = key.failure.take() {
+            self.failure.get_or_insert(failure);
+        }
+        if self.handle.is_closed() {
+            return Err(russh::Error::Disconnect);
+        }
+        Ok(())
+    }
+
+    /// Offers a key that the agent holds, first with a certificate where there is one.
+    async fn offer_held(&mut self, path: &Path, public: &PublicKey) -> Result<bool, russh::Error> {
+        let data = public.key_data();
+        let certificates = self.certificates_held(Some(data));
+        for certificate in certificates {
+            if self
+                .offer_held_certificate(certificate.clone(), None)
+                .await?
+            {
+                return Ok(true);
+            }
+        }
+        let Some(held) = self.held(data) else {
+            return Ok(false);
+        };
+        let files = &self.endpoint.config.certificate_files;
+        if let Some(certificate) = certificate_for(path, data, files)
+            && self
+                .offer_held_certificate(certificate, Some(held.clone()))
+                .await?
+        {
+            return Ok(true);
+        }
+        self.offer_held_key(held).await
+    }
+
+    /// Offers what the agent holds beyond the keys that were named.
+    async fn offer_other_held(
+        &mut self,
+        named: &[(PathBuf, PublicKey)],
+    ) -> Result<bool, russh::Error> {
+        let is_named = |data: &KeyData| named.iter().any(|(_, public)| public.key_data() == data);
+        for certificate in self.certificates_held(None) {
+            if !is_named(certificate.public_key())
+                && self.offer_held_certificate(certificate, None).await?
+            {
+                return Ok(true);
+            }
+        }
+        let agent = self.agent.as_ref();
+        let keys: Vec<PublicKey> = agent
+            .iter()
+            .flat_map(|agent| &agent.identities)
+            .filter_map(|identity| match identity {
+                AgentIdentity::PublicKey { key, .. } => Some(key.clone()),
+                AgentIdentity::Certificate { .. } => None,
+            })
+            .filter(|key| !is_named(key.key_data()))
+            .collect();
+        for key in keys {
+            let certificate = certificate_for(
+                Path::new(""),
+                key.key_data(),
+                &self.endpoint.config.certificate_files,
+            );
+            if let Some(certificate) = certificate
+                && self
+                    .offer_held_certificate(certificate, Some(key.clone()))
+                    .await?
+            {
+                return Ok(true);
+            }
+            if self.offer_held_key(key).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn certificates_held(&self, public: Option<&KeyData>) -> Vec<Certificate> {
+        let agent = self.agent.as_ref();
+        let identities = agent.iter().flat_map(|agent| &agent.identities);
+        identities
+            .filter_map(|identity| match identity {
+                AgentIdentity::Certificate { certificate, .. } => Some(certificate),
+                AgentIdentity::PublicKey { .. } => None,
+            })
+            .filter(|certificate| public.is_none_or(|data| data == certificate.public_key()))
+            .cloned()
+            .collect()
+    }
+
+    async fn offer_held_key(&mut self, key: PublicKey) -> Result<bool, russh::Error> {
+        let Some(agent) = &mut self.agent else {
+            return Ok(false);
+        };
+        self.tried
+            .push(format!("agent key {}", key.fingerprint(HashAlg::Sha256)));
+        let hash = hash(self.handle, key.algorithm().is_rsa()).await?;
+        let identity = AgentIdentity::PublicKey {
+            key: key.clone(),
+            comment: String::new(),
+        };
+        let mut signer = agent.signer(identity);
+        let user = self.endpoint.user.as_str();
+        let offered = self
+            .handle
+            .authenticate_publickey_with(user, key, hash, &mut signer)
+            .await;
+        declined(offered)
+    }
+
+    /// Offers a certificate that the agent holds, or one from a file whose bare key it holds.
+    async fn offer_held_certificate(
+        &mut self,
+        certificate: Certificate,
+        bare: Option<PublicKey>,
+    ) -> Result<bool, russh::Error> {
+        let Some(agent) = &mut self.agent else {
+            return Ok(false);
+        };
+        self.tried
+            .push(format!("certificate {}", named(&certificate)));
+        let comment = String::new();
+        let identity = match bare {
+            Some(key) => AgentIdentity::PublicKey { key, comment },
+            None => AgentIdentity::Certificate {
+                certificate: certificate.clone(),
+                comment,
+            },
+        };
+        let hash = hash(self.handle, certificate.algorithm().is_rsa()).await?;
+        let mut signer = agent.signer(identity);
+        let user = self.endpoint.user.as_str();
+        let offered = self
+            .handle
+            .authenticate_certificate_with(user, certificate, hash, &mut signer)
+            .await;
+        declined(offered)
+    }
 }
 
-/// Offers one key that is in this process.
-async fn offer(
-    handle: &mut Handle<Verifier>,
-    user: &str,
-    key: PrivateKey,
-) -> Result<bool, russh::Error> {
-    let hash = signature_hash(handle, key.public_key()).await?;
-    let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-    Ok(handle.authenticate_publickey(user, key).await?.success())
-}
-
-/// Offers one key that an agent holds; an agent that declines is a key that was not taken.
-async fn offer_from_agent(
-    handle: &mut Handle<Verifier>,
-    user: &str,
-    key: PublicKey,
-    agent: &mut AgentClient<UnixStream>,
-) -> Result<bool, russh::Error> {
-    let hash = signature_hash(handle, &key).await?;
-    match handle
-        .authenticate_publickey_with(user, key, hash, agent)
-        .await
-    {
-        Ok(result) => Ok(result.success()),
+/// An agent that declines is a key that was not taken.
+fn declined(offered: Result<AuthResult, russh::AgentAuthError>) -> Result<bool, russh::Error> {
+    match offered {
+        Ok(result) => Ok(accepted(&result)),
         Err(russh::AgentAuthError::Key(_)) => Ok(false),
         Err(russh::AgentAuthError::Send(_)) => Err(russh::Error::SendError),
     }
 }
 
+fn accepted(result: &AuthResult) -> bool {
+    result.success()
+}
+
+fn named(certificate: &Certificate) -> String {
+    format!("{:?}", certificate.key_id())
+}
+
 /// Returns the hash for signatures of RSA keys: what the server names, else SHA-256, as servers
 /// that name nothing are old but those that only know SHA-1 are older than OpenSSH 7.2.
-async fn signature_hash(
-    handle: &Handle<Verifier>,
-    key: &PublicKey,
-) -> Result<Option<HashAlg>, russh::Error> {
-    if !key.algorithm().is_rsa() {
+async fn hash(handle: &Handle<Verifier>, is_rsa: bool) -> Result<Option<HashAlg>, russh::Error> {
+    if !is_rsa {
         return Ok(None);
     }
     Ok(handle
         .best_supported_rsa_hash()
         .await?
         .unwrap_or(Some(HashAlg::Sha256)))
-}
-
-async fn connect_agent() -> Option<AgentClient<UnixStream>> {
-    AgentClient::connect_env().await.ok()
-}
-
-async fn agent_keys(agent: &mut AgentClient<UnixStream>) -> Vec<PublicKey> {
-    let identities = agent.request_identities().await.unwrap_or_default();
-    let key = |identity| match identity {
-        AgentIdentity::PublicKey { key, .. } => Some(key),
-        AgentIdentity::Certificate { .. } => None,
-    };
-    identities.into_iter().filter_map(key).collect()
-}
-
-/// Returns the public half of an encrypted key: it is in clear in OpenSSH's format.
-fn encrypted_public_key(path: &Path) -> Option<PublicKey> {
-    let key = PrivateKey::read_openssh_file(path).ok()?;
-    Some(key.public_key().clone())
 }

@@ -47,6 +47,17 @@ impl fmt::Debug for Streams<'_> {
     }
 }
 
+/// What is run on the host.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Program<'a> {
+    /// The command; a login shell without one.
+    pub(crate) command: Option<&'a str>,
+    /// Whether the command is the name of a subsystem.
+    pub(crate) subsystem: bool,
+    /// Whether it may use the operator's agent.
+    pub(crate) agent: bool,
+}
+
 impl Session {
     /// Runs `command`, or a login shell without one, with its streams passed through; returns
     /// when the remote program has ended and all of its output is written.
@@ -62,13 +73,26 @@ impl Session {
         pty: Option<Pty>,
         streams: Streams<'_>,
     ) -> Result<ExitStatus, ExecError> {
+        let program = Program {
+            command,
+            ..Program::default()
+        };
+        self.run_program(program, pty, streams).await
+    }
+
+    pub(crate) async fn run_program(
+        &self,
+        program: Program<'_>,
+        pty: Option<Pty>,
+        streams: Streams<'_>,
+    ) -> Result<ExitStatus, ExecError> {
         let Streams {
             mut stdin,
             mut stdout,
             mut stderr,
         } = streams;
         let (mut reader, writer) = self.handle.channel_open_session().await?.split();
-        request(&writer, command, pty.as_ref()).await?;
+        request(&writer, program, pty.as_ref()).await?;
 
         // Input, window sizes and output go on at the same time: whichever waited for another
         // could stop the connection's own task, which serves all of them.
@@ -83,7 +107,7 @@ impl Session {
             }
             std::future::pending::<()>().await;
         };
-        let output = receive_output(&mut reader, &mut stdout, &mut stderr, command);
+        let output = receive_output(&mut reader, &mut stdout, &mut stderr, program);
         let result = tokio::select! {
             // Each arm ends the whole: none is polled again after another has won.
             status = output => status,
@@ -100,9 +124,12 @@ impl Session {
 
 async fn request(
     writer: &ChannelWriteHalf<Msg>,
-    command: Option<&str>,
+    program: Program<'_>,
     pty: Option<&Pty>,
 ) -> Result<(), ExecError> {
+    if program.agent {
+        writer.agent_forward(false).await?;
+    }
     // No answer is waited for: refusals arrive among the output.
     if let Some(pty) = pty {
         let size = *pty.size.borrow();
@@ -110,7 +137,8 @@ async fn request(
             .request_pty(true, &pty.term, size.columns, size.rows, 0, 0, &[])
             .await?;
     }
-    match command {
+    match program.command {
+        Some(name) if program.subsystem => writer.request_subsystem(true, name).await?,
         Some(command) => writer.exec(true, command).await?,
         None => writer.request_shell(true).await?,
     }
@@ -156,7 +184,7 @@ async fn receive_output(
     reader: &mut ChannelReadHalf,
     stdout: &mut (dyn AsyncWrite + Send + Unpin + '_),
     stderr: &mut (dyn AsyncWrite + Send + Unpin + '_),
-    command: Option<&str>,
+    program: Program<'_>,
 ) -> Result<ExitStatus, ExecError> {
     let mut status = None;
     while let Some(message) = reader.wait().await {
@@ -168,10 +196,10 @@ async fn receive_output(
                 status = Some(ExitStatus::from_signal(signal_name));
             }
             ChannelMsg::Failure => {
-                let what = if command.is_some() {
-                    "run a command"
-                } else {
-                    "open a shell"
+                let what = match program.command {
+                    Some(_) if program.subsystem => "start a subsystem",
+                    Some(_) => "run a command",
+                    None => "open a shell",
                 };
                 return Err(ExecError::Refused {
                     what: what.to_owned(),

@@ -23,6 +23,7 @@ fn endpoint(sshd: &Sshd) -> Endpoint {
         port: sshd.port(),
         user: "root".to_owned(),
         key: Some(sshd.client_key()),
+        ..Endpoint::default()
     }
 }
 
@@ -151,6 +152,7 @@ async fn host_that_comes_up_later_is_waited_for() {
         port,
         user: "root".to_owned(),
         key: Some(placeholder),
+        ..Endpoint::default()
     };
     let connecting =
         tokio::spawn(
@@ -192,6 +194,7 @@ async fn silent_server_is_given_up_in_time() {
         port,
         user: "root".to_owned(),
         key: None,
+        ..Endpoint::default()
     };
     let limit = Duration::from_millis(100);
     let error = Session::connect(&silent, &HostKeyPolicy::Learn, limit)
