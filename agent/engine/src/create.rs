@@ -121,9 +121,10 @@ impl Engine {
     pub async fn create(
         self: &Arc<Self>,
         name: &str,
-        options: ContainerOptions,
+        mut options: ContainerOptions,
     ) -> Result<Created, CreateError> {
         let engine = Arc::clone(self);
+        self.config.defaults.apply(&mut options.host);
         let name = name.strip_prefix('/').unwrap_or(name).to_owned();
         tokio::task::spawn_blocking(move || engine.create_blocking(&name, &options))
             .await

@@ -15,6 +15,7 @@ use berth_agent_volumes::Volumes;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::containers::Containers;
+use crate::defaults::ContainerDefaults;
 use crate::id::random_hex;
 use crate::mount_points;
 use crate::options::HostOptions;
@@ -42,6 +43,8 @@ pub struct EngineConfig {
     pub labels: Vec<String>,
     /// OCI runtime of containers that ask for none; empty: berth's own.
     pub default_runtime: String,
+    /// What else containers get when nobody says otherwise.
+    pub defaults: ContainerDefaults,
     /// The agent's version.
     pub version: String,
 }

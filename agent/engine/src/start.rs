@@ -163,11 +163,15 @@ impl Engine {
             tmpfs: &tmpfs,
             unified_cgroups: self.unified_cgroups,
         };
+        let mut spec = spec::build(&input)?;
+        if let Some(process) = spec.process_mut() {
+            self.config.defaults.limit(process)?;
+        }
         Ok(StartRequest {
             id: record.id.as_str().to_owned(),
             run_dir: self.paths.container_run(record.id.as_str()),
             bundle_dir,
-            spec: spec::build(&input)?,
+            spec,
             rootfs: self.rootfs(prepared),
             terminal_size: container.terminal_size(),
             open_stdin: record.config.open_stdin,
