@@ -6,17 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use berth_controller_ssh::{ConnectError as SshConnectError, ExecError, Session};
+use berth_controller_ssh::{Config, ExecError, Family, Session, dial};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::connect::RevokedError;
 use crate::{ConnectError, Identity, Route, Target, Tunnel};
 
-/// How long a port may take to answer before the way through SSH is tried: firewalls that drop
-/// packets never answer, and a lost first packet is sent again after a second.
-const PORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a port may take to answer at all: firewalls that drop packets never do, and a lost
+/// first packet is sent again after a second, the next after three.
+const PORT_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a silent port is waited for before the way through SSH is tried as well.
+const HEAD_START: Duration = Duration::from_secs(1);
 /// How long a port may take to answer before anybody is asked whether the machine is off.
 const PROMPT: Duration = Duration::from_millis(300);
 /// How long the handshake of TLS may take.
@@ -139,103 +142,208 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 /// Opens a stream by the first way that works, the port first; none when the port does not answer
 /// and `is_off` says that the machine is off.
+///
+/// A port that is silent, before the connection or within the handshake, gets a head start; then
+/// both ways are tried at once.
 pub(crate) async fn open(
     target: &Target,
     is_off: impl Future<Output = bool>,
 ) -> Result<(Box<dyn Stream>, Route), ConnectError> {
-    let error = match connect_unless_off(target, is_off).await? {
-        Ok(stream) => {
-            let stream = handshake(stream, &target.identity, || address(target)).await?;
-            return Ok((Box::new(stream), Route::Direct));
+    let mut port = pin!(connect_port(&target.host, target.port));
+    let early = connect_unless_off(target, &mut port, is_off).await?;
+    let failed = match early {
+        Some(Err(error)) => error,
+        early => {
+            let direct = async {
+                let stream = match early {
+                    Some(stream) => stream.map_err(Stop::Passing)?,
+                    None => port.await.map_err(Stop::Passing)?,
+                };
+                handshake(stream, &target.identity, || address(target)).await
+            };
+            match race(target, direct).await? {
+                Raced::Won(stream, route) => return Ok((stream, route)),
+                Raced::Failed(error) => error,
+            }
         }
-        Err(error) => error,
     };
     let Some(tunnel) = &target.tunnel else {
         return Err(ConnectError::Unreachable {
             address: address(target),
-            source: error,
+            source: failed,
         });
     };
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::TunnelFailed {
-        address: address(target),
-        direct: error.to_string(),
-        source,
-    };
-    let session = log_in(tunnel)
+    go_round(target, tunnel)
         .await
-        .map_err(|source| failed(source.into()))?;
-    match session.open_unix(&tunnel.socket).await {
-        Ok(stream) => return Ok((Box::new(stream), Route::TunnelToSocket)),
-        Err(ExecError::Refused { .. }) => {}
-        Err(source) => return Err(failed(source.into())),
-    }
-    // The socket is root's alone; any user may go to the port, with the certificate as usual.
-    let stream = session
-        .open_tcp("127.0.0.1", target.port)
-        .await
-        .map_err(|source| failed(source.into()))?;
-    let stream = handshake(stream, &target.identity, || address(target)).await?;
-    Ok((Box::new(stream), Route::TunnelToPort))
+        .map_err(|source| ConnectError::TunnelFailed {
+            address: address(target),
+            direct: failed.to_string(),
+            source,
+        })
 }
 
-/// Connects to the port; fails for good when `is_off` says so.
-async fn connect_unless_off(
+/// How the port's way ended, while the tunnel was tried as well or not yet.
+enum Raced {
+    Won(Box<dyn Stream>, Route),
+    /// The port failed, and the tunnel was not tried to its end.
+    Failed(io::Error),
+}
+
+/// Why the port's way ended.
+enum Stop {
+    /// Another way may still lead there.
+    Passing(io::Error),
+    /// Something answers that must not be trusted: no other way is tried.
+    Final(ConnectError),
+}
+
+/// Goes straight on, and after a head start by the tunnel as well; takes what comes first.
+async fn race<S: Stream + 'static>(
     target: &Target,
-    is_off: impl Future<Output = bool>,
-) -> Result<io::Result<TcpStream>, ConnectError> {
-    let mut port = pin!(connect_port(&target.host, target.port));
-    let early = timeout(PROMPT, &mut port).await;
-    if let Ok(Ok(stream)) = early {
-        return Ok(Ok(stream));
+    direct: impl Future<Output = Result<S, Stop>>,
+) -> Result<Raced, ConnectError> {
+    let mut direct = pin!(direct);
+    let settled = |ended: Result<S, Stop>| match ended {
+        Ok(stream) => Ok(Raced::Won(Box::new(stream), Route::Direct)),
+        Err(Stop::Passing(error)) => Ok(Raced::Failed(error)),
+        Err(Stop::Final(error)) => Err(error),
+    };
+    if let Ok(ended) = timeout(HEAD_START, &mut direct).await {
+        return settled(ended);
     }
-    // Packets to a machine that is off vanish, and ways round it would be tried for long.
-    let asked = match early {
-        Ok(failed) => {
-            if !is_off.await {
-                return Ok(failed);
+    let Some(tunnel) = &target.tunnel else {
+        return settled(direct.await);
+    };
+    let mut round = pin!(go_round(target, tunnel));
+    let source = tokio::select! {
+        // The loser's connection is dropped, which closes it.
+        ended = &mut direct => match ended {
+            Err(Stop::Passing(error)) => {
+                return round.await.map(|(stream, route)| Raced::Won(stream, route)).map_err(
+                    |source| ConnectError::TunnelFailed {
+                        address: address(target),
+                        direct: error.to_string(),
+                        source,
+                    },
+                );
             }
-            None
-        }
-        Err(_elapsed) => tokio::select! {
-            connected = &mut port => Some(connected),
-            off = is_off => if off { None } else { Some(port.await) },
+            ended => return settled(ended),
+        },
+        went = &mut round => match went {
+            Ok((stream, route)) => return Ok(Raced::Won(stream, route)),
+            Err(error) => error,
         },
     };
-    asked.ok_or_else(|| ConnectError::Off {
-        address: address(target),
-    })
+    match direct.await {
+        Err(Stop::Passing(error)) => Err(ConnectError::TunnelFailed {
+            address: address(target),
+            direct: error.to_string(),
+            source,
+        }),
+        ended => settled(ended),
+    }
+}
+
+/// Goes through SSH: to the agent's socket, or to its port for users that may not open the socket.
+async fn go_round(
+    target: &Target,
+    tunnel: &Tunnel,
+) -> Result<(Box<dyn Stream>, Route), Box<dyn std::error::Error + Send + Sync>> {
+    let session = log_in(tunnel).await?;
+    let opening = async {
+        match session.open_unix(&tunnel.socket).await {
+            Ok(stream) => {
+                let stream: Box<dyn Stream> = Box::new(stream);
+                return Ok((stream, Route::TunnelToSocket));
+            }
+            Err(ExecError::Refused { .. }) => {}
+            Err(source) => return Err(source.into()),
+        }
+        // The socket is root's alone; any user may go to the port, with the certificate as usual.
+        let stream = session.open_tcp("127.0.0.1", target.port).await?;
+        match handshake(stream, &target.identity, || address(target)).await {
+            Ok(stream) => {
+                let stream: Box<dyn Stream> = Box::new(stream);
+                Ok((stream, Route::TunnelToPort))
+            }
+            Err(Stop::Passing(error)) => Err(error.into()),
+            Err(Stop::Final(error)) => Err(error.into()),
+        }
+    };
+    // A host may let us in and then say nothing more.
+    timeout(SSH_TIMEOUT, opening)
+        .await
+        .unwrap_or_else(|_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+}
+
+/// Waits for the port for a moment; fails for good when `is_off` says so. Nothing when the port is
+/// still silent.
+async fn connect_unless_off(
+    target: &Target,
+    port: &mut Pin<&mut impl Future<Output = io::Result<TcpStream>>>,
+    is_off: impl Future<Output = bool>,
+) -> Result<Option<io::Result<TcpStream>>, ConnectError> {
+    let early = timeout(PROMPT, port.as_mut()).await;
+    // Packets to a machine that is off vanish, and ways round it would be tried for long.
+    let (off, result) = match early {
+        Ok(Ok(stream)) => (false, Some(Ok(stream))),
+        Ok(Err(error)) => (is_off.await, Some(Err(error))),
+        Err(_elapsed) => tokio::select! {
+            connected = port.as_mut() => (false, Some(connected)),
+            off = is_off => (off, None),
+        },
+    };
+    if off {
+        return Err(ConnectError::Off {
+            address: address(target),
+        });
+    }
+    Ok(result)
 }
 
 async fn connect_port(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = timeout(PORT_TIMEOUT, TcpStream::connect((host, port)))
+    timeout(PORT_TIMEOUT, dial(host, port, Family::Any))
         .await
-        .map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+        .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn handshake<S: AsyncRead + AsyncWrite + Send + Unpin>(
     stream: S,
     identity: &Identity,
     address: impl Fn() -> String,
-) -> Result<tokio_rustls::client::TlsStream<S>, ConnectError> {
+) -> Result<tokio_rustls::client::TlsStream<S>, Stop> {
     let connector = TlsConnector::from(identity.config());
-    let handshake = connector.connect(identity.server_name(), stream);
+    let handshake = async {
+        let stream = connector.connect(identity.server_name(), stream).await?;
+        let shown = stream.get_ref().1.peer_certificates();
+        if shown.is_some_and(|chain| chain.iter().take(1).any(|leaf| !identity.accepts(leaf))) {
+            return Err(io::Error::other(RevokedError));
+        }
+        Ok(stream)
+    };
     timeout(HANDSHAKE_TIMEOUT, handshake)
         .await
         .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(|source| {
-            let address = address();
-            // Silence says nothing about trust.
-            if source.kind() == io::ErrorKind::TimedOut {
-                return ConnectError::Unreachable { address, source };
-            }
-            ConnectError::Tls { address, source }
+        .map_err(|source| match source.kind() {
+            // Silence says nothing about trust, nor does whoever hangs up without a word.
+            io::ErrorKind::TimedOut
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof => Stop::Passing(source),
+            _ => Stop::Final(ConnectError::Tls {
+                address: address(),
+                source,
+            }),
         })
 }
 
-async fn log_in(tunnel: &Tunnel) -> Result<Session, SshConnectError> {
-    Session::connect(&tunnel.endpoint, &tunnel.host_key, SSH_TIMEOUT).await
+async fn log_in(tunnel: &Tunnel) -> Result<Session, Box<dyn std::error::Error + Send + Sync>> {
+    // Read only now: most machines are reached without it.
+    let endpoint = tunnel.endpoint.clone();
+    let name = endpoint.host.clone();
+    let endpoint = Config::of_operator().complete(&name, endpoint)?;
+    Ok(Session::connect(&endpoint, &tunnel.host_key, SSH_TIMEOUT).await?)
 }
 
 fn address(target: &Target) -> String {

@@ -186,6 +186,7 @@ fn tunnel(sshd: &Sshd, socket: &str) -> Tunnel {
             port: sshd.port(),
             user: "root".to_owned(),
             key: Some(sshd.client_key()),
+            ..Endpoint::default()
         },
         host_key: HostKeyPolicy::Pinned(HostKey::parse(&sshd.host_key()).unwrap()),
         socket: socket.to_owned(),

@@ -53,6 +53,48 @@ pub enum SshError {
         #[source]
         source: ssh::ConnectError,
     },
+    /// The operator's SSH configuration cannot be used.
+    #[error("cannot find the way to machine {machine:?}")]
+    Config {
+        /// The machine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: ssh::ConfigError,
+    },
+    /// The words after the machine's name cannot be followed.
+    #[error("cannot do that on machine {machine:?}")]
+    Words {
+        /// The machine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: ssh::Beyond,
+    },
+    /// A session could not be carried through.
+    #[error("session with machine {machine:?} failed")]
+    Interact {
+        /// The machine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: ssh::InteractError,
+    },
+    /// A program of the system cannot be used.
+    #[error("cannot use a program of this computer for machine {machine:?}")]
+    System {
+        /// The machine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: ssh::SystemError,
+    },
+    /// A command was not answered as it must be, as on a host that is going down.
+    #[error("machine {machine:?} does not answer a simple command")]
+    Silent {
+        /// The machine.
+        machine: String,
+    },
     /// A command could not be run.
     #[error("command on machine {machine:?} could not be run")]
     Exec {
@@ -62,6 +104,35 @@ pub enum SshError {
         #[source]
         source: ssh::ExecError,
     },
+}
+
+/// Which program makes a connection that the operator asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SshProgram {
+    /// This client, and the system's `ssh` for what only that can do.
+    #[default]
+    Either,
+    /// This client and no other.
+    Native,
+    /// The system's `ssh`.
+    System,
+}
+
+/// The system's `ssh`, set up for a machine.
+pub(crate) struct SystemWay {
+    pub(crate) ssh: ssh::SystemSsh,
+}
+
+impl SystemWay {
+    async fn run(&self, name: &str, words: &[String]) -> Result<u8, SshError> {
+        self.ssh
+            .run(words)
+            .await
+            .map_err(|source| SshError::System {
+                machine: name.to_owned(),
+                source,
+            })
+    }
 }
 
 impl SshError {
@@ -75,11 +146,20 @@ impl SshError {
                 machine,
                 source: ssh::ConnectError::HostKeyChanged { presented, .. },
             } => Some(format!(
-                "somebody may be in between, or the host was installed anew; if you know that \
-                     it was, replace \"host_key\" in the machine's berth.json by {:?} (or remove \
-                     and create machine {machine})",
+                "somebody may be in between, or the host was installed anew: berth machine doctor \
+                 {machine} tells more; if you know that it was, replace \"host_key\" in the \
+                 machine's berth.json by {:?} (or remove and create machine {machine})",
                 presented.to_openssh()
             )),
+            Self::Connect { source, .. } => source.hint(),
+            Self::Words {
+                source: ssh::Beyond::System(_),
+                ..
+            } => Some("leave --native-ssh out, so that the system's ssh can do it".to_owned()),
+            Self::System {
+                source: ssh::SystemError::Missing(program),
+                ..
+            } => Some(format!("install {program}, or do without what needs it")),
             _ => None,
         }
     }
@@ -94,11 +174,20 @@ impl Fleet {
     ///
     /// When there is no such machine, its host key has changed, or it cannot be logged in to.
     pub async fn ssh(&self, name: &str) -> Result<ssh::Session, SshError> {
-        let Loaded {
-            mut record,
-            machine,
-        } = self.load(name)?;
-        let (endpoint, policy) = way(&record, &*machine).await?;
+        let loaded = self.load(name)?;
+        let (endpoint, policy) = way(&loaded.record, &*loaded.machine).await?;
+        self.enter(&loaded, &endpoint, &policy).await
+    }
+
+    /// Opens a session, and writes down the key of a host that had none on record.
+    pub(crate) async fn enter(
+        &self,
+        loaded: &Loaded,
+        endpoint: &ssh::Endpoint,
+        policy: &ssh::HostKeyPolicy,
+    ) -> Result<ssh::Session, SshError> {
+        let Loaded { record, machine } = loaded;
+        let name = record.name.as_str();
         let off = async {
             sleep(PROMPT).await;
             match machine.state().await {
@@ -108,7 +197,7 @@ impl Fleet {
         };
         let connected = tokio::select! {
             // What loses is dropped: an answer that comes later is no longer of interest.
-            connected = ssh::Session::connect(&endpoint, &policy, SSH_TIMEOUT) => connected,
+            connected = ssh::Session::connect(endpoint, policy, SSH_TIMEOUT) => connected,
             () = off => {
                 let machine = name.to_owned();
                 return Err(SshError::NotRunning { machine });
@@ -132,7 +221,7 @@ impl Fleet {
         if record.side.host_key.is_none()
             && let Ok(_lock) = self.store.lock_machine(&record.name)
         {
-            record = self.record(name)?;
+            let mut record = self.record(name)?;
             record
                 .side
                 .host_key
@@ -140,6 +229,70 @@ impl Fleet {
             self.store.save_side(&record)?;
         }
         Ok(session)
+    }
+
+    /// Does what the words after a machine's name ask, as the system's `ssh` would after a host:
+    /// options, then a command; returns the exit code.
+    ///
+    /// # Errors
+    ///
+    /// When the machine cannot be logged in to, or the words cannot be followed.
+    pub async fn ssh_words(
+        &self,
+        name: &str,
+        words: &[String],
+        program: SshProgram,
+    ) -> Result<u8, SshError> {
+        let loaded = self.load(name)?;
+        let parsed = match (program, ssh::Options::parse(words)) {
+            (SshProgram::System, _) => return self.system_ssh(&loaded).await?.run(name, words).await,
+            (SshProgram::Either, Err(ssh::Beyond::System(_))) => {
+                return self.system_ssh(&loaded).await?.run(name, words).await;
+            }
+            (_, parsed) => parsed,
+        };
+        let options = parsed.map_err(|source| SshError::Words {
+            machine: name.to_owned(),
+            source,
+        })?;
+        let mut config = match &options.config_file {
+            Some(path) => ssh::Config::of_file(path),
+            None => ssh::Config::of_operator(),
+        };
+        for (keyword, value) in &options.config {
+            config = config.with(keyword, value);
+        }
+        let (mut endpoint, policy) = way_with(&config, &loaded.record, &*loaded.machine).await?;
+        endpoint.user = options.user.clone().unwrap_or(endpoint.user);
+        endpoint.port = options.port.unwrap_or(endpoint.port);
+        endpoint.key = options.key.clone().or(endpoint.key);
+        let session = self.enter(&loaded, &endpoint, &policy).await?;
+        let code = session.interact(&options, &endpoint).await;
+        code.map_err(|source| SshError::Interact {
+            machine: name.to_owned(),
+            source,
+        })
+    }
+
+    /// Sets the system's `ssh` up for a machine; one whose key is not on record is met first.
+    pub(crate) async fn system_ssh(&self, loaded: &Loaded) -> Result<SystemWay, SshError> {
+        let (endpoint, policy) = way(&loaded.record, &*loaded.machine).await?;
+        let key = match policy {
+            ssh::HostKeyPolicy::Pinned(key) => key,
+            policy => {
+                let session = self.enter(loaded, &endpoint, &policy).await?;
+                session.host_key().clone()
+            }
+        };
+        let directory = self.store.machine(&loaded.record.name).directory;
+        let known_hosts = directory.join("known_hosts");
+        let ssh = ssh::SystemSsh::new(&endpoint, &key, &known_hosts);
+        Ok(SystemWay {
+            ssh: ssh.map_err(|source| SshError::System {
+                machine: loaded.record.name.to_string(),
+                source,
+            })?,
+        })
     }
 
     /// Like [`Fleet::log_in`], but tells the operator why it takes long when it does.
@@ -185,8 +338,17 @@ impl Fleet {
     }
 }
 
-/// Returns where a machine's SSH server is and which key it must show.
-async fn way(
+/// Returns where a machine's SSH server is, how the operator's configuration leads there, and which
+/// key it must show.
+pub(crate) async fn way(
+    record: &MachineRecord,
+    machine: &dyn Machine,
+) -> Result<(ssh::Endpoint, ssh::HostKeyPolicy), SshError> {
+    way_with(&ssh::Config::of_operator(), record, machine).await
+}
+
+async fn way_with(
+    config: &ssh::Config,
     record: &MachineRecord,
     machine: &dyn Machine,
 ) -> Result<(ssh::Endpoint, ssh::HostKeyPolicy), SshError> {
@@ -204,9 +366,18 @@ async fn way(
             })?;
             ssh::HostKeyPolicy::Pinned(key)
         }
+        // A cloud gives addresses to others again: old keys under them say nothing.
+        None if machine.was_there_before() => ssh::HostKeyPolicy::KnownHostsOrLearn,
         None => ssh::HostKeyPolicy::Learn,
     };
-    Ok((ssh_endpoint(endpoint), policy))
+    let name = endpoint.host.clone();
+    let endpoint = config
+        .complete(&name, ssh_endpoint(endpoint))
+        .map_err(|source| SshError::Config {
+            machine: record.name.to_string(),
+            source,
+        })?;
+    Ok((endpoint, policy))
 }
 
 pub(crate) fn ssh_endpoint(endpoint: SshEndpoint) -> ssh::Endpoint {
@@ -215,5 +386,6 @@ pub(crate) fn ssh_endpoint(endpoint: SshEndpoint) -> ssh::Endpoint {
         port: endpoint.port,
         user: endpoint.user,
         key: endpoint.key,
+        ..ssh::Endpoint::default()
     }
 }

@@ -183,6 +183,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// When it has no address (yet).
     async fn ssh_endpoint(&self) -> Result<SshEndpoint, DriverError>;
 
+    /// Returns whether the host was there before the machine: then the operator's own files may
+    /// know its key already.
+    fn was_there_before(&self) -> bool {
+        false
+    }
+
     /// Returns whether an agent can be put on the machine; creation ends with the driver's part
     /// when it cannot.
     fn takes_agent(&self) -> bool {

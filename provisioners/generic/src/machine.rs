@@ -155,6 +155,10 @@ impl Machine for GenericMachine {
         })
     }
 
+    fn was_there_before(&self) -> bool {
+        true
+    }
+
     fn engine_port(&self) -> u16 {
         match self.config.engine_port {
             0 => DEFAULT_ENGINE_PORT,
