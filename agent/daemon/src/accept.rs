@@ -1,10 +1,11 @@
 //! Accepts connections until the agent stops.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio_rustls::TlsAcceptor;
+use berth_agent_trust::{Caller, Trust};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -13,6 +14,7 @@ use crate::connection;
 use crate::handshakes::{HANDSHAKE_TIMEOUT, Limits};
 use crate::idle::Activity;
 use crate::service::Face;
+use crate::tls;
 
 /// Pause after the system ran out of something, such as file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -28,7 +30,7 @@ pub(crate) struct Reception {
 }
 
 /// Accepts on TCP, with TLS.
-pub(crate) async fn tcp(listener: TcpListener, tls: TlsAcceptor, reception: Reception) {
+pub(crate) async fn tcp(listener: TcpListener, trust: Arc<Trust>, reception: Reception) {
     loop {
         let accepted = tokio::select! {
             // Cancel-safe by its documentation.
@@ -43,12 +45,13 @@ pub(crate) async fn tcp(listener: TcpListener, tls: TlsAcceptor, reception: Rece
             continue;
         };
         let span = tracing::debug_span!("connection", %peer);
-        let (tls, own) = (tls.clone(), reception.clone());
+        let (trust, own) = (Arc::clone(&trust), reception.clone());
         let task = async move {
-            let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(stream, &tls)).await;
+            let handshake = tls::handshake(stream, &trust);
+            let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await;
             drop(admission);
             match handshake {
-                Ok(Ok(stream)) => own.serve(stream).await,
+                Ok(Ok((stream, caller))) => own.serve(stream, caller).await,
                 Ok(Err(error)) => tracing::info!(%peer, error = %error, "handshake refused"),
                 Err(_elapsed) => tracing::info!(%peer, "handshake took too long"),
             }
@@ -72,16 +75,8 @@ pub(crate) async fn unix(listener: UnixListener, reception: Reception) {
         let span = tracing::debug_span!("connection", peer = "unix");
         reception
             .connections
-            .spawn(async move { own.serve(stream).await }.instrument(span));
+            .spawn(async move { own.serve(stream, Caller::Local).await }.instrument(span));
     }
-}
-
-async fn handshake(
-    stream: TcpStream,
-    tls: &TlsAcceptor,
-) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
-    stream.set_nodelay(true)?;
-    tls.accept(stream).await
 }
 
 /// Returns the connection; a failure that would repeat at once is waited out.
@@ -97,7 +92,7 @@ async fn taken<S>(accepted: io::Result<S>) -> Option<S> {
 }
 
 impl Reception {
-    async fn serve<S>(self, stream: S)
+    async fn serve<S>(self, stream: S, caller: Caller)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
@@ -106,7 +101,7 @@ impl Reception {
             return;
         };
         self.activity.note();
-        connection::serve(stream, self.face, self.stopping).await;
+        connection::serve(stream, self.face.called_by(caller), self.stopping).await;
         self.activity.note();
         drop(admission);
     }

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     /// Keeps `serve` running in the background, for machines without a service manager
     Watch(WatchArguments),
+    /// Connects standard input and output to the running agent, for controllers that come by SSH
+    Connect(ConnectArguments),
     /// Shows the version
     Version(VersionArguments),
 }
@@ -51,6 +53,17 @@ pub(crate) struct WatchArguments {
     /// Stay in the foreground
     #[arg(long)]
     pub(crate) foreground: bool,
+}
+
+/// How to reach the running agent.
+#[derive(Debug, Args)]
+pub(crate) struct ConnectArguments {
+    /// Configuration file, which names the agent's socket
+    #[arg(long, default_value = USUAL)]
+    pub(crate) config: PathBuf,
+    /// The agent's socket
+    #[arg(long)]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// How to show the version.

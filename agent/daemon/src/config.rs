@@ -38,6 +38,18 @@ pub(crate) struct Config {
     pub(crate) bridge: String,
     /// Subnet of the bridge, `address/bits`; empty: one that is free.
     pub(crate) subnet: String,
+    /// What is logged: `trace`, `debug`, `info`, `warn` or `error`; empty: `info`.
+    pub(crate) log_level: String,
+    /// Limits of containers, `name=soft[:hard]`.
+    pub(crate) default_ulimits: Vec<String>,
+    /// Name servers of containers that ask for none.
+    pub(crate) dns: Vec<String>,
+    /// Size of `/dev/shm` of containers that ask for none, in bytes; 0: 64 MiB.
+    pub(crate) default_shm_size: u64,
+    /// Whether containers get a small init.
+    pub(crate) init: bool,
+    /// Whether no container may gain rights.
+    pub(crate) no_new_privileges: bool,
 }
 
 /// Files with certificates and keys, PEM.
@@ -65,6 +77,12 @@ impl Default for Config {
             default_runtime: String::new(),
             bridge: String::new(),
             subnet: String::new(),
+            log_level: String::new(),
+            default_ulimits: Vec::new(),
+            dns: Vec::new(),
+            default_shm_size: 0,
+            init: false,
+            no_new_privileges: false,
         }
     }
 }

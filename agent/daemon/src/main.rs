@@ -1,17 +1,20 @@
 //! `berthd`, the agent: the engine of one machine behind its listeners.
 //!
-//! One binary, four ways to run it: `serve` is the agent, `supervise` holds one container and is
+//! One binary, five ways to run it: `serve` is the agent, `supervise` holds one container and is
 //! started by the agent only, `watch` keeps the agent running on machines without a service manager,
-//! and `version` says which build this is.
+//! `connect` joins its standard input and output to the agent, and `version` says which build this
+//! is.
 
 mod accept;
 mod arguments;
 mod config;
+mod connect;
 mod connection;
 mod handshakes;
 mod idle;
 mod listen;
 mod notify;
+mod pid_file;
 mod serve;
 mod service;
 mod tls;
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
+        Command::Connect(arguments) => connect::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),
     };
     match result {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use berth_agent_engine::{Engine, EngineConfig, OpenError};
+use berth_agent_engine::{ContainerDefaults, Engine, EngineConfig, OpenError};
 use berth_agent_grpc::Build;
 use berth_agent_network::NetworkConfig;
 use berth_agent_runtime::RuntimeConfig;
+use berth_agent_trust::Trust;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::filter::Targets;
@@ -25,6 +25,7 @@ use crate::arguments::ServeArguments;
 use crate::config::Config;
 use crate::handshakes::Limits;
 use crate::idle::Activity;
+use crate::pid_file::PidFile;
 use crate::service::Face;
 use crate::{listen, notify, tls, version};
 
@@ -47,15 +48,15 @@ const LOG_VARIABLE: &str = "BERTHD_LOG";
 /// The opened sockets.
 struct Sockets {
     tcp: Vec<TcpListener>,
-    tls: Option<TlsAcceptor>,
+    trust: Option<Arc<Trust>>,
     unix: Option<UnixListener>,
 }
 
 /// Serves until a signal.
 pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
     berth_agent_sys::arenas::limit(1);
-    log();
     let config = Config::load(&arguments.config)?;
+    log(&config.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(BLOCKING_THREADS)
@@ -73,6 +74,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
 async fn serve(config: Config, ready_fd: Option<i32>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
     // Bound before the engine opens: callers wait instead of being refused.
     let sockets = sockets(&config).await?;
     let engine = engine(&config).await?;
@@ -81,25 +83,47 @@ async fn serve(config: Config, ready_fd: Option<i32>) -> anyhow::Result<()> {
     };
     let activity = Activity::default();
     let reception = Reception {
-        face: Face::new(berth_agent_grpc::routes(&engine, build), activity.clone()),
+        face: Face::new(berth_agent_grpc::routes(&engine, build, sockets.trust.clone()), activity.clone()),
         limits: Limits::new(),
         stopping: CancellationToken::new(),
         connections: TaskTracker::new(),
         activity,
     };
+    let trust = sockets.trust.clone();
     let listeners = sockets.serve(&reception);
+    let pid_file = PidFile::write(&config.run_root);
     notify::ready(ready_fd);
     warm_up(&engine, &reception.activity);
     tracing::info!(version = version::VERSION, listen = ?config.listen, socket = %config.socket.display(), "ready");
-    tokio::select! {
-        // Cancel-safe: a signal that comes later is not needed any more.
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            // Cancel-safe: a signal that comes later is not needed any more.
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            // Cancel-safe: signals that come while files are read are one more reading.
+            _ = hangup.recv() => reload(trust.clone()).await,
+        }
     }
+    drop(pid_file);
     notify::stopping();
     stop(&reception, &listeners).await;
     flush(engine).await;
     Ok(())
+}
+
+/// Reads certificates anew, after somebody has replaced their files.
+async fn reload(trust: Option<Arc<Trust>>) {
+    let Some(trust) = trust else { return };
+    let work = tokio::task::spawn_blocking(move || trust.reload());
+    match work.await {
+        Ok(Ok(())) => {}
+        // What was in force stays in force.
+        Ok(Err(error)) => {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(error = format!("{error:#}"), "certificates not read anew");
+        }
+        Err(error) => tracing::warn!(error = %error, "certificates not read anew"),
+    }
 }
 
 /// Prepares in the background what the first container would wait for.
@@ -192,15 +216,34 @@ fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
         registry_mirrors: config.registry_mirrors.clone(),
         labels: config.labels.clone(),
         default_runtime: config.default_runtime.clone(),
+        defaults: defaults(config)?,
         version: version::VERSION.to_owned(),
     })
 }
 
-fn log() {
+fn defaults(config: &Config) -> anyhow::Result<ContainerDefaults> {
+    let ulimits = config.default_ulimits.iter().map(|text| text.parse());
+    Ok(ContainerDefaults {
+        ulimits: ulimits.collect::<Result<_, _>>().context("default_ulimits")?,
+        dns: config.dns.clone(),
+        shm_size_bytes: i64::try_from(config.default_shm_size).unwrap_or(i64::MAX),
+        init: config.init,
+        no_new_privileges: config.no_new_privileges,
+    })
+}
+
+/// Logs as the environment says, else as the configuration does.
+fn log(level: &str) -> anyhow::Result<()> {
     let wanted = std::env::var(LOG_VARIABLE)
         .ok()
         .and_then(|text| text.parse::<Targets>().ok());
-    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
+    let level = match level {
+        "" => tracing::Level::INFO,
+        level => level
+            .parse()
+            .with_context(|| format!("log_level {level:?}"))?,
+    };
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(level));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(io::stderr);
@@ -208,11 +251,12 @@ fn log() {
         .with(lines)
         .with(filter)
         .init();
+    Ok(())
 }
 
 impl Sockets {
     fn open(config: &Config) -> anyhow::Result<Self> {
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let trust = config.tls.as_ref().map(tls::open).transpose()?;
         let tcp = config
             .listen
             .iter()
@@ -223,14 +267,14 @@ impl Sockets {
         } else {
             Some(listen::unix(&config.socket)?)
         };
-        Ok(Self { tcp, tls, unix })
+        Ok(Self { tcp, trust, unix })
     }
 
     fn serve(self, reception: &Reception) -> TaskTracker {
         let listeners = TaskTracker::new();
         for listener in self.tcp {
-            if let Some(tls) = &self.tls {
-                listeners.spawn(accept::tcp(listener, tls.clone(), reception.clone()));
+            if let Some(trust) = &self.trust {
+                listeners.spawn(accept::tcp(listener, Arc::clone(trust), reception.clone()));
             }
         }
         if let Some(listener) = self.unix {

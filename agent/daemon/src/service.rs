@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use berth_agent_trust::Caller;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -22,11 +23,22 @@ const NOT_DOCKER: &str =
 pub(crate) struct Face {
     grpc: Routes,
     activity: Activity,
+    caller: Caller,
 }
 
 impl Face {
     pub(crate) fn new(grpc: Routes, activity: Activity) -> Self {
-        Self { grpc, activity }
+        Self {
+            grpc,
+            activity,
+            caller: Caller::Local,
+        }
+    }
+
+    /// Returns the face that one connection sees, whose client is `caller`.
+    pub(crate) fn called_by(mut self, caller: Caller) -> Self {
+        self.caller = caller;
+        self
     }
 }
 
@@ -40,8 +52,9 @@ impl Service<Request<Incoming>> for Face {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         self.activity.note();
+        request.extensions_mut().insert(self.caller.clone());
         if request.version() != Version::HTTP_2 {
             return Box::pin(std::future::ready(Ok(not_docker())));
         }

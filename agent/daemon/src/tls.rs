@@ -1,50 +1,45 @@
 //! TLS 1.3 with client certificates: who has none of the operator's authority is told nothing.
 
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use rustls::crypto::ring;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, version};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use berth_agent_trust::{Caller, Guarded, Trust, TrustFiles};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::config::TlsConfig;
 
-/// Loads certificates and keys and returns what answers handshakes with them.
-pub(crate) fn acceptor(config: &TlsConfig) -> anyhow::Result<TlsAcceptor> {
-    let provider = Arc::new(ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(&config.ca)? {
-        roots
-            .add(certificate)
-            .with_context(|| format!("authority {}", config.ca.display()))?;
-    }
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .with_context(|| format!("authority {}", config.ca.display()))?;
-    let key = PrivateKeyDer::from_pem_file(&config.key)
-        .with_context(|| format!("reading key {}", config.key.display()))?;
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&version::TLS13])
-        .context("TLS 1.3")?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(certificates(&config.cert)?, key)
-        .with_context(|| format!("certificate {}", config.cert.display()))?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Every call of the controller is a new process that could not resume a session.
-    server.send_tls13_tickets = 0;
-    Ok(TlsAcceptor::from(Arc::new(server)))
+/// Loads certificates and keys.
+pub(crate) fn open(config: &TlsConfig) -> anyhow::Result<Arc<Trust>> {
+    let files = TrustFiles {
+        ca: config.ca.clone(),
+        cert: config.cert.clone(),
+        key: config.key.clone(),
+    };
+    Ok(Arc::new(Trust::open(files).context("loading certificates")?))
 }
 
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let found = CertificateDer::pem_file_iter(path)
-        .with_context(|| format!("reading certificate {}", path.display()))?
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(|| format!("reading certificate {}", path.display()))?;
-    anyhow::ensure!(!found.is_empty(), "no certificate in {}", path.display());
-    Ok(found)
+/// Makes the handshake with a client; returns its stream, which breaks when trust in the client
+/// ends, and who it is.
+pub(crate) async fn handshake(
+    stream: TcpStream,
+    trust: &Trust,
+) -> io::Result<(Guarded<TlsStream<TcpStream>>, Caller)> {
+    stream.set_nodelay(true)?;
+    let gate = trust.gate();
+    let stream = TlsAcceptor::from(Arc::clone(&gate.config))
+        .accept(stream)
+        .await?;
+    let shown = stream.get_ref().1.peer_certificates();
+    let client = shown
+        .and_then(|chain| chain.first())
+        .ok_or_else(|| io::Error::other("no certificate"))?
+        .clone()
+        .into_owned();
+    let admission = trust
+        .admit(&gate, client.clone())
+        .map_err(io::Error::other)?;
+    Ok((Guarded::new(stream, admission), Caller::Remote(client)))
 }

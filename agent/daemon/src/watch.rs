@@ -1,7 +1,7 @@
 //! `berthd watch`: keeps `berthd serve` running where no service manager does.
 //!
 //! It goes to the background, starts the agent again when it ends, with growing pauses while that
-//! happens quickly, and passes on the signal to stop. Nothing else: containers have supervisors of
+//! happens quickly, and passes on the signals to stop and to read certificates anew. Nothing else: containers have supervisors of
 //! their own.
 
 use std::fs::{self, File, OpenOptions};
@@ -86,6 +86,7 @@ fn watch(arguments: &WatchArguments) -> anyhow::Result<()> {
 
 async fn keep_running(arguments: &ServeArguments) -> anyhow::Result<()> {
     let mut stop = StopSignals::new()?;
+    let mut hangup = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
     let mut ready_fd = arguments.ready_fd;
     let mut pause = SHORTEST_PAUSE;
     loop {
@@ -95,10 +96,14 @@ async fn keep_running(arguments: &ServeArguments) -> anyhow::Result<()> {
             // The agent has its own copy; with ours open a reader would never see the end.
             let _ = nix::unistd::close(fd);
         }
-        let status = tokio::select! {
-            // Cancel-safe by its documentation.
-            status = agent.wait() => status.context("waiting for the agent")?,
-            wanted = stop.next() => return end(&mut agent, wanted).await,
+        let status = loop {
+            tokio::select! {
+                // Cancel-safe by its documentation.
+                status = agent.wait() => break status.context("waiting for the agent")?,
+                wanted = stop.next() => return end(&mut agent, wanted).await,
+                // Cancel-safe: signals that come together are one.
+                _ = hangup.recv() => tell(&agent, Signal::SIGHUP),
+            }
         };
         complain(status);
         if began.elapsed() >= STEADY {
@@ -115,12 +120,17 @@ async fn keep_running(arguments: &ServeArguments) -> anyhow::Result<()> {
 
 /// Passes on the signal and waits for the agent's orderly end.
 async fn end(agent: &mut Child, wanted: Signal) -> anyhow::Result<()> {
-    if let Some(pid) = agent.id().and_then(|pid| i32::try_from(pid).ok()) {
-        // It may have ended this moment.
-        let _ = kill(Pid::from_raw(pid), wanted);
-    }
+    tell(agent, wanted);
     agent.wait().await.context("waiting for the agent")?;
     Ok(())
+}
+
+/// Passes a signal on.
+fn tell(agent: &Child, signal: Signal) {
+    if let Some(pid) = agent.id().and_then(|pid| i32::try_from(pid).ok()) {
+        // It may have ended this moment.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
 }
 
 /// Starts the agent, from the path where a newer one may be by now.

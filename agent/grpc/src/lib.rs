@@ -9,6 +9,7 @@ mod context;
 mod convert;
 mod images;
 mod import;
+mod security;
 mod session;
 mod status;
 mod system;
@@ -16,10 +17,12 @@ mod system;
 use std::sync::Arc;
 
 use berth_agent_engine::Engine;
+use berth_agent_trust::Trust;
 use berth_proto::MAX_MESSAGE_BYTES;
 use berth_proto::v1::build_service_server::BuildServiceServer;
 use berth_proto::v1::container_service_server::ContainerServiceServer;
 use berth_proto::v1::image_service_server::ImageServiceServer;
+use berth_proto::v1::security_service_server::SecurityServiceServer;
 use berth_proto::v1::system_service_server::SystemServiceServer;
 use tonic::service::Routes;
 
@@ -30,18 +33,20 @@ pub struct Build {
     pub git_commit: String,
 }
 
-/// Returns all services over `engine`.
+/// Returns all services over `engine`, and over `trust` when TLS is served.
 #[must_use]
-pub fn routes(engine: &Arc<Engine>, build: Build) -> Routes {
+pub fn routes(engine: &Arc<Engine>, build: Build, trust: Option<Arc<Trust>>) -> Routes {
     let system = system::System::new(Arc::clone(engine), build);
     let images = images::Images::new(Arc::clone(engine));
     let containers = containers::Containers::new(Arc::clone(engine));
     let builds = build::Builds::new(Arc::clone(engine));
+    let security = security::Security::new(trust);
     Routes::new(SystemServiceServer::new(system).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(ImageServiceServer::new(images).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(
             ContainerServiceServer::new(containers).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(BuildServiceServer::new(builds).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(SecurityServiceServer::new(security))
         .prepare()
 }
