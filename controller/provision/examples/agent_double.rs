@@ -1,5 +1,6 @@
-//! Stands in for the agent in the tests of provisioning: speaks `watch` and `serve` with
-//! `--ready-fd`, and serves nothing. With `"fail"` among its labels it dies before it is ready.
+//! Stands in for the agent in the tests of provisioning: speaks `version`, `watch` and `serve` with
+//! `--ready-fd`, and serves nothing. With `"fail"` among its labels, or `exit` as the last word of its
+//! own file, it dies before it is ready; with `hang` it never is.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let config = value("--config").unwrap_or_default();
     let fd = value("--ready-fd").unwrap_or_default();
     match arguments.get(1).map(String::as_str) {
+        Some("version") => ExitCode::SUCCESS,
         // As a real watcher: the caller gets its prompt back, the agent lives on.
         Some("watch") => {
             let Ok(program) = std::env::current_exe() else {
@@ -37,7 +39,10 @@ fn main() -> ExitCode {
 
 fn serve(config: &str, fd: &str) -> ExitCode {
     let text = fs::read_to_string(config).unwrap_or_default();
-    if text.contains("\"fail\"") {
+    let own = std::env::current_exe()
+        .and_then(fs::read)
+        .unwrap_or_default();
+    if text.contains("\"fail\"") || own.ends_with(b"exit") {
         let _ = writeln!(std::io::stderr(), "berthd: address 0.0.0.0:2376 is in use");
         return ExitCode::FAILURE;
     }
@@ -45,7 +50,7 @@ fn serve(config: &str, fd: &str) -> ExitCode {
     if fs::write("/run/berth/watch.pid", pid).is_err() {
         return ExitCode::FAILURE;
     }
-    if std::env::var_os("DOUBLE_IS_READY").is_none() {
+    if std::env::var_os("DOUBLE_IS_READY").is_none() && !own.ends_with(b"hang") {
         if fs::write(format!("/proc/self/fd/{fd}"), "ready\n").is_err() {
             return ExitCode::FAILURE;
         }

@@ -20,6 +20,7 @@ const PACKAGED: &str = "/usr/local/lib/berth/berthd";
 pub struct AgentBinary {
     path: PathBuf,
     sha256: String,
+    size: u64,
     architecture: String,
 }
 
@@ -100,16 +101,21 @@ impl AgentBinary {
         };
         let mut hash = Sha256::new();
         hash.update(head);
+        let mut size = head.len() as u64;
         let mut buffer = vec![0; 256 * 1024];
         loop {
             match file.read(&mut buffer).map_err(failed)? {
                 0 => break,
-                n_read => hash.update(&buffer[..n_read]),
+                n_read => {
+                    hash.update(&buffer[..n_read]);
+                    size += n_read as u64;
+                }
             }
         }
         Ok(Self {
             path: path.to_owned(),
             sha256: hex::encode(hash.finalize()),
+            size,
             architecture: architecture.to_owned(),
         })
     }
@@ -118,6 +124,12 @@ impl AgentBinary {
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// Returns its size in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// Returns the architecture that it is for, as `uname -m` says it.

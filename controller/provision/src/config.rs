@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// The agent's configuration file, as far as the controller decides it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// The agent's configuration file, as far as the controller decides it. What is empty is left to the
+/// agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentConfig {
     /// Addresses to listen on, `host:port`.
     pub listen: Vec<String>,
@@ -16,8 +16,27 @@ pub struct AgentConfig {
     pub registry_mirrors: Vec<String>,
     /// Labels of the engine, `key=value`.
     pub labels: Vec<String>,
-    /// Environment of the agent, `KEY=VALUE`.
-    #[serde(skip)]
+    /// `trace`, `debug`, `info`, `warn` or `error`.
+    pub log_level: String,
+    /// Where images, containers and volumes are kept.
+    pub data_root: String,
+    /// Name of the bridge of containers.
+    pub bridge: String,
+    /// Its subnet, `address/bits`.
+    pub subnet: String,
+    /// OCI runtime of containers that ask for none.
+    pub default_runtime: String,
+    /// Limits of containers, `name=soft[:hard]`.
+    pub default_ulimits: Vec<String>,
+    /// Name servers of containers that ask for none.
+    pub dns: Vec<String>,
+    /// Size of `/dev/shm` of containers that ask for none, in bytes.
+    pub default_shm_size: u64,
+    /// Whether containers get a small init.
+    pub init: bool,
+    /// Whether no container may gain rights.
+    pub no_new_privileges: bool,
+    /// Environment of the agent, `KEY=VALUE`; in its service, not in the file.
     pub environment: Vec<String>,
 }
 
@@ -28,14 +47,14 @@ pub struct TlsFiles {
     pub ca_pem: String,
     /// The agent's certificate.
     pub cert_pem: String,
-    /// The agent's private key.
+    /// The agent's private key; empty when the host has it and the certificate already.
     pub key_pem: String,
 }
 
 impl AgentConfig {
     /// Returns the file's text.
     pub(crate) fn to_json(&self) -> String {
-        let value = json!({
+        let mut value = json!({
             "listen": self.listen,
             "tls": {
                 "ca": "/etc/berth/ca.pem",
@@ -48,8 +67,34 @@ impl AgentConfig {
             "insecure_registries": self.insecure_registries,
             "registry_mirrors": self.registry_mirrors,
             "labels": self.labels,
-            "default_runtime": "",
+            "default_runtime": self.default_runtime,
         });
+        let texts = [
+            ("data_root", &self.data_root),
+            ("log_level", &self.log_level),
+            ("bridge", &self.bridge),
+            ("subnet", &self.subnet),
+        ];
+        for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+            value[key] = Value::from(text.as_str());
+        }
+        let lists = [
+            ("default_ulimits", &self.default_ulimits),
+            ("dns", &self.dns),
+        ];
+        for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            value[key] = json!(list);
+        }
+        if self.default_shm_size > 0 {
+            value["default_shm_size"] = Value::from(self.default_shm_size);
+        }
+        let switches = [
+            ("init", self.init),
+            ("no_new_privileges", self.no_new_privileges),
+        ];
+        for (key, _) in switches.into_iter().filter(|(_, on)| *on) {
+            value[key] = Value::Bool(true);
+        }
         format!("{value:#}\n")
     }
 }

@@ -1,193 +1,199 @@
 //! Writing the agent's files on the host, starting it, and waiting until it says that it is ready.
 
-use berth_controller_ssh::Session;
+use std::time::Duration;
 
-use crate::facts::{HostFacts, Init, Privilege};
-use crate::run::{Plan, ProvisionError, Step, run_script};
+use berth_controller_ssh::Output;
+
+use crate::facts::{HostFacts, Init};
+use crate::root::Root;
+use crate::run::{Change, Plan, ProvisionError, Step};
 use crate::services::{openrc_script, own_environment, systemd_unit};
+use crate::shell::{CHANGE, GO_BACK, guard, tools};
 
 /// Ends each text in the script; certificates and configurations have no such line.
 const END: &str = "berth-end-of-file";
 
-/// What all scripts begin with. `put` replaces a file only when it differs, and notes that it did;
-/// `say` tells the controller how far it is. That there is something new outlives this script, which
-/// may be cut off before the agent has seen it. All of the script is read before any of it runs, so
-/// that one which was cut off on the way does nothing.
+/// Makes folders, and finds out whether something new has not been started yet: that outlives the
+/// script, which may be cut off. All of the script is read before any of it runs, so that one which
+/// was cut off on the way does nothing.
 const HEAD: &str = r#"
-set -eu
-umask 077
 changed=$1
-say() { echo "berth:step=$1"; }
-put() {
-    cat >"$1.new"
-    chmod "$2" "$1.new"
-    if [ -f "$1" ] && [ "$(cat "$1")" = "$(cat "$1.new")" ]; then
-        rm -f "$1.new"
-        chmod "$2" "$1"
-    else
-        changed=1
-        : >/etc/berth/.changed
-        mv -f "$1.new" "$1"
-    fi
-}
-say files
-mkdir -p /etc/berth /var/lib/berth /run/berth
-chmod 0700 /etc/berth /run/berth
+patience=$2
+say step=files
+mkdir -p $etc /var/lib/berth /run/berth
+chmod 0700 $etc /run/berth
 chmod 0710 /var/lib/berth
-if [ "$changed" = 1 ]; then : >/etc/berth/.changed; fi
-if [ -f /etc/berth/.changed ]; then changed=1; fi
+if [ "$changed" = 1 ]; then : >$etc/.changed; fi
+if [ -f $etc/.changed ]; then changed=1; fi
 "#;
 
-/// `systemctl` returns when the agent has notified systemd, or has failed.
-const SYSTEMD: &str = r#"
-say service
-if [ "$changed" = 1 ] || ! systemctl is-active -q berthd; then
-    systemctl daemon-reload
-    systemctl enable -q berthd
-    say start
-    if ! systemctl restart berthd; then
-        journalctl -u berthd -n 20 --no-pager -o cat >&2 || :
+/// Starts the agent when something has changed or it does not run. `trying` tells the controller to
+/// settle the change.
+const TAIL: &str = r#"
+say step=service
+if [ "$changed" = 1 ]; then register; fi
+if [ "$changed" = 1 ] || ! is_up; then
+    say step=start
+    tried=0
+    if [ -e $saved/trying ]; then tried=1; fi
+    good=0
+    if start_agent "$patience"; then good=1; fi
+    if [ "$tried" = 1 ] && ! [ -e $saved/trying ]; then
+        echo "the new agent was started over and over, and the host has taken the former one back" >&2 || :
+        say went-back=1
+        exit 70
+    fi
+    if [ "$good" = 0 ]; then
+        last_words >&2
+        if [ "$tried" = 1 ]; then go_back; fi
         exit 70
     fi
 fi
+if [ -e $saved/trying ]; then
+    say trying=1
+else
+    rm -f $etc/.changed
+    : >$etc/good
+fi
 "#;
 
-/// The pipe is opened before the service is started, so that its word cannot be missed. An agent that
-/// cannot start is started over and over, and says nothing.
-const OPENRC: &str = r#"
-say service
-hear() {
-    if command -v timeout >/dev/null; then timeout 60 head -n 1; else head -n 1; fi
+/// What the installation did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Installation {
+    /// What was replaced.
+    pub(crate) changes: Vec<Change>,
+    /// Whether the agent was started.
+    pub(crate) restarted: bool,
+    /// Whether there is something to go back to, until the change is settled.
+    pub(crate) trying: bool,
 }
-rc-update -q add berthd default
-if [ "$changed" = 1 ] || ! rc-service -q berthd status; then
-    [ -p /run/berth/ready ] || mkfifo -m 0600 /run/berth/ready
-    exec 4<>/run/berth/ready
-    say start
-    : >/var/log/berthd.log
-    word=
-    if ! rc-service berthd restart >&2 || ! word=$(hear <&4) || [ "$word" != ready ]; then
-        tail -n 20 /var/log/berthd.log >&2 || :
-        exit 70
-    fi
-    exec 4<&-
-fi
-"#;
 
-/// The agent's own supervisor leaves this session; what holds the pipe open is only the first
-/// agent, so that the end of the pipe without a word means that it has died.
-const OWN: &str = r#"
-say service
-old=$(cat /run/berth/watch.pid 2>/dev/null || :)
-case $(readlink "/proc/${old:-none}/exe" 2>/dev/null || :) in
-    */berthd*) ;;
-    *) old= ;;
-esac
-if [ "$changed" = 1 ] || [ -z "$old" ]; then
-    say start
-    if [ -n "$old" ]; then
-        kill -TERM "$old" 2>/dev/null || :
-        tries=0
-        while kill -0 "$old" 2>/dev/null; do
-            tries=$((tries + 1))
-            if [ "$tries" = 200 ]; then
-                echo "the former agent (process $old) does not end" >&2
-                exit 70
-            fi
-            sleep 0.1 2>/dev/null || sleep 1
-        done
-    fi
-    log=/var/log/berthd.log
-    umask 022
-    ready=$(/usr/local/bin/berthd watch --config /etc/berth/berthd.json --ready-fd 3 \
-        3>&1 >>"$log" 2>&1 </dev/null) || :
-    if [ "$ready" != ready ]; then
-        echo "berthd ended before it was ready:" >&2
-        tail -n 20 "$log" >&2 || :
-        exit 70
-    fi
-fi
-"#;
-
-/// Writes files, starts the agent and waits for it; returns whether it was (re)started.
+/// Writes files, starts the agent and waits for it.
 pub(crate) async fn install(
-    session: &Session,
+    root: &Root<'_>,
     plan: &Plan<'_>,
     facts: &HostFacts,
-    changed: bool,
-) -> Result<bool, ProvisionError> {
-    let script = script(plan, facts, changed);
-    let sudo = if facts.privilege == Privilege::Root {
-        ""
-    } else {
-        "sudo -n "
-    };
-    let output = run_script(
-        session,
-        Step::Install,
-        &format!("{sudo}sh -s"),
-        script.as_bytes(),
-    )
-    .await?;
+    (folder, uploaded): (&str, bool),
+) -> Result<Installation, ProvisionError> {
+    let script = script(plan, facts, folder, uploaded);
+    let output = root.script(Step::Install, script.as_bytes()).await?;
     let said = String::from_utf8_lossy(&output.stdout);
-    if said.lines().any(|line| line == "berth:end=1") && output.status.success() {
-        return Ok(said.lines().any(|line| line == "berth:step=start"));
+    let has = |wanted: &str| said.lines().any(|line| line == wanted);
+    if has("berth:end=1") && output.status.success() {
+        let mut changes: Vec<Change> = said.lines().filter_map(Change::parse).collect();
+        changes.sort_unstable();
+        changes.dedup();
+        return Ok(Installation {
+            changes,
+            restarted: has("berth:step=start"),
+            trying: has("berth:trying=1"),
+        });
     }
-    let step = if said.contains("berth:step=start") {
+    let step = if has("berth:step=start") {
         Step::Start
-    } else if said.contains("berth:step=service") {
+    } else if has("berth:step=service") {
         Step::Service
     } else {
         Step::Install
     };
-    Err(ProvisionError::from_output(step, &output))
+    Err(failure(step, &output))
 }
 
-fn script(plan: &Plan<'_>, facts: &HostFacts, changed: bool) -> String {
+/// Returns why the agent was not installed or started, and what the host did about it.
+pub(crate) fn failure(step: Step, output: &Output) -> ProvisionError {
+    let said = String::from_utf8_lossy(&output.stdout);
+    let answer = said
+        .lines()
+        .find_map(|line| line.strip_prefix("berth:went-back="));
+    let error = ProvisionError::from_output(step, output);
+    match (answer, error) {
+        (Some(answer), ProvisionError::Failed { said, .. }) => ProvisionError::WentBack {
+            runs: answer == "1",
+            said,
+        },
+        (_, error) => error,
+    }
+}
+
+fn script(plan: &Plan<'_>, facts: &HostFacts, folder: &str, uploaded: bool) -> String {
     let environment = &plan.config.environment;
-    let mut body = HEAD.to_owned();
+    let mut body = [&tools(facts.init, folder), CHANGE, GO_BACK, HEAD].concat();
     let tls = plan.tls;
-    put(&mut body, "/etc/berth/ca.pem", "0600", &tls.ca_pem);
-    put(&mut body, "/etc/berth/server.pem", "0600", &tls.cert_pem);
-    put(&mut body, "/etc/berth/server-key.pem", "0600", &tls.key_pem);
-    put(
-        &mut body,
+    let mut file = |name: &str, path: &str, mode: &str, what: Change, text: &str| {
+        put(&mut body, (name, path, mode, what), text);
+    };
+    let certificates = Change::Certificates;
+    file(
+        "ca.pem",
+        "/etc/berth/ca.pem",
+        "0600",
+        certificates,
+        &tls.ca_pem,
+    );
+    // An agent that has made its key itself keeps both.
+    if !tls.key_pem.is_empty() {
+        file(
+            "server.pem",
+            "/etc/berth/server.pem",
+            "0600",
+            certificates,
+            &tls.cert_pem,
+        );
+        file(
+            "server-key.pem",
+            "/etc/berth/server-key.pem",
+            "0600",
+            certificates,
+            &tls.key_pem,
+        );
+    }
+    let config = plan.config.to_json();
+    file(
+        "berthd.json",
         "/etc/berth/berthd.json",
         "0600",
-        &plan.config.to_json(),
+        Change::Configuration,
+        &config,
     );
     match facts.init {
         Init::Systemd => {
-            let unit = systemd_unit(environment);
-            put(
-                &mut body,
-                "/etc/systemd/system/berthd.service",
-                "0644",
-                &unit,
-            );
-            body.push_str(SYSTEMD);
+            let unit = systemd_unit(folder, environment);
+            let path = "/etc/systemd/system/berthd.service";
+            file("guard", "/etc/berth/guard", "0700", Change::Unit, &guard());
+            file("unit", path, "0644", Change::Unit, &unit);
         }
         Init::OpenRc => {
-            put(
-                &mut body,
-                "/etc/init.d/berthd",
-                "0755",
-                &openrc_script(environment),
-            );
-            body.push_str(OPENRC);
+            let unit = openrc_script(folder, environment);
+            file("guard", "/etc/berth/guard", "0700", Change::Unit, &guard());
+            file("unit", "/etc/init.d/berthd", "0755", Change::Unit, &unit);
         }
         Init::Own => {
-            body.push_str(&own_environment(environment));
-            body.push_str(OWN);
+            let text = own_environment(environment);
+            file(
+                "environment",
+                "/etc/berth/environment",
+                "0600",
+                Change::Configuration,
+                &text,
+            );
         }
     }
-    let changed = u8::from(changed);
+    let changed = u8::from(plan.restart);
+    // One that an upload left which nobody wants any more must not be put in place.
+    let switch = if uploaded {
+        "switch"
+    } else {
+        "rm -f \"$folder/.berthd-next\""
+    };
+    let patience = plan.patience.max(Duration::from_secs(1)).as_secs();
     format!(
-        "main() {{\n{body}\nrm -f /etc/berth/.changed\necho berth:end=1\n}}\nmain {changed} </dev/null\n"
+        "main() {{\n{body}\n{switch}\n{TAIL}\nsay end=1\n}}\nmain {changed} {patience} </dev/null\n"
     )
 }
 
-fn put(script: &mut String, path: &str, mode: &str, text: &str) {
+fn put(script: &mut String, (name, path, mode, what): (&str, &str, &str, Change), text: &str) {
     let text = text.trim_end_matches('\n');
-    script.push_str(&format!("put {path} {mode} <<'{END}'\n{text}\n{END}\n"));
+    script.push_str(&format!(
+        "put {name} {path} {mode} {what} <<'{END}'\n{text}\n{END}\n"
+    ));
 }

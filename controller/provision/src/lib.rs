@@ -10,15 +10,30 @@
 
 mod agent;
 mod config;
+#[cfg(test)]
+mod described;
+mod examine;
 mod facts;
 mod install;
+mod options;
+mod os_release;
+mod place;
 mod probe;
+mod root;
 mod run;
 mod services;
+mod settle;
+mod shell;
 mod upload;
 
 pub use agent::{AgentBinary, BinaryError};
 pub use config::{AgentConfig, TlsFiles};
-pub use facts::{HostFacts, Init, OsRelease, Privilege};
+pub use examine::{Examination, Inside, examine};
+pub use facts::{HostFacts, Init, Installed, Privilege, Selinux};
+pub use options::{EngineSettings, OptionError};
+pub use os_release::{Family, OsRelease};
+pub use place::{Place, Shortage};
 pub use probe::probe;
-pub use run::{Plan, Progress, ProvisionError, Report, Step, provision};
+pub use root::{Ask, Passwords};
+pub use run::{Change, PATIENCE, Plan, Progress, ProvisionError, Report, Step, provision};
+pub use settle::{go_back, keep};

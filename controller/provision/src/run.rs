@@ -12,16 +12,21 @@ use crate::agent::{AgentBinary, BinaryError};
 use crate::config::{AgentConfig, TlsFiles};
 use crate::facts::{HostFacts, Init, Privilege};
 use crate::install::install;
-use crate::probe::probe;
+use crate::place::{Shortage, Size};
+use crate::probe::look;
+use crate::root::{Passwords, Root};
 use crate::upload::upload;
 
-/// How long the host may take for looking at itself and for installing; the latter includes
-/// systemd's own 60 s for a start.
-const SCRIPT_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long an agent may take until it says that it is ready.
+pub const PATIENCE: Duration = Duration::from_secs(45);
+/// How long the host may take for a script; starting an agent and going back are among them.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(150);
 /// How long an upload may take: 10 MB at the speed of an old telephone line.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(1800);
-/// Certificates begin five minutes before they are made; a clock further behind refuses them.
+/// Certificates begin five minutes before they are made.
 const CLOCK_TOLERANCE: u64 = 300;
+/// A host with less room than this for images is one that the operator should know of.
+const LITTLE_DATA: u64 = 512 * 1024 * 1024;
 /// How much of what a host printed goes into an error.
 const MAX_SAID: usize = 4000;
 
@@ -38,6 +43,23 @@ pub struct Plan<'a> {
     pub tls: &'a TlsFiles,
     /// Whether to restart it even when nothing has changed.
     pub restart: bool,
+    /// How long it may take until it says that it is ready.
+    pub patience: Duration,
+    /// Passwords for `sudo`.
+    pub passwords: Passwords<'a>,
+}
+
+/// Something of the agent's that was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// The executable.
+    Binary,
+    /// Its configuration or environment.
+    Configuration,
+    /// Its service.
+    Unit,
+    /// Its certificates.
+    Certificates,
 }
 
 /// What was done.
@@ -45,8 +67,12 @@ pub struct Plan<'a> {
 pub struct Report {
     /// What the host is.
     pub facts: HostFacts,
-    /// Whether the executable was sent.
-    pub uploaded: bool,
+    /// What was replaced; empty when all was as it should be.
+    pub changes: Vec<Change>,
+    /// The folder that the executable is in.
+    pub folder: String,
+    /// Whether what was there before is kept until [`crate::keep`] or [`crate::go_back`].
+    pub trying: bool,
     /// Whether the agent was started or restarted.
     pub restarted: bool,
     /// What the operator should know about the host.
@@ -66,6 +92,8 @@ pub enum Step {
     Service,
     /// Starting the agent and waiting for its word.
     Start,
+    /// Keeping the new agent, or taking it back.
+    Settle,
 }
 
 /// Where progress goes.
@@ -99,6 +127,27 @@ pub enum ProvisionError {
         /// The user.
         user: String,
         /// What `sudo` said; empty when there is none.
+        said: String,
+    },
+    /// `sudo` takes none of the passwords.
+    #[error("sudo on the host does not take the password of user {user:?}")]
+    WrongPassword {
+        /// The user.
+        user: String,
+    },
+    /// The host has no room or no folder for the agent.
+    #[error(transparent)]
+    Shortage(#[from] Shortage),
+    /// The new agent is no good, and the former one was taken back.
+    #[error(
+        "the new agent is no good; {}{}",
+        if *runs { "the former one runs again" } else { "the former one was put back, but does not start" },
+        because(said)
+    )]
+    WentBack {
+        /// Whether the former one runs.
+        runs: bool,
+        /// What the new agent said last.
         said: String,
     },
     /// The executable is for another kind of processor.
@@ -155,18 +204,23 @@ pub async fn provision(
     progress: &dyn Progress,
 ) -> Result<Report, ProvisionError> {
     progress.step(Step::Probe);
-    let facts = probe(session).await?;
+    let facts = look(session, plan.passwords).await?;
     progress.found(&facts);
     check(&facts)?;
-    let uploaded = upload(session, plan, &facts, progress).await?;
+    let size = plan.agent.size();
+    let folder = facts.folder_for(plan.agent.sha256(), size)?.to_owned();
+    let root = Root::new(session, &facts, plan.passwords);
+    let uploaded = upload(&root, plan, &facts, &folder, progress).await?;
     progress.step(Step::Install);
-    let changed = uploaded || plan.restart;
-    let restarted = install(session, plan, &facts, changed).await?;
-    let warnings = warnings(&facts, uploaded);
+    let done = install(&root, plan, &facts, (&folder, uploaded)).await?;
+    let mut warnings = warnings(&facts, uploaded);
+    warnings.extend(unusual_folder(&facts, &folder, uploaded));
     Ok(Report {
         facts,
-        uploaded,
-        restarted,
+        changes: done.changes,
+        folder,
+        trying: done.trying,
+        restarted: done.restarted,
         warnings,
     })
 }
@@ -178,8 +232,10 @@ fn check(facts: &HostFacts) -> Result<(), ProvisionError> {
         });
     }
     let said = match &facts.privilege {
-        Privilege::Root | Privilege::Sudo => return Ok(()),
-        Privilege::SudoPassword { said } => said.clone(),
+        Privilege::Root | Privilege::Sudo | Privilege::SudoWithPassword | Privilege::Doas => {
+            return Ok(());
+        }
+        Privilege::SudoPassword { said } | Privilege::SudoTerminal { said } => said.clone(),
         Privilege::None => String::new(),
     };
     Err(ProvisionError::NoPrivilege {
@@ -193,11 +249,32 @@ fn warnings(facts: &HostFacts, is_new: bool) -> Vec<String> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    if facts.clock != 0 && facts.clock + CLOCK_TOLERANCE < now {
-        let behind = now - facts.clock;
+    match facts.clock_ahead(now) {
+        Some(ahead) if ahead.unsigned_abs() > CLOCK_TOLERANCE => warnings.push(format!(
+            "the host's clock is {} s {} this computer's; set it on the host (timedatectl set-ntp \
+             true, or date -u -s @{now})",
+            ahead.unsigned_abs(),
+            if ahead < 0 { "behind" } else { "ahead of" },
+        )),
+        _ => {}
+    }
+    if let Some(free) = facts
+        .place(crate::place::DATA_ROOT)
+        .and_then(|data| data.free)
+        && is_new
+        && free < LITTLE_DATA
+    {
         warnings.push(format!(
-            "the host's clock is {behind} s behind, and it may refuse new certificates"
+            "the host has only {} free in {} for images and containers",
+            Size(free),
+            crate::place::DATA_ROOT
         ));
+    }
+    if is_new && facts.cgroups.is_empty() {
+        warnings.push(
+            "the host has no control groups mounted at /sys/fs/cgroup: containers cannot be limited"
+                .to_owned(),
+        );
     }
     if is_new && facts.init == Init::Own {
         warnings.push(
@@ -207,6 +284,21 @@ fn warnings(facts: &HostFacts, is_new: bool) -> Vec<String> {
         );
     }
     warnings
+}
+
+fn unusual_folder(facts: &HostFacts, folder: &str, is_new: bool) -> Option<String> {
+    let usual = facts.places.first().filter(|_first| is_new)?;
+    (usual.folder != folder).then(|| {
+        format!(
+            "{} on the host {}, so the agent is in {folder}",
+            usual.folder,
+            if usual.writable {
+                "is mounted noexec"
+            } else {
+                "is read-only"
+            }
+        )
+    })
 }
 
 /// Runs `command` within its time.
@@ -259,8 +351,24 @@ impl ProvisionError {
                 "log in as root, or install sudo on the host and allow it to {user} without a \
                  password"
             ),
+            Self::NoPrivilege { said, .. } if said.contains("tty") => {
+                "as root on the host: echo 'Defaults !requiretty' > /etc/sudoers.d/berth-tty"
+                    .to_owned()
+            }
+            Self::WrongPassword { .. } => {
+                "the password is asked for on a terminal, or read from the file that \
+                 $BERTH_SUDO_PASSWORD_FILE names or from $BERTH_SUDO_PASSWORD"
+                    .to_owned()
+            }
+            Self::Shortage(shortage) => shortage.hint(),
+            Self::WentBack { runs: true, .. } => {
+                "nothing is lost; the lines above are the new agent's last words".to_owned()
+            }
+            Self::WentBack { runs: false, .. } => {
+                "berth machine doctor tells more about the machine".to_owned()
+            }
             Self::NoPrivilege { user, .. } => format!(
-                "as root on the host: echo '{user} ALL=(ALL) NOPASSWD: ALL' \
+                "give the password with --sudo-password-file or $BERTH_SUDO_PASSWORD_FILE, or as root on the host: echo '{user} ALL=(ALL) NOPASSWD: ALL' \
                  > /etc/sudoers.d/berth; or log in as root"
             ),
             Self::Architecture { host, .. } => {
@@ -321,6 +429,30 @@ impl fmt::Display for Step {
             Self::Install => "writing the agent's files",
             Self::Service => "registering the agent's service",
             Self::Start => "starting the agent",
+            Self::Settle => "settling the change of the agent",
+        })
+    }
+}
+
+impl Change {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        match line.strip_prefix("berth:changed=")? {
+            "binary" => Some(Self::Binary),
+            "configuration" => Some(Self::Configuration),
+            "unit" => Some(Self::Unit),
+            "certificates" => Some(Self::Certificates),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Binary => "binary",
+            Self::Configuration => "configuration",
+            Self::Unit => "unit",
+            Self::Certificates => "certificates",
         })
     }
 }

@@ -13,7 +13,8 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStart=/usr/local/bin/berthd serve --config /etc/berth/berthd.json
+ExecStartPre=-/bin/sh /etc/berth/guard
+ExecStart=FOLDER/berthd serve --config /etc/berth/berthd.json
 Restart=always
 RestartSec=1
 TimeoutStartSec=60
@@ -32,8 +33,8 @@ WantedBy=multi-user.target
 ";
 
 /// Returns the unit for systemd.
-pub(crate) fn systemd_unit(environment: &[String]) -> String {
-    let mut unit = UNIT.to_owned();
+pub(crate) fn systemd_unit(folder: &str, environment: &[String]) -> String {
+    let mut unit = UNIT.replace("FOLDER", folder);
     for variable in environment
         .iter()
         .filter(|variable| is_assignment(variable))
@@ -53,7 +54,7 @@ pub(crate) fn systemd_unit(environment: &[String]) -> String {
 ///
 /// Readiness comes through a named pipe that the installation listens on; without a listener, as
 /// when the host boots, what is written there is lost, which is fine.
-pub(crate) fn openrc_script(environment: &[String]) -> String {
+pub(crate) fn openrc_script(folder: &str, environment: &[String]) -> String {
     let exports: String = environment
         .iter()
         .filter_map(|variable| variable.split_once('='))
@@ -65,8 +66,8 @@ pub(crate) fn openrc_script(environment: &[String]) -> String {
          description=\"berth engine agent\"\n\
          supervisor=supervise-daemon\n\
          command=/bin/sh\n\
-         command_args=\"-c 'exec 3<>/run/berth/ready; \
-         exec /usr/local/bin/berthd serve --config /etc/berth/berthd.json --ready-fd 3'\"\n\
+         command_args=\"-c 'sh /etc/berth/guard; exec 3<>/run/berth/ready; \
+         exec {folder}/berthd serve --config /etc/berth/berthd.json --ready-fd 3'\"\n\
          output_log=/var/log/berthd.log\n\
          error_log=/var/log/berthd.log\n\
          respawn_delay=1\n\
@@ -80,7 +81,7 @@ pub(crate) fn openrc_script(environment: &[String]) -> String {
     )
 }
 
-/// Returns shell lines that set the environment for an agent that supervises itself.
+/// Returns the file of shell lines that sets the environment of an agent that supervises itself.
 pub(crate) fn own_environment(environment: &[String]) -> String {
     let assignments = environment
         .iter()
@@ -92,7 +93,7 @@ pub(crate) fn own_environment(environment: &[String]) -> String {
 }
 
 /// Lets through only what is a variable in every shell and fits on one line.
-fn is_assignment(text: &str) -> bool {
+pub(crate) fn is_assignment(text: &str) -> bool {
     let Some((name, value)) = text.split_once('=') else {
         return false;
     };
@@ -126,7 +127,7 @@ mod tests {
     fn unit_is_one_that_systemd_understands() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("berthd.service");
-        let unit = systemd_unit(&environment());
+        let unit = systemd_unit("/usr/local/bin", &environment());
         // The check wants the executable to be there.
         let unit = unit.replace("/usr/local/bin/berthd", "/bin/true");
         fs::write(&path, &unit).unwrap();
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn openrc_script_is_shell() {
-        let script = openrc_script(&environment());
+        let script = openrc_script("/usr/local/bin", &environment());
         let status = Command::new("sh")
             .args(["-n", "-c", &script])
             .status()

@@ -1,27 +1,35 @@
 //! Sending the agent's executable, verified on the host before it takes the old one's place.
 
-use berth_controller_ssh::Session;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::agent::{AgentBinary, BinaryError};
-use crate::facts::{HostFacts, Privilege};
-use crate::run::{Plan, Progress, ProvisionError, Step, exec, quote};
+use crate::facts::{HostFacts, Installed, Selinux};
+use crate::root::Root;
+use crate::run::{Plan, Progress, ProvisionError, Step};
 
 /// How much of the file is read ahead.
 const READ_AHEAD: usize = 512 * 1024;
 
-/// Sends the executable when the host has another one; returns whether it did.
+/// Sends the executable when the host has another one; returns whether one waits to be put in place.
+///
+/// It waits beside the one that runs, verified, and has shown that it runs on this host: so a host
+/// that cannot use it keeps what it has.
 pub(crate) async fn upload(
-    session: &Session,
+    root: &Root<'_>,
     plan: &Plan<'_>,
     facts: &HostFacts,
+    folder: &str,
     progress: &dyn Progress,
 ) -> Result<bool, ProvisionError> {
     let agent = plan.agent;
-    if facts.agent_sha256.as_deref() == Some(agent.sha256()) {
+    let is = |found: &[Installed]| {
+        let wanted = |one: &Installed| one.folder == folder && one.sha256 == agent.sha256();
+        found.iter().any(wanted)
+    };
+    if is(&facts.agents) {
         return Ok(false);
     }
     if !same_architecture(agent.architecture(), &facts.architecture) {
@@ -29,6 +37,10 @@ pub(crate) async fn upload(
             host: facts.architecture.clone(),
             agent: agent.architecture().to_owned(),
         });
+    }
+    progress.step(Step::Upload);
+    if is(&facts.waiting) {
+        return Ok(true);
     }
     let path = if facts.has_gzip {
         compressed(agent, plan).await?
@@ -45,15 +57,14 @@ pub(crate) async fn upload(
     let mut file = File::open(&path).await.map_err(failed)?;
     file.set_max_buf_size(READ_AHEAD);
     let total = file.metadata().await.map_err(failed)?.len();
-    progress.step(Step::Upload);
     let counted = Counted {
         file,
         done: 0,
         total,
         progress,
     };
-    let command = command(agent.sha256(), facts);
-    let output = exec(session, Step::Upload, &command, counted).await?;
+    let line = line(agent.sha256(), facts, folder);
+    let output = root.run(Step::Upload, &line, counted).await?;
     if output.status.success() {
         Ok(true)
     } else {
@@ -70,27 +81,31 @@ async fn compressed(
     Ok(work.await.map_err(ProvisionError::Task)??)
 }
 
-/// Returns the command: one line without single quotes inside, so that any login shell passes it
-/// on to `sh` as it is.
-fn command(sha256: &str, facts: &HostFacts) -> String {
+/// Returns the line of shell, without single quotes inside, so that any login shell passes it on to
+/// `sh` as it is.
+fn line(sha256: &str, facts: &HostFacts, folder: &str) -> String {
     let unpack = if facts.has_gzip { "gzip -dc" } else { "cat" };
+    // Which label lets a service be started from a folder, the policy may not know.
+    let label = if facts.selinux == Selinux::Off {
+        ""
+    } else {
+        "restorecon -F $new 2>/dev/null || :; chcon -t bin_t $new; "
+    };
     // The name has the digest: an upload that was cut off is overwritten by the next one.
-    let script = format!(
-        "set -e; umask 022; mkdir -p /usr/local/bin; new=/usr/local/bin/.berthd-{short}.new; \
-         trap \"rm -f $new\" EXIT; {unpack} >$new; \
+    format!(
+        "set -e; umask 022; mkdir -p {folder}; chmod 755 {folder}; new={folder}/.berthd-{short}.new; \
+         trap \"rm -f $new\" EXIT; rm -f {folder}/.berthd-next {folder}/.berthd-*.new; \
+         {unpack} >$new; \
          sum=$(sha256sum $new || shasum -a 256 $new || openssl dgst -sha256 -r $new); \
          if [ \"${{sum%% *}}\" != {sha256} ]; then \
          echo \"the file arrived damaged: its sha256 is ${{sum%% *}}\" >&2; exit 65; fi; \
-         chmod 755 $new; mv -f $new /usr/local/bin/berthd; \
-         if command -v restorecon >/dev/null; then restorecon /usr/local/bin/berthd; fi",
+         chmod 755 $new; {label}\
+         limit=; if command -v timeout >/dev/null; then limit=\"timeout 20\"; fi; \
+         if ! said=$($limit $new version 2>&1 </dev/null); then \
+         echo \"the agent does not run on this host: $said\" >&2; exit 66; fi; \
+         mv -f $new {folder}/.berthd-next",
         short = &sha256[..12],
-    );
-    let sudo = if facts.privilege == Privilege::Root {
-        ""
-    } else {
-        "sudo -n "
-    };
-    format!("{sudo}sh -c {}", quote(&script))
+    )
 }
 
 /// `uname -m` has several names for the same thing.
