@@ -75,6 +75,7 @@ impl Engine {
         record: &ContainerRecord,
     ) -> Result<Running, StartError> {
         let began = Instant::now();
+        self.runtime.expect_start();
         let id = record.id.as_str();
         let prepared = self.snapshots.resume(id).map_err(StartError::Snapshot)?;
         let request = network_request::request(&record.host, &record.config.exposed_ports)

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::attachment::{Attachment, Output, Stdin};
+use crate::cgroup::get_ready;
 use crate::connection::{Connection, ask, is_gone};
 use crate::error::{AttachError, ControlError, ExecError};
 use crate::exec::ExecProcess;
@@ -184,6 +185,8 @@ impl Running {
     /// # Errors
     /// Fails with the name of the step that failed, or when the container has ended.
     pub async fn exec(&self, request: ExecRequest) -> Result<ExecProcess, ExecError> {
+        // The command is moved into the container's group.
+        drop(tokio::task::spawn_blocking(get_ready));
         let ExecRequest {
             process,
             terminal_size,

@@ -4,6 +4,7 @@
 //! list of warnings: a container without its limit is better than none, and the caller says so.
 
 mod devices;
+mod haste;
 mod layout;
 mod procs;
 mod v1;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
 
+pub(crate) use self::haste::get_ready;
 pub(crate) use self::layout::Layout;
 
 /// Something about a control group failed.

@@ -5,10 +5,11 @@
 //! A process that a container can see has a copy of its end. What comes after [`ToParent::Born`] is therefore no more
 //! than a claim.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_agent_sys::descriptor;
 use nix::errno::Errno;
@@ -20,6 +21,9 @@ use crate::failure::{AtStep as _, Failure};
 
 /// The longest message; longer ones are cut, so that a failure always arrives.
 const MAX_MESSAGE: usize = 8192;
+
+/// How often a step that takes long says that it goes on.
+const OFTEN: Duration = Duration::from_secs(1);
 
 /// What the child says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,7 +43,11 @@ pub(crate) enum ToParent {
 
 /// The child's end.
 #[derive(Debug)]
-pub(crate) struct ChildEnd(OwnedFd);
+pub(crate) struct ChildEnd {
+    fd: OwnedFd,
+    /// The last step that the parent has heard of, and when.
+    reached: Cell<Option<(&'static str, Instant)>>,
+}
 
 /// The parent's end.
 #[derive(Debug)]
@@ -53,12 +61,16 @@ pub(crate) fn channel() -> io::Result<(ParentEnd, ChildEnd)> {
         None,
         SockFlag::SOCK_CLOEXEC,
     )?;
-    Ok((ParentEnd(parent), ChildEnd(child)))
+    let child = ChildEnd {
+        fd: child,
+        reached: Cell::new(None),
+    };
+    Ok((ParentEnd(parent), child))
 }
 
 impl ChildEnd {
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 
     pub(super) fn warn(&self, text: impl Into<String>) {
@@ -68,7 +80,12 @@ impl ChildEnd {
         drop(self.send(&ToParent::Warning(text), &[]));
     }
 
-    pub(super) fn reached(&self, step: &str) {
+    pub(super) fn reached(&self, step: &'static str) {
+        let last = self.reached.get();
+        if last.is_some_and(|(name, when)| name == step && when.elapsed() < OFTEN) {
+            return;
+        }
+        self.reached.set(Some((step, Instant::now())));
         // A parent that does not listen any more needs no news.
         drop(self.send(&ToParent::Reached(step.to_owned()), &[]));
     }
@@ -101,7 +118,7 @@ impl ChildEnd {
         let mut word = [0; 1];
         // Nothing that must be a socket's: a container's filter may be in force.
         let received =
-            nix::unistd::read(&self.0, &mut word).at(step, || "waiting for the supervisor")?;
+            nix::unistd::read(&self.fd, &mut word).at(step, || "waiting for the supervisor")?;
         if received == 1 {
             Ok(())
         } else {
@@ -111,7 +128,7 @@ impl ChildEnd {
 
     fn send(&self, message: &ToParent, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let bytes = serde_json::to_vec(message)?;
-        descriptor::send(&self.0, &bytes, descriptors).map(drop)
+        descriptor::send(&self.fd, &bytes, descriptors).map(drop)
     }
 }
 
