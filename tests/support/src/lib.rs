@@ -8,6 +8,7 @@
     reason = "a test that cannot be set up has failed, and should say where"
 )]
 
+mod agents;
 mod image;
 mod machine;
 mod operator;
@@ -17,8 +18,10 @@ mod programs;
 mod registry;
 mod sshd;
 mod tarball;
+mod traces;
 mod wait;
 
+pub use agents::{AGENTS_VERSION, FakeAgents};
 pub use image::{Image, Layer, Platform, busybox_layer};
 pub use machine::Machine;
 pub use operator::Operator;
@@ -28,4 +31,5 @@ pub use programs::{agent_program, berth_program, debian_root, openrc_root, syste
 pub use registry::{Fault, FaultyRegistry};
 pub use sshd::{Sshd, SshdOptions, free_port, make_key};
 pub use tarball::{Entry, tarball};
+pub use traces::traces;
 pub use wait::{wait_for, wait_until};
