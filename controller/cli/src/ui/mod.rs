@@ -30,6 +30,13 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     output.flush()
 }
 
+/// Prints bytes on standard output as they are.
+pub(crate) fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(bytes)?;
+    output.flush()
+}
+
 /// Prints a line on standard error; what would steer a terminal is written out. Best effort: there
 /// is no one left to tell.
 pub(crate) fn note(text: &str) {

@@ -1,10 +1,13 @@
 //! Bars for one thing that takes its time: an upload, the creation of a machine.
 
+use std::io;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use berth_controller_fleet::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::board::Board;
 
 /// The bar of a layer: with a bar while bytes move, only words otherwise.
 pub(crate) fn layer_style(moves: bool) -> ProgressStyle {
@@ -16,7 +19,7 @@ pub(crate) fn layer_style(moves: bool) -> ProgressStyle {
 }
 
 /// A style from a template of ours; one that indicatif refused would show its default.
-fn style(template: &str) -> ProgressStyle {
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_error| ProgressStyle::default_bar())
         .progress_chars("=> ")
@@ -58,11 +61,13 @@ impl Upload {
     }
 }
 
-/// Steps of machines: lines on standard output, and a bar for uploads on a terminal.
+/// Steps of machines. On a terminal, several machines have one line each that changes; else every
+/// step is a line on standard output, and an upload has a bar on a terminal.
 #[derive(Debug)]
 pub(crate) struct MachineSteps {
     /// Standard output belongs to something else; say only notices, on standard error.
     quiet: bool,
+    board: Option<Board>,
     upload: Mutex<Option<ProgressBar>>,
 }
 
@@ -73,7 +78,18 @@ impl MachineSteps {
     pub(crate) fn told() -> Self {
         Self {
             quiet: false,
+            board: None,
             upload: Mutex::new(None),
+        }
+    }
+
+    /// Tells every step of these machines, side by side where that can be shown.
+    pub(crate) fn of(machines: &[String]) -> Self {
+        let live =
+            machines.len() > 1 && super::errors_are_terminal() && super::output_is_terminal();
+        Self {
+            board: live.then(|| Board::new(machines)),
+            ..Self::told()
         }
     }
 
@@ -81,7 +97,18 @@ impl MachineSteps {
     pub(crate) fn quiet() -> Self {
         Self {
             quiet: true,
-            upload: Mutex::new(None),
+            ..Self::told()
+        }
+    }
+
+    /// Tells the last of a machine.
+    pub(crate) fn end(&self, machine: &str, text: &str) -> io::Result<()> {
+        match &self.board {
+            Some(board) => {
+                board.end(machine, text);
+                Ok(())
+            }
+            None => super::line(text),
         }
     }
 
@@ -99,17 +126,26 @@ impl Progress for MachineSteps {
         if self.quiet {
             return;
         }
+        if let Some(board) = &self.board {
+            return board.step(machine, text);
+        }
         self.end_upload();
         // A closed pipe must not cut off the making of a machine.
         let _ = super::line(&format!("({machine}) {text}"));
     }
 
     fn notice(&self, machine: &str, text: &str) {
+        if let Some(board) = &self.board {
+            return board.notice(machine, text);
+        }
         self.end_upload();
         super::note(&format!("({machine}) {text}"));
     }
 
     fn bytes(&self, machine: &str, done: u64, total: u64) {
+        if let Some(board) = &self.board {
+            return board.bytes(machine, done, total);
+        }
         if self.quiet || !super::errors_are_terminal() {
             return;
         }

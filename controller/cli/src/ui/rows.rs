@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::table::{self, Layout};
+use super::visible::visible;
 use crate::failure::Failure;
 use crate::template::{HIDDEN_LABELS as LABELS, Missing, Options, Template};
 
@@ -44,6 +45,7 @@ impl Listing<'_> {
             let options = Options {
                 missing: Missing::NoValue,
                 heading: true,
+                escape_html: false,
             };
             text.push_str(&template.render(source, &self.heading_row(), options)?);
             text.push('\n');
@@ -51,13 +53,15 @@ impl Listing<'_> {
         let options = Options {
             missing: Missing::Error,
             heading: false,
+            escape_html: false,
         };
         for row in rows {
             text.push_str(&template.render(source, row, options)?);
             text.push('\n');
         }
         Ok(if headed {
-            table::align(&text, self.layout)
+            // Whoever wants the bytes as they are asks for JSON or a template.
+            table::align(&visible(&text), self.layout)
         } else {
             text
         })
