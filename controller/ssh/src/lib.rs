@@ -10,6 +10,7 @@ mod agent;
 mod ask;
 mod config;
 mod connect;
+pub mod copy;
 mod dial;
 mod endpoint;
 mod exec;

@@ -71,7 +71,6 @@ impl SystemSsh {
         let mut settings = vec![
             ("HostName", endpoint.host.clone()),
             ("Port", endpoint.port.to_string()),
-            ("User", endpoint.user.clone()),
             ("HostKeyAlias", KEY_NAME.to_owned()),
             ("UserKnownHostsFile", quoted(known_hosts)),
             ("GlobalKnownHostsFile", "/dev/null".to_owned()),
@@ -96,13 +95,15 @@ impl SystemSsh {
         })
     }
 
-    /// Returns the user and the name to give to programs that run `ssh` themselves.
+    /// Returns user (the machine's if none is given) and name for programs that run `ssh`
+    /// themselves.
     #[must_use]
-    pub fn target(&self) -> String {
+    pub fn target_of(&self, user: Option<&str>) -> String {
+        let user = user.unwrap_or(&self.user);
         if self.name.contains(':') {
-            format!("{}@[{}]", self.user, self.name)
+            format!("{user}@[{}]", self.name)
         } else {
-            format!("{}@{}", self.user, self.name)
+            format!("{user}@{}", self.name)
         }
     }
 
@@ -128,6 +129,19 @@ impl SystemSsh {
             line.push_str(&format!("'{}'", word.replace('\'', r"'\''")));
         }
         line
+    }
+
+    /// Returns the settings as one value of sshfs's option `ssh_command`, where backslashes keep
+    /// spaces and commas.
+    #[must_use]
+    pub fn sshfs_command(&self) -> String {
+        let mut command = "ssh".to_owned();
+        for word in self.words() {
+            command.push(' ');
+            let word = word.to_string_lossy();
+            command.push_str(&word.replace('\\', r"\\").replace(' ', r"\ "));
+        }
+        command.replace('\\', r"\\").replace(',', r"\,")
     }
 
     /// Runs `ssh` with the words after the host's name; returns its exit code.

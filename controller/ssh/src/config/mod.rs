@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use evaluate::ConfigError;
-pub(crate) use pattern::matches_list;
+pub(crate) use pattern::{matches, matches_list};
 pub(crate) use tokens::expand_home;
 
 use crate::Endpoint;
