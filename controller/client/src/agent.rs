@@ -3,6 +3,7 @@
 use berth_proto::v1::build_service_client::BuildServiceClient;
 use berth_proto::v1::container_service_client::ContainerServiceClient;
 use berth_proto::v1::image_service_client::ImageServiceClient;
+use berth_proto::v1::security_service_client::SecurityServiceClient;
 use berth_proto::v1::system_service_client::SystemServiceClient;
 use berth_proto::{MAX_MESSAGE_BYTES, v1};
 use tonic::transport::Channel;
@@ -80,6 +81,12 @@ impl Agent {
     #[must_use]
     pub fn build(&self) -> BuildServiceClient<Channel> {
         BuildServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Returns a client for certificates and who is let in.
+    #[must_use]
+    pub fn security(&self) -> SecurityServiceClient<Channel> {
+        SecurityServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// Asks the agent for its version; also the proof that it answers.

@@ -1,12 +1,14 @@
 //! Finding a way to an agent.
 
 use std::future::ready;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use berth_controller_ssh as ssh;
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::route::{self, Fault, Stream, Watched};
@@ -54,7 +56,7 @@ pub enum ConnectError {
         address: String,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The port does not answer, and the machine is known to be off.
     #[error("port {address} does not answer")]
@@ -80,12 +82,29 @@ pub enum ConnectError {
         address: String,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Our own certificate makes no sense.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }
+
+impl ConnectError {
+    /// Returns whether the machine answered with a certificate that was revoked.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        let Self::Tls { source, .. } = self else {
+            return false;
+        };
+        let inner = source.get_ref();
+        inner.is_some_and(|inner| inner.is::<RevokedError>())
+    }
+}
+
+/// The machine's certificate is on the list of those that nobody shall trust any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the machine's certificate is revoked")]
+pub(crate) struct RevokedError;
 
 /// Connects to an agent: to its port, or through SSH when that cannot be reached.
 ///
@@ -126,6 +145,30 @@ pub async fn connect_unless_off(
     ))
 }
 
+/// Makes an agent of a stream that leads to its unix socket, such as a command that was started
+/// over SSH. When the stream ends, so does the agent: it cannot be connected to again.
+#[must_use]
+pub fn over<S>(stream: S) -> Agent
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let fault = Fault::default();
+    let watched = Watched::new(Box::new(stream) as Box<dyn Stream>, fault.clone());
+    let once = Arc::new(Mutex::new(Some(watched)));
+    let connector = tower::service_fn(move |_origin: Uri| {
+        let opened = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ready(match opened {
+            Some(stream) => Ok(TokioIo::new(stream)),
+            None => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+        })
+    });
+    Agent::new(
+        endpoint().connect_with_connector_lazy(connector),
+        Route::TunnelToSocket,
+        fault,
+    )
+}
+
 /// Makes a channel of the first stream, and of new ones when that has broken.
 fn channel(first: Box<dyn Stream>, target: Target, fault: Fault) -> Channel {
     let first = Arc::new(Mutex::new(Some(first)));
@@ -140,11 +183,14 @@ fn channel(first: Box<dyn Stream>, target: Target, fault: Fault) -> Channel {
             Ok::<_, ConnectError>(TokioIo::new(Watched::new(stream, fault)))
         }
     });
+    endpoint().connect_with_connector_lazy(connector)
+}
+
+fn endpoint() -> Endpoint {
     // Nobody looks at this name: the stream is there already, and TLS has its own.
     Endpoint::from_static("http://agent.berth")
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
-        .connect_with_connector_lazy(connector)
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use sha2::{Digest as _, Sha256};
 
 /// The controller's certificate, and what the agent must show.
 #[derive(Clone)]
 pub struct Identity {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,
+    refused: Arc<[String]>,
 }
 
 /// An identity cannot be made from these files.
@@ -79,6 +81,21 @@ impl Identity {
         Ok(Self {
             config: Arc::new(config),
             server_name,
+            refused: Arc::default(),
+        })
+    }
+
+    /// Returns the same identity for an agent whose certificate must have another name.
+    ///
+    /// # Errors
+    ///
+    /// When it can be the name of no agent.
+    pub fn for_server(&self, server_name: &str) -> Result<Self, IdentityError> {
+        let name = ServerName::try_from(server_name.to_owned());
+        Ok(Self {
+            config: Arc::clone(&self.config),
+            refused: Arc::clone(&self.refused),
+            server_name: name.map_err(|_error| IdentityError::Name(server_name.to_owned()))?,
         })
     }
 
@@ -100,6 +117,23 @@ impl Identity {
             })
         };
         Self::new(&read(ca)?, &read(cert)?, &read(key)?, server_name)
+    }
+
+    /// Returns the same identity, which does not accept agents with these certificates (SHA-256,
+    /// hexadecimal), whoever has signed them.
+    #[must_use]
+    pub fn refusing(mut self, fingerprints: Vec<String>) -> Self {
+        self.refused = fingerprints.into();
+        self
+    }
+
+    /// Returns whether an agent's certificate is to be accepted although it is valid.
+    pub(crate) fn accepts(&self, certificate: &CertificateDer<'_>) -> bool {
+        if self.refused.is_empty() {
+            return true;
+        }
+        let print = hex::encode(Sha256::digest(certificate));
+        !self.refused.contains(&print)
     }
 
     pub(crate) fn config(&self) -> Arc<ClientConfig> {

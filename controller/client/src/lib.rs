@@ -7,9 +7,11 @@
 
 mod agent;
 mod connect;
+mod docker;
 mod identity;
 mod route;
 
 pub use agent::{Agent, Route};
-pub use connect::{ConnectError, Target, Tunnel, connect, connect_unless_off};
+pub use connect::{ConnectError, Target, Tunnel, connect, connect_unless_off, over};
+pub use docker::{DockerError, DockerTarget, docker_version};
 pub use identity::{Identity, IdentityError};

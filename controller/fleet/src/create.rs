@@ -1,16 +1,19 @@
 //! Making a machine.
 
 use berth_controller_pki::stable_name;
+use berth_controller_provision::OptionError;
 use berth_controller_store::{
     self as store, EngineOptions, HostConfig, LoadError, MachineName, MachineRecord, SideRecord,
+    SwarmOptions,
 };
 use berth_provisioners_api::{Driver, DriverError, FlagValues, Machine};
 
 use crate::journal::{self, DRIVER_IS_DONE, StoreJournal};
-use crate::{Fleet, MachineError, Progress, ProvisionError};
+use crate::shared_flags::with_shared;
+use crate::{Fleet, MachineError, Progress, ProvisionError, secret, veil};
 
 /// A machine about to be made, with its record, which is on disk.
-type Begun = (MachineRecord, Box<dyn Machine>, Created);
+pub(crate) type Begun = (MachineRecord, Box<dyn Machine>, Created);
 
 /// What to make.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,8 @@ pub struct CreateRequest {
     pub flags: FlagValues,
     /// What the engine shall be told.
     pub engine: EngineOptions,
+    /// What docker-machine's tools shall read about its old kind of swarm; kept, not used.
+    pub swarm: SwarmOptions,
     /// Further names and addresses for the machine's certificate.
     pub certificate_names: Vec<String>,
 }
@@ -77,6 +82,9 @@ pub enum CreateError {
         #[source]
         source: DriverError,
     },
+    /// An option of the engine cannot be met; nothing was made.
+    #[error(transparent)]
+    Options(#[from] OptionError),
     /// The machine is there, but the agent is not on it.
     #[error(transparent)]
     Provision(Box<ProvisionError>),
@@ -98,6 +106,9 @@ impl CreateError {
                 error.hint().map(ToOwned::to_owned)
             }
             Self::Provision(error) => error.hint(),
+            Self::Locked(store::LockError::Busy { .. }) => {
+                Some("wait until it has ended; berth machine ls shows what became of it".to_owned())
+            }
             Self::Removing(machine) => Some(format!("berth machine rm {machine} ends it")),
             Self::OtherDriver { machine, driver } => Some(format!(
                 "go on with --driver {driver}, or remove it: berth machine rm {machine}"
@@ -123,8 +134,8 @@ impl Fleet {
         let name: MachineName = request.name.parse().map_err(MachineError::from)?;
         let driver = self.driver(&request.driver)?;
         let mut lock = self.store.lock_machine(&name)?;
-        let begun = match self.unfinished(&name, &request.driver)? {
-            Some(record) => self.resume(record, &*driver, progress),
+        let begun = match self.cut_off(&name, &request.driver)? {
+            Some(record) => self.go_on(record, progress),
             None => self.begin(&name, &*driver, request, progress).await,
         };
         if !self.store.exists(&name) {
@@ -136,7 +147,7 @@ impl Fleet {
     }
 
     /// Returns the record of a creation that was cut off, or nothing when there is no machine.
-    fn unfinished(
+    fn cut_off(
         &self,
         name: &MachineName,
         driver: &str,
@@ -166,12 +177,7 @@ impl Fleet {
         }
     }
 
-    fn resume(
-        &self,
-        record: MachineRecord,
-        driver: &dyn Driver,
-        progress: &dyn Progress,
-    ) -> Result<Begun, CreateError> {
+    fn go_on(&self, record: MachineRecord, progress: &dyn Progress) -> Result<Begun, CreateError> {
         let name = record.name.as_str();
         // What was made stands for what it was told then; other flags cannot change that.
         let text = format!(
@@ -179,10 +185,7 @@ impl Fleet {
              machine rm {name})"
         );
         progress.notice(name, &text);
-        let machine = driver
-            .load(&self.context(&record.name), record.config.driver().clone())
-            .map_err(MachineError::from)?;
-        Ok((record, machine, Created::Resumed))
+        Ok(self.load_again(record)?)
     }
 
     async fn begin(
@@ -193,9 +196,17 @@ impl Fleet {
         progress: &dyn Progress,
     ) -> Result<Begun, CreateError> {
         progress.step(name.as_str(), "Running pre-create checks");
+        // Nothing is made for an engine that cannot be as it is asked to be.
+        crate::provision::settings(request.engine.clone()).read()?;
+        let specs = driver.flags().map_err(MachineError::from)?;
+        let (flags, references) =
+            secret::resolve_flags(&specs, &request.flags).map_err(MachineError::from)?;
+        let secrets = secret::look_up(&references).map_err(MachineError::from)?;
+        let flags = with_shared(flags, request);
         let machine = driver
-            .configure(&self.context(name), &request.flags)
-            .map_err(MachineError::from)?;
+            .configure(&self.context(name), &flags)
+            .map_err(|error| MachineError::from(veil::clean(error, &secrets)))?;
+        let machine = veil::veil(machine, secrets);
         machine
             .pre_create_check()
             .await
@@ -208,10 +219,17 @@ impl Fleet {
             &request.certificate_names,
             (&certs, &paths),
         );
+        config.set_swarm(&request.swarm);
         config.set_driver(machine.config());
         let side = SideRecord {
             progress: store::Progress::Creating,
             stable_name: Some(stable_name(name.as_str())),
+            engine: if machine.takes_agent() {
+                store::Engine::Berth
+            } else {
+                store::Engine::Docker
+            },
+            secrets: references,
             ..SideRecord::default()
         };
         let record = MachineRecord {
@@ -223,7 +241,8 @@ impl Fleet {
         Ok((record, machine, Created::New))
     }
 
-    async fn carry_out(
+    /// Makes what is missing of a machine whose record is on disk, under the machine's lock.
+    pub(crate) async fn carry_out(
         &self,
         record: MachineRecord,
         mut machine: Box<dyn Machine>,
@@ -242,8 +261,10 @@ impl Fleet {
             source,
         })?;
         journal::step(&self.store, &mut record, DRIVER_IS_DONE)?;
-        self.put_agent(&mut record, &*machine, false, progress)
-            .await?;
+        if machine.takes_agent() {
+            self.put_agent(&mut record, &*machine, false, progress)
+                .await?;
+        }
         record.side.progress = store::Progress::Ready;
         journal::step(&self.store, &mut record, "ready")?;
         Ok(())

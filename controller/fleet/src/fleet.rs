@@ -8,12 +8,15 @@ use berth_provisioners_api::{
 };
 use serde_json::Value;
 
+use crate::{secret, veil};
+
 /// All machines of one store.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     pub(crate) store: Store,
     pub(crate) drivers: Registry,
     pub(crate) agent_path: Option<PathBuf>,
+    pub(crate) sudo: crate::Sudo,
 }
 
 /// A machine cannot be worked with.
@@ -49,6 +52,9 @@ pub enum MachineError {
     /// The driver refused.
     #[error(transparent)]
     Driver(#[from] DriverError),
+    /// A secret of the driver is not where it should be.
+    #[error(transparent)]
+    Secret(#[from] crate::SecretError),
 }
 
 /// What a shell needs to speak to a machine's engine.
@@ -82,6 +88,7 @@ impl Fleet {
             store: Store::open(root)?,
             drivers,
             agent_path: None,
+            sudo: crate::Sudo::default(),
         })
     }
 
@@ -90,6 +97,13 @@ impl Fleet {
     #[must_use]
     pub fn with_agent(mut self, path: &Path) -> Self {
         self.agent_path = Some(path.to_owned());
+        self
+    }
+
+    /// Becomes root on hosts with passwords from `sudo` where one is needed.
+    #[must_use]
+    pub fn with_sudo(mut self, sudo: crate::Sudo) -> Self {
+        self.sudo = sudo;
         self
     }
 
@@ -111,7 +125,7 @@ impl Fleet {
     ///
     /// When they cannot be made or used.
     pub fn ensure_authority(&self) -> Result<(), crate::CredentialsError> {
-        crate::credentials::authority(&self.store).map(drop)
+        crate::certificates::authority(&self.store).map(drop)
     }
 
     /// Returns the flags of a driver.
@@ -145,7 +159,7 @@ impl Fleet {
     ///
     /// When there is no such machine or its record cannot be read.
     pub fn inspect(&self, name: &str) -> Result<Value, MachineError> {
-        Ok(self.record(name)?.config.document().clone())
+        Ok(self.record(name)?.config.view())
     }
 
     /// Returns what the machine is doing.
@@ -217,9 +231,20 @@ impl Fleet {
 
     pub(crate) fn load(&self, name: &str) -> Result<Loaded, MachineError> {
         let record = self.record(name)?;
-        let driver = self.driver(record.config.driver_name())?;
-        let machine = driver.load(&self.context(&record.name), record.config.driver().clone())?;
+        let machine = self.machine(&record)?;
         Ok(Loaded { record, machine })
+    }
+
+    /// Returns the driver's side of a machine whose record has been read.
+    pub(crate) fn machine(&self, record: &MachineRecord) -> Result<Box<dyn Machine>, MachineError> {
+        let driver = self.driver(record.config.driver_name())?;
+        let secrets = secret::look_up(&record.side.secrets)?;
+        let mut config = record.config.driver().clone();
+        secrets.reveal(&mut config);
+        let machine = driver
+            .load(&self.context(&record.name), config)
+            .map_err(|error| veil::clean(error, &secrets))?;
+        Ok(veil::veil(machine, secrets))
     }
 
     pub(crate) fn context(&self, name: &MachineName) -> MachineContext {
@@ -249,14 +274,17 @@ impl MachineError {
                 "berth machine ls lists the machines, berth machine create adds one".to_owned(),
             ),
             Self::Incomplete(name) => Some(format!(
-                "run the same berth machine create again to go on, or berth machine rm {name}"
+                "berth machine resume {name} goes on, or the same berth machine create again; berth \
+                 machine rm {name} takes it back"
             )),
             Self::NoDriver { driver, known } => Some(format!(
                 "drivers of this berth: {known}; for another, put its plugin \
                  docker-machine-driver-{driver} into a folder of PATH"
             )),
             Self::Driver(error) => error.hint().map(ToOwned::to_owned),
-            _ => None,
+            Self::Secret(error) => error.hint(),
+            Self::Record { source, .. } => source.hint(),
+            Self::Name(_) => None,
         }
     }
 }

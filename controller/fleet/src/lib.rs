@@ -9,25 +9,57 @@
 //! it was cut off and `remove` finds everything. Not here: what a driver does, what provisioning
 //! sends, and every word that a terminal shows.
 
+mod adopt;
 mod agent;
+mod certificates;
+mod copy;
 mod create;
-mod credentials;
+mod docker;
+mod docker_machine;
+mod doctor;
 mod fleet;
+mod host;
 mod journal;
 mod lifecycle;
 mod list;
+mod many;
+mod mount;
+mod orphans;
 mod progress;
 mod provision;
 mod remove;
+mod resume;
+mod secret;
+mod share;
+mod shared_flags;
 mod ssh;
+mod sudo;
+mod upgrade;
+mod veil;
 
+pub use adopt::{AdoptError, AdoptRequest, Adopted};
 pub use agent::AgentError;
+pub use certificates::{
+    CertificateKind, CertificateRow, CertificateStatus, CertificatesError, CredentialsError,
+    IssuedClient, RegenerateOptions, RevokeError, RevokeOutcome, RevokeReport, RolloverError,
+    RolloverReport, RolloverState,
+};
+pub use copy::{FilePlace, FilesError};
 pub use create::{CreateError, CreateRequest, Created};
-pub use credentials::CredentialsError;
+pub use docker_machine::{Conversion, ConvertError, DockerMachineError, TakenOver};
+pub use doctor::{Check, Diagnosis, Health};
 pub use fleet::{EnvFacts, Fleet, MachineError};
+pub use host::HostError;
 pub use lifecycle::LifecycleError;
-pub use list::{LsRow, RowState};
+pub use list::{LsRow, RecordFacts, RowState};
+pub use mount::MountError;
+pub use orphans::{Leftover, OrphanError, OrphanReport};
 pub use progress::{Progress, Silent};
-pub use provision::ProvisionError;
+pub use provision::{ProvisionError, ProvisionReport};
 pub use remove::RemoveError;
-pub use ssh::SshError;
+pub use resume::{Resumed, Unfinished};
+pub use secret::SecretError;
+pub use share::{BundleError, ExportError, ImportError, ImportOptions, Imported, SealError};
+pub use ssh::{SshError, SshProgram};
+pub use sudo::{Sudo, SudoAsk};
+pub use upgrade::UpgradeReport;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_controller_ssh::Session;
 use berth_controller_store::MachineRecord;
 use berth_provisioners_api::{DriverError, Machine, Restart};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use crate::fleet::Loaded;
 use crate::{Fleet, MachineError, Progress, ProvisionError, SshError};
@@ -15,8 +15,12 @@ const REBOOT: &str = "if [ \"$(id -u)\" = 0 ]; then shutdown -r now || reboot; \
                       else sudo -n shutdown -r now || sudo -n reboot; fi";
 /// How long a host may take for a reboot.
 const REBOOT_PATIENCE: Duration = Duration::from_secs(600);
-/// How long to wait before asking a rebooting host again.
-const REBOOT_PAUSE: Duration = Duration::from_millis(500);
+/// How long a host may take to let us in before it reboots.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a host may take to answer one command.
+const ORDER_PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for the end of the connection before a rebooting host is asked again.
+const REBOOT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A machine could not be started, stopped, restarted or killed.
 #[derive(Debug, thiserror::Error)]
@@ -165,29 +169,20 @@ impl Fleet {
         record: &MachineRecord,
         machine: &dyn Machine,
     ) -> Result<(), LifecycleError> {
-        let session = self.log_in(record, machine, REBOOT_PATIENCE).await?;
-        let before = boot_id(record, &session).await?;
-        // The connection may break before the command has ended: that is success.
-        let asked = session.exec(REBOOT, b"").await;
-        if let Ok(output) = asked
-            && !output.status.success()
-        {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(LifecycleError::Reboot {
-                machine: record.name.to_string(),
-                said,
-            });
-        }
         let deadline = Instant::now() + REBOOT_PATIENCE;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let mut session = self.log_in(record, machine, LOGIN_PATIENCE).await?;
+        let before = boot_id(record, &session).await?;
+        order_reboot(record, &session).await?;
         loop {
-            // The old system answers for a while; nothing announces that it is gone.
-            sleep(REBOOT_PAUSE).await;
-            let left = deadline.saturating_duration_since(Instant::now());
-            let session = self.log_in(record, machine, left).await?;
+            // A host that goes down in order closes its connections; one that is just gone is
+            // noticed by asking.
+            let _ended_or_not = timeout(REBOOT_PAUSE, session.closed()).await;
+            session = self.log_in(record, machine, left()).await?;
             match boot_id(record, &session).await {
                 Ok(now) if now != before => return Ok(()),
-                Err(error) if left.is_zero() => return Err(error.into()),
-                Ok(_) if left.is_zero() => {
+                Err(error) if left().is_zero() => return Err(error.into()),
+                Ok(_) if left().is_zero() => {
                     let machine = record.name.to_string();
                     let said = "it still runs".to_owned();
                     return Err(LifecycleError::Reboot { machine, said });
@@ -198,16 +193,37 @@ impl Fleet {
     }
 }
 
-async fn boot_id(record: &MachineRecord, session: &Session) -> Result<Vec<u8>, SshError> {
-    let output = session
-        .exec("cat /proc/sys/kernel/random/boot_id", b"")
-        .await;
-    Ok(output
-        .map_err(|source| SshError::Exec {
+/// Gives the order to reboot; that nothing is heard of it any more is no failure.
+async fn order_reboot(record: &MachineRecord, session: &Session) -> Result<(), LifecycleError> {
+    let asked = timeout(ORDER_PATIENCE, session.exec(REBOOT, b"")).await;
+    if let Ok(Ok(output)) = asked
+        && !output.status.success()
+    {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(LifecycleError::Reboot {
             machine: record.name.to_string(),
-            source,
-        })?
-        .stdout)
+            said,
+        });
+    }
+    Ok(())
+}
+
+async fn boot_id(record: &MachineRecord, session: &Session) -> Result<Vec<u8>, SshError> {
+    let asked = session.exec("cat /proc/sys/kernel/random/boot_id", b"");
+    let machine = || record.name.to_string();
+    let output = timeout(ORDER_PATIENCE, asked)
+        .await
+        .map_err(|_elapsed| SshError::Silent { machine: machine() })?;
+    let output = output.map_err(|source| SshError::Exec {
+        machine: machine(),
+        source,
+    })?;
+    // A host that is going down may take the command and not do it.
+    if output.status.success() && !output.stdout.is_empty() {
+        Ok(output.stdout)
+    } else {
+        Err(SshError::Silent { machine: machine() })
+    }
 }
 
 impl Action {

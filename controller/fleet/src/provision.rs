@@ -1,23 +1,44 @@
 //! Putting the agent on a machine, or checking that it is there.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use berth_controller_client::Agent;
 use berth_controller_pki::{ServerIdentity, stable_name};
 use berth_controller_provision::{
-    self as provision, AgentBinary, AgentConfig, BinaryError, HostFacts, Plan, Report, Step,
+    self as provision, AgentBinary, AgentConfig, BinaryError, Change, EngineSettings, HostFacts,
+    OptionError, Passwords, Plan, Report, Step,
 };
 use berth_controller_ssh::Session;
-use berth_controller_store::{self as store, AgentRecord, MachineRecord};
+use berth_controller_store::{self as store, AgentRecord, EngineOptions, MachineRecord};
 use berth_provisioners_api::{DriverError, Machine};
+use tokio::time::timeout;
 
 use crate::fleet::Loaded;
 use crate::journal::{self, DRIVER_IS_DONE};
-use crate::list::failed_call;
-use crate::{AgentError, CredentialsError, Fleet, MachineError, Progress, SshError, credentials};
+use crate::list::{chain, failed_call};
+use crate::{AgentError, CredentialsError, Fleet, MachineError, Progress, SshError, certificates};
 
 /// How long a machine may take until its SSH server lets us in.
 const SSH_PATIENCE: Duration = Duration::from_secs(300);
+/// How often a connection that is lost in the middle is made anew.
+const ATTEMPTS: u32 = 3;
+/// How long an agent that says it is ready may take to answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What provisioning did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProvisionReport {
+    /// What was replaced: `binary`, `configuration`, `unit`, `certificates`; empty when all was as
+    /// it should be.
+    pub changes: Vec<String>,
+    /// Whether the agent was started or restarted.
+    pub restarted: bool,
+    /// The version of the agent that was there before, as far as it is on record.
+    pub before: Option<String>,
+    /// The version of the agent that answers now.
+    pub version: String,
+}
 
 /// The agent could not be put on a machine.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +80,35 @@ pub enum ProvisionError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// An option of the engine cannot be met.
+    #[error("engine of machine {machine:?} cannot be as it is asked to be")]
+    Options {
+        /// The machine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: OptionError,
+    },
+    /// The new agent was installed, but did not answer as it should, and was taken back.
+    #[error("the new agent of machine {machine:?} was not kept: {why}")]
+    NotKept {
+        /// The machine.
+        machine: String,
+        /// What was wrong with it.
+        why: String,
+        /// What became of it.
+        #[source]
+        source: provision::ProvisionError,
+    },
+    /// The machine's engine is Docker's, which nobody has asked to replace.
+    #[error("machine {machine:?} runs Docker's own engine, which is left as it is")]
+    Docker {
+        /// The machine.
+        machine: String,
+    },
+    /// The machine's Docker daemon does not answer.
+    #[error(transparent)]
+    DockerAnswer(Box<AgentError>),
     /// A task of this program ended early.
     #[error("reading the agent's executable was cut off")]
     Task(#[source] tokio::task::JoinError),
@@ -73,19 +123,34 @@ struct Named<'a> {
 // === impl ProvisionError ===
 
 impl ProvisionError {
+    /// Returns whether only the connection failed, not what was done over it.
+    fn is_lost_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Host {
+                source: provision::ProvisionError::Ssh { .. },
+                ..
+            }
+        )
+    }
+
     /// Returns what the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Machine(error) => error.hint(),
             Self::Ssh(error) => error.hint(),
-            Self::Host { source, .. } => source.hint(),
+            Self::Credentials(error) => error.hint(),
+            Self::Docker { machine } => Some(format!(
+                "berth machine import-docker-machine --convert {machine} replaces it by berthd"
+            )),
+            Self::DockerAnswer(error) => error.hint(),
+            Self::Host { source, .. } | Self::NotKept { source, .. } => source.hint(),
             Self::Binary(BinaryError::Absent { .. }) => {
                 Some("cargo build -p berth-agent-daemon makes it".to_owned())
             }
             Self::Answer { machine, .. } => Some(format!(
-                "see /var/log/berthd.log or journalctl -u berthd on the machine (berth machine \
-                 ssh {machine}), and whether a firewall closes the engine's port"
+                "berth machine doctor {machine} tells what is wrong with it"
             )),
             _ => None,
         }
@@ -106,13 +171,18 @@ impl Fleet {
         &self,
         name: &str,
         progress: &dyn Progress,
-    ) -> Result<(), ProvisionError> {
+    ) -> Result<ProvisionReport, ProvisionError> {
         let record = self.record(name)?;
         let _lock = self.store.lock_machine(&record.name)?;
         let Loaded {
             mut record,
             machine,
         } = self.load(name)?;
+        if record.side.engine == store::Engine::Docker {
+            return Err(ProvisionError::Docker {
+                machine: name.to_owned(),
+            });
+        }
         let unfinished = record.side.progress != store::Progress::Ready;
         if unfinished
             && !record
@@ -123,13 +193,14 @@ impl Fleet {
         {
             return Err(MachineError::Incomplete(name.to_owned()).into());
         }
-        self.put_agent(&mut record, &*machine, false, progress)
+        let report = self
+            .put_agent(&mut record, &*machine, false, progress)
             .await?;
         if unfinished {
             record.side.progress = store::Progress::Ready;
             journal::step(&self.store, &mut record, "ready")?;
         }
-        Ok(())
+        Ok(report)
     }
 
     /// Puts the agent on a machine that runs, under the machine's lock.
@@ -139,8 +210,11 @@ impl Fleet {
         machine: &dyn Machine,
         restart: bool,
         progress: &dyn Progress,
-    ) -> Result<(), ProvisionError> {
+    ) -> Result<ProvisionReport, ProvisionError> {
         let name = record.name.to_string();
+        if record.side.engine == store::Engine::Docker {
+            return self.leave_docker(record, machine, progress).await;
+        }
         progress.step(&name, "Waiting for SSH to be available");
         let agent_path = self.agent_path.clone();
         let find_agent = tokio::task::spawn_blocking(move || match agent_path {
@@ -151,16 +225,33 @@ impl Fleet {
             .log_in_patiently(record, machine, SSH_PATIENCE, progress)
             .await;
         let agent = find_agent.await.map_err(ProvisionError::Task)??;
-        let session = session?;
-        if record.side.host_key.is_none() {
-            record.side.host_key = Some(session.host_key().to_openssh());
-            self.store.save_side(record)?;
+        let mut session = session?;
+        let mut attempt = 1;
+        loop {
+            if record.side.host_key.is_none() {
+                record.side.host_key = Some(session.host_key().to_openssh());
+                self.store.save_side(record)?;
+            }
+            let done = self
+                .put_agent_over(&session, record, machine, (&agent, restart), progress)
+                .await;
+            session.close().await;
+            match done {
+                // All of it is safe to repeat, and goes on where it was cut off.
+                Err(error) if error.is_lost_connection() && attempt < ATTEMPTS => {
+                    attempt += 1;
+                    let text = format!(
+                        "{}; connecting again (attempt {attempt} of {ATTEMPTS})",
+                        chain(&error)
+                    );
+                    progress.notice(&name, &text);
+                }
+                done => return done,
+            }
+            session = self
+                .log_in_patiently(record, machine, SSH_PATIENCE, progress)
+                .await?;
         }
-        let done = self
-            .put_agent_over(&session, record, machine, (&agent, restart), progress)
-            .await;
-        session.close().await;
-        done
     }
 
     async fn put_agent_over(
@@ -170,59 +261,100 @@ impl Fleet {
         machine: &dyn Machine,
         (agent, restart): (&AgentBinary, bool),
         progress: &dyn Progress,
-    ) -> Result<(), ProvisionError> {
+    ) -> Result<ProvisionReport, ProvisionError> {
         let name = record.name.to_string();
         let identity = self.identity(record, machine).await?;
-        let authority = credentials::authority(&self.store)?;
-        let tls = credentials::machine_files(&self.store, &record.name, &authority, &identity)?;
-        let config = agent_config(record, machine, &identity);
+        let authority = certificates::authority(&self.store)?;
+        let on_host = certificates::on_host(session, record).await;
+        let tls =
+            certificates::machine_files(&self.store, record, &authority, &identity, &on_host)?;
+        let (config, without_effect) = agent_config(record, machine, &identity)?;
         let cache = self.store.cache();
         let named = Named {
             machine: &name,
             progress,
         };
-        let host = |source| ProvisionError::Host {
-            machine: name.clone(),
-            source,
-        };
+        let password = Mutex::new(None);
+        let ask = |user: &str, attempt| self.sudo.ask(&name, user, attempt);
         let mut plan = Plan {
             agent,
             cache: &cache,
             config: &config,
             tls: &tls,
             restart,
+            patience: provision::PATIENCE,
+            passwords: Passwords::new(&ask, &password),
         };
-        let report = provision::provision(session, &plan, &named)
+        let mut report = provision::provision(session, &plan, &named)
             .await
-            .map_err(host)?;
-        for warning in &report.warnings {
+            .map_err(|source| host(&name, source))?;
+        let told = report.warnings.iter().chain(&without_effect);
+        for warning in told.filter(|_warning| !report.changes.is_empty()) {
             progress.notice(&name, warning);
         }
         progress.step(&name, "Checking connection to the agent");
-        let version = match self.verify(record, machine, agent, progress).await {
-            Ok(version) => version,
+        let mut answer = self.verify(record, machine, agent, progress).await;
+        if answer.is_err() && !report.restarted {
             // It was left alone because nothing had changed, yet it is not as it should be.
-            Err(_) if !report.restarted => {
-                plan.restart = true;
-                provision::provision(session, &plan, &named)
-                    .await
-                    .map_err(host)?;
-                self.verify(record, machine, agent, progress).await?
-            }
-            Err(error) => return Err(error),
-        };
+            plan.restart = true;
+            report = provision::provision(session, &plan, &named)
+                .await
+                .map_err(|source| host(&name, source))?;
+            answer = self.verify(record, machine, agent, progress).await;
+        }
+        let version = settle(session, (&report, plan.passwords), &named, answer).await?;
+        let before = record.side.agent.take().map(|agent| agent.version);
         record.side.agent = Some(AgentRecord {
             sha256: agent.sha256().to_owned(),
-            version,
+            version: version.clone(),
         });
         record.side.certificate_names = identity.names;
         self.store.save_side(record)?;
         tell(&report, &name, progress);
-        Ok(())
+        Ok(ProvisionReport {
+            changes: report.changes.iter().map(Change::to_string).collect(),
+            restarted: report.restarted,
+            before,
+            version,
+        })
+    }
+
+    /// Only waits for a daemon that is not ours to change.
+    async fn leave_docker(
+        &self,
+        record: &MachineRecord,
+        machine: &dyn Machine,
+        progress: &dyn Progress,
+    ) -> Result<ProvisionReport, ProvisionError> {
+        let answer = self.await_docker(record, machine, progress).await;
+        let version = answer.map_err(|error| ProvisionError::DockerAnswer(Box::new(error)))?;
+        Ok(ProvisionReport {
+            version,
+            ..ProvisionReport::default()
+        })
     }
 
     /// Asks the agent over mutual TLS who it is; returns its version.
     async fn verify(
+        &self,
+        record: &MachineRecord,
+        machine: &dyn Machine,
+        agent: &AgentBinary,
+        progress: &dyn Progress,
+    ) -> Result<String, ProvisionError> {
+        let asked = self.ask_version(record, machine, agent, progress);
+        timeout(ANSWER_PATIENCE, asked)
+            .await
+            .unwrap_or_else(|_elapsed| {
+                let limit = ANSWER_PATIENCE.as_secs();
+                Err(ProvisionError::Answer {
+                    machine: record.name.to_string(),
+                    source: format!("no answer within {limit} s").into(),
+                })
+            })
+    }
+
+    async fn ask_version(
         &self,
         record: &MachineRecord,
         machine: &dyn Machine,
@@ -292,7 +424,7 @@ impl provision::Progress for Named<'_> {
             Step::Probe => "Looking at the host",
             Step::Upload => "Uploading the agent",
             Step::Install => "Installing and starting the agent",
-            Step::Service | Step::Start => return,
+            Step::Service | Step::Start | Step::Settle => return,
         };
         self.progress.step(self.machine, text);
     }
@@ -302,21 +434,79 @@ impl provision::Progress for Named<'_> {
     }
 }
 
+/// Keeps the new agent if it answered, or has the host take it back.
+async fn settle(
+    session: &Session,
+    (report, passwords): (&Report, Passwords<'_>),
+    named: &Named<'_>,
+    answer: Result<String, ProvisionError>,
+) -> Result<String, ProvisionError> {
+    let (facts, folder) = (&report.facts, report.folder.as_str());
+    match answer {
+        Ok(version) => {
+            if report.trying
+                && let Err(error) = provision::keep(session, facts, folder, passwords).await
+            {
+                let text = format!(
+                    "the agent answers, but the former one is still kept on the host: {}",
+                    chain(&error)
+                );
+                named.progress.notice(named.machine, &text);
+            }
+            Ok(version)
+        }
+        Err(error) if report.trying => {
+            let text = "The new agent does not answer as it should; going back";
+            named.progress.step(named.machine, text);
+            Err(ProvisionError::NotKept {
+                machine: named.machine.to_owned(),
+                why: chain(&error),
+                source: provision::go_back(session, facts, folder, passwords).await,
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn host(machine: &str, source: provision::ProvisionError) -> ProvisionError {
+    ProvisionError::Host {
+        machine: machine.to_owned(),
+        source,
+    }
+}
+
 fn tell(report: &Report, machine: &str, progress: &dyn Progress) {
-    let text = match (report.uploaded, report.restarted) {
-        (true, _) => "The agent is installed and answers",
-        (false, true) => "The agent was restarted and answers",
-        (false, false) => "The agent is up to date and answers",
+    let changes: Vec<String> = report.changes.iter().map(Change::to_string).collect();
+    let text = match (changes.is_empty(), report.restarted) {
+        (false, _) => format!("Changed {}; the agent answers", changes.join(", ")),
+        (true, true) => "The agent was restarted and answers".to_owned(),
+        (true, false) => "Nothing to change; the agent answers".to_owned(),
     };
-    progress.step(machine, text);
+    progress.step(machine, &text);
+}
+
+/// Returns what the engine was asked to be.
+pub(crate) fn settings(engine: EngineOptions) -> EngineSettings {
+    EngineSettings {
+        options: engine.arbitrary_flags,
+        storage_driver: engine.storage_driver,
+        environment: engine.env,
+        labels: engine.labels,
+        insecure_registries: engine.insecure_registries,
+        registry_mirrors: engine.registry_mirrors,
+    }
 }
 
 fn agent_config(
     record: &MachineRecord,
     machine: &dyn Machine,
     identity: &ServerIdentity,
-) -> AgentConfig {
-    let engine = record.config.engine();
+) -> Result<(AgentConfig, Vec<String>), ProvisionError> {
+    let read = settings(record.config.engine()).read();
+    let (mut config, without_effect) = read.map_err(|source| ProvisionError::Options {
+        machine: record.name.to_string(),
+        source,
+    })?;
     // Hosts without IP version 6 cannot listen on its wildcard, and one of version 4 is not enough
     // for a machine that is known by an address of version 6.
     let any = if identity.names[0].contains(':') {
@@ -324,16 +514,11 @@ fn agent_config(
     } else {
         "0.0.0.0"
     };
+    config.listen = vec![format!("{any}:{}", machine.engine_port())];
     let provider = format!("provider={}", record.config.driver_name());
-    let mut labels = engine.labels;
-    if !labels.iter().any(|label| label.starts_with("provider=")) {
-        labels.push(provider);
+    let has_own = |label: &String| label.starts_with("provider=");
+    if !config.labels.iter().any(has_own) {
+        config.labels.push(provider);
     }
-    AgentConfig {
-        listen: vec![format!("{any}:{}", machine.engine_port())],
-        insecure_registries: engine.insecure_registries,
-        registry_mirrors: engine.registry_mirrors,
-        labels,
-        environment: engine.env,
-    }
+    Ok((config, without_effect))
 }

@@ -42,6 +42,9 @@ impl RemoveError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Machine(error) => error.hint(),
+            Self::Locked(store::LockError::Busy { .. }) => {
+                Some("wait until it has ended, or end it; then remove the machine".to_owned())
+            }
             Self::Driver { source, .. } => source.hint().map(ToOwned::to_owned),
             _ => None,
         }
@@ -76,7 +79,10 @@ impl Fleet {
             Err(error) if force => {
                 progress.notice(
                     name,
-                    &format!("only the record is removed: {}", chain(&error)),
+                    &format!(
+                        "only the record is removed, berth machine orphans finds what is left: {}",
+                        chain(&error)
+                    ),
                 );
             }
             Err(error) => return Err(error.into()),
@@ -102,7 +108,10 @@ impl Fleet {
         record.config.set_driver(machine.config());
         self.store.save(&record)?;
         if force {
-            let text = format!("something may be left: {}", chain(&source));
+            let text = format!(
+                "something may be left, berth machine orphans finds it: {}",
+                chain(&source)
+            );
             progress.notice(record.name.as_str(), &text);
             return Ok(());
         }

@@ -245,7 +245,9 @@ impl Fleet {
     ) -> Result<u8, SshError> {
         let loaded = self.load(name)?;
         let parsed = match (program, ssh::Options::parse(words)) {
-            (SshProgram::System, _) => return self.system_ssh(&loaded).await?.run(name, words).await,
+            (SshProgram::System, _) => {
+                return self.system_ssh(&loaded).await?.run(name, words).await;
+            }
             (SshProgram::Either, Err(ssh::Beyond::System(_))) => {
                 return self.system_ssh(&loaded).await?.run(name, words).await;
             }

@@ -230,8 +230,11 @@ impl Store {
                 config.set_damage(told);
                 side
             }
-            // A machine that docker-machine has made.
-            Ok(Read::Absent) => SideRecord::default(),
+            // A machine that docker-machine has made, with the engine that it installs.
+            Ok(Read::Absent) => SideRecord {
+                engine: side::Engine::Docker,
+                ..SideRecord::default()
+            },
             Err(Broken::Unreadable(source)) => {
                 return Err(LoadError::Unreadable {
                     path: path.to_owned(),
@@ -376,8 +379,8 @@ impl LoadError {
                 path.display()
             )),
             Self::Side { path, .. } => Some(format!(
-                "the file is damaged and no copy of it is left: put one back from a backup, or \
-                 delete {} (then the host's key is learnt anew at the next login), or {remove}",
+                "the file is damaged and no copy of it is left: put one back from a backup as {}, \
+                 or {remove}; berth machine adopt then takes the host over again",
                 path.display()
             )),
             Self::Unreadable { .. } | Self::Absent(_) | Self::Empty(_) => None,

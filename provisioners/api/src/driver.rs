@@ -33,6 +33,12 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// When they have to be asked for elsewhere, as those of a plugin, and that fails.
     fn flags(&self) -> Result<Vec<FlagSpec>, DriverError>;
 
+    /// Returns whether its machines live on the computer of their operator, so that nobody can
+    /// start or stop them from another one.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// Returns a machine that does not exist yet, configured by flags.
     ///
     /// `flags` holds a value for each of [`Driver::flags`], and may hold the shared flags of

@@ -129,7 +129,13 @@ impl FlagSpec {
     #[must_use]
     pub fn is_secret(&self) -> bool {
         const WORDS: [&str; 5] = ["token", "secret", "password", "passphrase", "credential"];
-        const ENDS: [&str; 5] = ["access-key", "access-key-id", "api-key", "apikey", "access-key-secret"];
+        const ENDS: [&str; 5] = [
+            "access-key",
+            "access-key-id",
+            "api-key",
+            "apikey",
+            "access-key-secret",
+        ];
         self.secret
             || (self.default.kind() == FlagKind::Text
                 && (self.name.split('-').any(|word| WORDS.contains(&word))
@@ -275,7 +281,12 @@ mod tests {
     fn secrets_are_known_by_word_or_by_name() {
         let text = |name| FlagSpec::text(name, "", "");
         assert!(text("x-pin").with_secret().is_secret());
-        for name in ["digitalocean-access-token", "amazonec2-secret-key", "aliyunecs-access-key-id", "ssh-password"] {
+        for name in [
+            "digitalocean-access-token",
+            "amazonec2-secret-key",
+            "aliyunecs-access-key-id",
+            "ssh-password",
+        ] {
             assert!(text(name).is_secret(), "{name}");
         }
         for name in ["generic-ssh-key", "x-tokens", "amazonec2-keypair-name"] {

@@ -58,6 +58,10 @@ impl Driver for SandboxDriver {
         Ok(config::flags())
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn configure(
         &self,
         context: &MachineContext,

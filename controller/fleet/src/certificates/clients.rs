@@ -1,0 +1,137 @@
+//! Certificates of clients: the operator's own, and those made for others.
+
+use berth_controller_pki::{
+    Authority, CertificateFacts, ClientIdentity, Issued, Validity, key_belongs,
+};
+use berth_controller_store::{Store, write_private};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::CredentialsError;
+use super::authority::{organisation, under_lock};
+use super::files::read;
+use super::register::{Client, Register};
+use crate::Fleet;
+
+/// The longest that anybody's certificate is good.
+const LONGEST_LIFE: time::Duration = time::Duration::days(3650);
+
+/// A certificate for somebody else, with what they need to reach machines.
+#[derive(Clone)]
+pub struct IssuedClient {
+    /// The authorities that machines' certificates are to be judged by, PEM.
+    pub ca_pem: String,
+    /// The certificate.
+    pub certificate_pem: String,
+    /// Its private key.
+    pub key_pem: Zeroizing<String>,
+    /// Its SHA-256, hexadecimal, by which it can be revoked.
+    pub fingerprint: String,
+}
+
+impl std::fmt::Debug for IssuedClient {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("IssuedClient")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fleet {
+    /// Makes a certificate with which somebody else reaches all machines, until it ends or is
+    /// revoked.
+    ///
+    /// # Errors
+    ///
+    /// When the authority cannot be used.
+    pub fn issue_client(
+        &self,
+        name: &str,
+        life: std::time::Duration,
+    ) -> Result<IssuedClient, CredentialsError> {
+        let _lock = self.store.lock_certs()?;
+        let now = OffsetDateTime::now_utc();
+        let authority = under_lock(&self.store, now)?;
+        let identity = ClientIdentity {
+            organisation: name.to_owned(),
+            role: String::new(),
+        };
+        let life = life.try_into().unwrap_or(LONGEST_LIFE).min(LONGEST_LIFE);
+        let issued = authority.issue_client_for(&identity, Validity::lasting(now, life))?;
+        let fingerprint = register(&self.store, name, &issued)?;
+        Ok(IssuedClient {
+            ca_pem: super::files::require(&self.store.certs().ca)?,
+            certificate_pem: issued.certificate_pem,
+            key_pem: issued.key_pem,
+            fingerprint,
+        })
+    }
+}
+
+/// Makes sure that the operator has a good certificate of this authority, under the lock.
+pub(super) fn own(
+    store: &Store,
+    authority: &Authority,
+    now: OffsetDateTime,
+) -> Result<(), CredentialsError> {
+    let paths = store.certs();
+    if let (Some(certificate), Some(key)) = (read(&paths.cert)?, read(&paths.key)?)
+        && is_good(store, authority, &certificate, &key, now)
+    {
+        return Ok(());
+    }
+    renew_own(store, authority, now)
+}
+
+/// Gives the operator another certificate and key, under the lock.
+pub(super) fn renew_own(
+    store: &Store,
+    authority: &Authority,
+    now: OffsetDateTime,
+) -> Result<(), CredentialsError> {
+    let paths = store.certs();
+    let organisation = organisation();
+    let issued = authority.issue_client(&organisation, now)?;
+    register(store, &organisation, &issued)?;
+    // Whoever reads between the two finds a pair that does not fit, and reads again.
+    write_private(&paths.key, issued.key_pem.as_bytes())?;
+    write_private(&paths.cert, issued.certificate_pem.as_bytes())?;
+    Ok(())
+}
+
+fn is_good(
+    store: &Store,
+    authority: &Authority,
+    certificate: &str,
+    key: &str,
+    now: OffsetDateTime,
+) -> bool {
+    let (Ok(facts), Ok(issuer)) = (
+        CertificateFacts::parse(certificate),
+        CertificateFacts::parse(authority.certificate_pem()),
+    ) else {
+        return false;
+    };
+    let revoked = Register::load(store).is_ok_and(|list| list.is_revoked(&facts.fingerprint()));
+    !revoked
+        && facts.is_signed_by(&issuer)
+        && !facts.validity().is_ending(now)
+        && key_belongs(key, certificate)
+}
+
+/// Notes a client's certificate before anybody has it; returns its fingerprint.
+fn register(store: &Store, name: &str, issued: &Issued) -> Result<String, CredentialsError> {
+    let facts = CertificateFacts::parse(&issued.certificate_pem)?;
+    let mut register = Register::load(store)?;
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    register.clients.retain(|client| client.not_after > now);
+    register.clients.push(Client {
+        fingerprint: facts.fingerprint(),
+        name: name.to_owned(),
+        serial: facts.serial().to_owned(),
+        not_after: facts.not_after().unix_timestamp(),
+    });
+    register.save(store)?;
+    Ok(facts.fingerprint())
+}

@@ -1,0 +1,272 @@
+//! Machines that go from one operator to another, and machines of docker-machine.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed, and should say where"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use berth_controller_fleet::{
+    DockerMachineError, Fleet, ImportError, ImportOptions, SealError, Silent,
+};
+use berth_controller_store::{EngineOptions, HostConfig, MachineRecord, SideRecord, Store};
+use berth_provisioners_api::Registry;
+use berth_provisioners_generic::GenericDriver;
+use serde_json::json;
+
+fn fleet(root: &Path) -> Fleet {
+    Fleet::open(root, Registry::new().with(GenericDriver)).unwrap()
+}
+
+/// Makes a machine as `create` leaves it.
+fn machine(store: &Store, name: &str) {
+    let name = name.parse().unwrap();
+    let (certs, paths) = (store.certs(), store.machine(&name));
+    let mut config = HostConfig::new(
+        &name,
+        "generic",
+        &EngineOptions::default(),
+        &["extra.example.org".to_owned()],
+        (&certs, &paths),
+    );
+    config.set_driver(json!({
+        "IPAddress": "192.0.2.7", "MachineName": name.as_str(), "SSHUser": "root", "SSHPort": 2222,
+        "SSHKeyPath": paths.directory.join("id_ed25519"), "StorePath": store.root(),
+        "EnginePort": 2377, "SSHKey": "/home/me/id_ed25519", "Later": [1],
+    }));
+    let side = SideRecord {
+        stable_name: Some("demo.1234.berth".to_owned()),
+        host_key: Some("ssh-ed25519 AAAA".to_owned()),
+        ..SideRecord::default()
+    };
+    let record = MachineRecord { name, config, side };
+    store.save(&record).unwrap();
+    for file in ["ca.pem", "cert.pem", "key.pem", "server.pem", "id_ed25519"] {
+        fs::write(paths.directory.join(file), format!("content of {file}")).unwrap();
+    }
+    fs::create_dir(paths.directory.join("disks")).unwrap();
+    fs::write(paths.directory.join("disk.img"), vec![0; 300 * 1024]).unwrap();
+}
+
+#[tokio::test]
+async fn imported_machine_is_the_exported_one_in_its_new_place() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let from = fleet(one.path());
+    machine(from.store(), "demo");
+    let sealed = from.export("demo", "open sesame", &Silent).await.unwrap();
+    assert!(!String::from_utf8_lossy(&sealed).contains("content of"));
+    let to = fleet(two.path());
+    let import = |passphrase: &str, name: Option<&str>| {
+        let options = ImportOptions {
+            name: name.map(ToOwned::to_owned),
+            ..ImportOptions::default()
+        };
+        to.import(&sealed, passphrase, &options, &Silent)
+    };
+    assert!(matches!(
+        import("wrong", None),
+        Err(ImportError::Seal(SealError::Passphrase))
+    ));
+    assert_eq!(
+        import("open sesame", Some("theirs")).unwrap().name,
+        "theirs"
+    );
+    assert!(matches!(
+        import("open sesame", Some("theirs")),
+        Err(ImportError::Exists(_))
+    ));
+    let folder = two.path().join("machines/theirs");
+    let record = to.store().load(&"theirs".parse().unwrap()).unwrap();
+    let driver = record.config.driver();
+    assert_eq!(
+        driver["SSHKeyPath"],
+        folder.join("id_ed25519").to_str().unwrap()
+    );
+    assert_eq!(driver["MachineName"], "theirs");
+    assert_eq!(driver["Later"][0], 1);
+    assert_eq!(record.config.certificate_names(), ["extra.example.org"]);
+    assert_eq!(record.side.stable_name.as_deref(), Some("demo.1234.berth"));
+    assert_eq!(record.side.trusted, ["content of ca.pem"]);
+    assert_eq!(to.url("theirs").await.unwrap(), "tcp://192.0.2.7:2377");
+    let text = fs::read_to_string(folder.join("config.json")).unwrap();
+    assert!(!text.contains(one.path().to_str().unwrap()), "{text}");
+    assert_eq!(
+        fs::read_to_string(folder.join("key.pem")).unwrap(),
+        "content of key.pem"
+    );
+    assert!(!folder.join("disk.img").exists() && !folder.join("disks").exists());
+}
+
+#[tokio::test]
+async fn torn_bundles_leave_nothing_behind() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let from = fleet(one.path());
+    machine(from.store(), "demo");
+    let sealed = from.export("demo", "p", &Silent).await.unwrap();
+    let to = fleet(two.path());
+    for length in [0, 20, 200, sealed.len() / 2, sealed.len() - 1] {
+        to.import(&sealed[..length], "p", &ImportOptions::default(), &Silent)
+            .unwrap_err();
+    }
+    let bad_name = ImportOptions {
+        name: Some("../x".to_owned()),
+        ..ImportOptions::default()
+    };
+    to.import(&sealed, "p", &bad_name, &Silent).unwrap_err();
+    assert_eq!(to.names().unwrap(), Vec::<String>::new());
+    let left = |folder: &str| fs::read_dir(two.path().join(folder)).unwrap().count();
+    assert_eq!(left("machines"), 0);
+}
+
+#[tokio::test]
+async fn references_to_secrets_are_not_followed_for_strangers() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let from = fleet(one.path());
+    machine(from.store(), "demo");
+    let mut record = from.store().load(&"demo".parse().unwrap()).unwrap();
+    let secret = one.path().join("secret");
+    fs::write(&secret, "s3cret-value").unwrap();
+    let reference = format!("file:{}", secret.display());
+    record
+        .side
+        .secrets
+        .insert("x-token".to_owned(), reference.clone());
+    from.store().save(&record).unwrap();
+    let sealed = from.export("demo", "p", &Silent).await.unwrap();
+    let to = fleet(two.path());
+    let mut options = ImportOptions::default();
+    to.import(&sealed, "p", &options, &Silent).unwrap();
+    let imported = |name: &str| {
+        to.store()
+            .load(&name.parse().unwrap())
+            .unwrap()
+            .side
+            .secrets
+    };
+    assert!(imported("demo").is_empty());
+    options.keep_secret_references = true;
+    options.name = Some("trusted".to_owned());
+    to.import(&sealed, "p", &options, &Silent).unwrap();
+    assert_eq!(imported("trusted")["x-token"], reference);
+}
+
+/// Makes a store as docker-machine leaves it, certificates of openssl and all.
+fn docker_machine_store(root: &Path, name: &str) {
+    let folder = root.join("machines").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(root.join("certs")).unwrap();
+    let script = r#"set -e; cd certs
+openssl genrsa -traditional -out ca-key.pem 2048
+openssl req -x509 -new -key ca-key.pem -days 1080 -subj /O=me -out ca.pem \
+  -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,digitalSignature,keyEncipherment,keyAgreement,keyCertSign
+openssl genrsa -traditional -out key.pem 2048
+openssl req -new -key key.pem -subj '/O=me.<bootstrap>' -out cert.csr
+printf 'extendedKeyUsage=clientAuth\nkeyUsage=critical,digitalSignature\n' >ext
+openssl x509 -req -in cert.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 1080 -extfile ext -out cert.pem
+rm -f ext cert.csr ca.srl"#;
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for file in ["ca.pem", "cert.pem", "key.pem"] {
+        fs::copy(root.join("certs").join(file), folder.join(file)).unwrap();
+    }
+    fs::write(folder.join("id_rsa"), "a key").unwrap();
+    let config = json!({
+        "ConfigVersion": 3,
+        "Driver": {
+            "IPAddress": "192.0.2.9", "MachineName": name, "SSHUser": "root", "SSHPort": 22,
+            "SSHKeyPath": folder.join("id_rsa"), "StorePath": root, "EnginePort": 2376,
+        },
+        "DriverName": "generic",
+        "HostOptions": {
+            "EngineOptions": {"Labels": ["a=b"], "TlsVerify": true},
+            "AuthOptions": {
+                "CertDir": root.join("certs"), "CaCertPath": root.join("certs/ca.pem"),
+                "StorePath": folder, "ServerCertSANs": [],
+            },
+        },
+        "Name": name,
+    });
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn machines_of_docker_machine_are_copied_with_their_authority() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    docker_machine_store(old.path(), "web");
+    let before = listing(old.path());
+    let fleet = fleet(new.path());
+    assert_eq!(fleet.docker_machines(old.path()).unwrap(), ["web"]);
+    let taken = fleet
+        .take_docker_machine(old.path(), "web", &Silent)
+        .unwrap();
+    assert!(taken.has_driver && !taken.in_place);
+    assert!(fleet.is_docker("web").unwrap());
+    assert_eq!(fleet.url("web").await.unwrap(), "tcp://192.0.2.9:2376");
+    let text = fs::read_to_string(new.path().join("machines/web/config.json")).unwrap();
+    assert!(!text.contains(old.path().to_str().unwrap()), "{text}");
+    assert!(text.contains("machines/web/id_rsa"), "{text}");
+    // docker-machine's authority signs on: RSA, its key in the form of PKCS#1.
+    fleet.ensure_authority().unwrap();
+    let read = |root: &Path| fs::read_to_string(root.join("certs/ca.pem")).unwrap();
+    assert_eq!(read(new.path()), read(old.path()));
+    assert!(matches!(
+        fleet.take_docker_machine(old.path(), "web", &Silent),
+        Err(DockerMachineError::Exists(_))
+    ));
+    assert_eq!(listing(old.path()), before, "the other store is as it was");
+}
+
+#[test]
+fn what_cannot_be_copied_is_said() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    docker_machine_store(old.path(), "vm");
+    fs::write(old.path().join("machines/vm/disk.vmdk"), vec![0; 400_000]).unwrap();
+    let fleet = fleet(new.path());
+    let error = fleet
+        .take_docker_machine(old.path(), "vm", &Silent)
+        .unwrap_err();
+    assert!(
+        matches!(error, DockerMachineError::Disks { .. }),
+        "{error:?}"
+    );
+    assert!(error.hint().unwrap().contains("--storage-path"));
+    fleet
+        .take_docker_machine(old.path(), "nobody", &Silent)
+        .unwrap_err();
+    assert!(matches!(
+        fleet.docker_machines(&old.path().join("none")),
+        Err(DockerMachineError::NoStore { .. })
+    ));
+    assert!(fleet.names().unwrap().is_empty());
+    // In its own store it is used as it is.
+    let own = self::fleet(old.path());
+    assert!(own.is_docker("vm").unwrap());
+    assert!(
+        own.take_docker_machine(old.path(), "vm", &Silent)
+            .unwrap()
+            .in_place
+    );
+    assert!(own.is_docker("vm").unwrap());
+}
+
+fn listing(folder: &Path) -> String {
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            "find . -type f | sort | xargs sha256sum; find . | sort",
+        ])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
