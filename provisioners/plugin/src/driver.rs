@@ -1,6 +1,6 @@
 //! A plugin as a kind of machine.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use berth_provisioners_api::{
@@ -22,6 +22,8 @@ const NO_MACHINE: &str = "flag-lookup";
 #[derive(Debug)]
 pub struct PluginDriver {
     plugin: Arc<Plugin>,
+    /// What the plugin has declared, which is asked for once.
+    specs: OnceLock<Vec<FlagSpec>>,
 }
 
 // === impl PluginDriver ===
@@ -30,6 +32,7 @@ impl PluginDriver {
     pub(crate) fn of(plugin: Plugin) -> Self {
         Self {
             plugin: Arc::new(plugin),
+            specs: OnceLock::new(),
         }
     }
 }
@@ -41,12 +44,16 @@ impl Driver for PluginDriver {
     }
 
     fn flags(&self) -> Result<Vec<FlagSpec>, DriverError> {
+        if let Some(specs) = self.specs.get() {
+            return Ok(specs.clone());
+        }
         let plugin = Arc::clone(&self.plugin);
         let asked = async move {
             let label = first_label(NO_MACHINE, String::new());
             declared(&Session::open(plugin, label).await?).await
         };
-        Ok(thread::block_on(asked).map_err(PluginError::from)??)
+        let specs = thread::block_on(asked).map_err(PluginError::from)??;
+        Ok(self.specs.get_or_init(|| specs).clone())
     }
 
     fn configure(
@@ -56,19 +63,20 @@ impl Driver for PluginDriver {
     ) -> Result<Box<dyn Machine>, DriverError> {
         let root = context.store_root.to_string_lossy().into_owned();
         let label = first_label(&context.name, root);
-        let (plugin, given, first) = (Arc::clone(&self.plugin), flags.clone(), label.clone());
+        let (plugin, given) = (Arc::clone(&self.plugin), flags.clone());
         let configured = async move {
             let name = plugin.name.clone();
-            let session = Session::open(plugin, first).await?;
+            let session = Session::open(plugin, label).await?;
             let specs = declared(&session).await?;
             let options = flags::options(&name, &specs, &given);
             session
                 .call("SetConfigFromFlags", Body::Options(options))
                 .await?;
-            Ok::<_, PluginError>(session)
+            let config = session.config().await?;
+            Ok::<_, PluginError>((session, config))
         };
-        let session = thread::block_on(configured).map_err(PluginError::from)??;
-        let machine = PluginMachine::new(&self.plugin, context, label.config);
+        let (session, config) = thread::block_on(configured).map_err(PluginError::from)??;
+        let machine = PluginMachine::new(&self.plugin, context, config);
         Ok(Box::new(machine.with_session(session)))
     }
 

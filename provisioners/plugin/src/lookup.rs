@@ -1,8 +1,9 @@
 //! Where plugins are.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use berth_provisioners_api::{Driver, Fallback};
 use nix::unistd::{AccessFlags, access};
@@ -24,14 +25,21 @@ pub(crate) struct Plugin {
 /// Returns what finds drivers in `PATH`, as `docker-machine-driver-NAME`.
 #[must_use]
 pub fn fallback(options: PluginOptions) -> Fallback {
+    let known = Mutex::new(HashMap::<String, Arc<PluginDriver>>::new());
     Arc::new(move |name| {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(driver) = known.get(name) {
+            return Some(Arc::clone(driver) as Arc<dyn Driver>);
+        }
         let path = find(name, options.path().as_deref()?)?;
         let plugin = Plugin {
             name: name.to_owned(),
             path,
             options: options.clone(),
         };
-        Some(Arc::new(PluginDriver::of(plugin)) as Arc<dyn Driver>)
+        let driver = Arc::new(PluginDriver::of(plugin));
+        known.insert(name.to_owned(), Arc::clone(&driver));
+        Some(driver as Arc<dyn Driver>)
     })
 }
 

@@ -1,6 +1,9 @@
 //! The `main` of a program that uses and serves plugins, for tests, whose own `main` is the test
-//! harness's. Called as `docker-machine-driver-files`, it serves a driver whose machines are files.
+//! harness's. Called as `docker-machine-driver-files`, it serves a driver whose machines are files;
+//! with `use FOLDER` or `hold FOLDER` it asks the plugin `pytest` in that folder for its flags, and
+//! ends as it should or is killed meanwhile.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,11 +14,16 @@ use berth_provisioners_api::{
     BaseConfig, Driver, DriverError, FlagSpec, FlagValue, FlagValues, Journal, Machine,
     MachineContext, MachineState, Registry, Restart, SshEndpoint,
 };
+use berth_provisioners_plugin::PluginOptions;
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     if let Some(code) = berth_provisioners_plugin::run_if_internal(std::env::args_os()) {
         return code;
+    }
+    let mut words = std::env::args_os().skip(1);
+    if let (Some(_use), Some(folder)) = (words.next(), words.next()) {
+        return ask(folder);
     }
     let drivers = Registry::new().with(Files);
     let reboot: berth_provisioners_plugin::Reboot = Arc::new(|endpoint: SshEndpoint| {
@@ -24,6 +32,19 @@ fn main() -> ExitCode {
     let program = std::env::args_os().next();
     berth_provisioners_plugin::serve_if_called(program.as_ref(), &drivers, reboot)
         .unwrap_or(ExitCode::FAILURE)
+}
+
+/// Asks a plugin for its flags.
+fn ask(folder: OsString) -> ExitCode {
+    let options = PluginOptions::default().with_path(folder);
+    let options = options.with_keeper("/proc/self/exe");
+    let drivers = Registry::new().with_fallback(berth_provisioners_plugin::fallback(options));
+    let asked = drivers.get("pytest").map(|driver| driver.flags());
+    berth_provisioners_plugin::finish();
+    match asked {
+        Some(Ok(_flags)) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
 }
 
 /// Machines that are files with their state in them.
