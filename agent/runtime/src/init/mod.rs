@@ -9,6 +9,7 @@ mod executable;
 mod mounts;
 mod namespaces;
 mod process;
+mod rights;
 mod root;
 mod shield;
 mod sync;

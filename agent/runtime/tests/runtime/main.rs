@@ -11,3 +11,4 @@ mod process;
     reason = "a test that cannot be prepared has failed"
 )]
 mod support;
+mod survival;
