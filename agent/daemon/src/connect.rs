@@ -42,5 +42,8 @@ async fn pass_on(socket: PathBuf) -> anyhow::Result<()> {
     let passed = copy(&mut from_agent, &mut output).await;
     upload.abort();
     passed.context("passing on what the agent says")?;
-    output.flush().await.context("passing on what the agent says")
+    output
+        .flush()
+        .await
+        .context("passing on what the agent says")
 }

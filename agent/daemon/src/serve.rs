@@ -83,7 +83,10 @@ async fn serve(config: Config, ready_fd: Option<i32>) -> anyhow::Result<()> {
     };
     let activity = Activity::default();
     let reception = Reception {
-        face: Face::new(berth_agent_grpc::routes(&engine, build, sockets.trust.clone()), activity.clone()),
+        face: Face::new(
+            berth_agent_grpc::routes(&engine, build, sockets.trust.clone()),
+            activity.clone(),
+        ),
         limits: Limits::new(),
         stopping: CancellationToken::new(),
         connections: TaskTracker::new(),
@@ -224,7 +227,9 @@ fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
 fn defaults(config: &Config) -> anyhow::Result<ContainerDefaults> {
     let ulimits = config.default_ulimits.iter().map(|text| text.parse());
     Ok(ContainerDefaults {
-        ulimits: ulimits.collect::<Result<_, _>>().context("default_ulimits")?,
+        ulimits: ulimits
+            .collect::<Result<_, _>>()
+            .context("default_ulimits")?,
         dns: config.dns.clone(),
         shm_size_bytes: i64::try_from(config.default_shm_size).unwrap_or(i64::MAX),
         init: config.init,

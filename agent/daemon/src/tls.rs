@@ -18,7 +18,9 @@ pub(crate) fn open(config: &TlsConfig) -> anyhow::Result<Arc<Trust>> {
         cert: config.cert.clone(),
         key: config.key.clone(),
     };
-    Ok(Arc::new(Trust::open(files).context("loading certificates")?))
+    Ok(Arc::new(
+        Trust::open(files).context("loading certificates")?,
+    ))
 }
 
 /// Makes the handshake with a client; returns its stream, which breaks when trust in the client

@@ -90,7 +90,10 @@ impl Trust {
         let chain = parse_sent(&change.certificate_pem).map_err(InstallError::Sent)?;
         let current = files::require(&self.files.key)?;
         let next = files::read(&self.next_key())?;
-        let candidates = next.iter().map(|key| (key, true)).chain([(&current, false)]);
+        let candidates = next
+            .iter()
+            .map(|key| (key, true))
+            .chain([(&current, false)]);
         for (key, is_next) in candidates {
             let key = parse_key(key).map_err(InstallError::Sent)?;
             match Material::new(roots.clone(), chain.clone(), key) {
@@ -119,10 +122,7 @@ impl Trust {
 }
 
 /// Returns the authorities after the change, each once, in the order in which they came.
-fn roots(
-    before: &Material,
-    change: &Change,
-) -> Result<Vec<CertificateDer<'static>>, InstallError> {
+fn roots(before: &Material, change: &Change) -> Result<Vec<CertificateDer<'static>>, InstallError> {
     let mut all = before.roots.clone();
     for pem in &change.add_authorities_pem {
         all.extend(parse_sent(pem).map_err(InstallError::Sent)?);
@@ -143,9 +143,7 @@ fn check_own(material: &Material, change: &Change) -> Result<(), InstallError> {
         Ok(()) => Ok(()),
         // One that is in use already and has expired is what the next change is to mend.
         Err(error) if change.certificate_pem.is_empty() && is_only_expired(&error) => Ok(()),
-        Err(error)
-            if change.certificate_pem.is_empty() && change.remove_authorities.is_empty() =>
-        {
+        Err(error) if change.certificate_pem.is_empty() && change.remove_authorities.is_empty() => {
             // Adding an authority makes nothing worse.
             tracing::warn!(%error, "the agent's own certificate is not valid");
             Ok(())

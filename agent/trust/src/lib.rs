@@ -8,6 +8,7 @@
 //!
 //! Not here: sockets, gRPC, and what a certificate allows beyond being let in.
 
+mod clock;
 mod connections;
 mod files;
 mod fingerprint;

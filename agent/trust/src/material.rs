@@ -13,9 +13,9 @@ use rustls::{CertificateError, Error, RootCertStore, ServerConfig, version};
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
-use crate::Fingerprint;
 use crate::revocations::Revocations;
 use crate::verifier::Verifier;
+use crate::{Fingerprint, clock};
 
 /// Certificates or a key that cannot be served with.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +127,7 @@ impl Material {
         Ok(Arc::new(Verifier {
             signatures,
             revocations: Arc::clone(revocations),
+            own: self.chain.first().cloned(),
         }))
     }
 
@@ -163,7 +164,7 @@ impl Material {
             &ParsedCertificate::try_from(leaf)?,
             &roots,
             between,
-            UnixTime::now(),
+            clock::not_before(UnixTime::now(), Some(leaf)),
             provider().signature_verification_algorithms.all,
         )
     }
@@ -173,7 +174,9 @@ impl Material {
 pub(crate) fn is_only_expired(error: &Error) -> bool {
     matches!(
         error,
-        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })
+        Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. }
+        )
     )
 }
 

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use crate::Fingerprint;
 use crate::revocations::Revocations;
+use crate::{Fingerprint, clock};
 
 /// Judges clients.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     pub(crate) signatures: Arc<dyn ClientCertVerifier>,
     pub(crate) revocations: Arc<Revocations>,
+    /// Our own certificate: it cannot be earlier than when that was made.
+    pub(crate) own: Option<CertificateDer<'static>>,
 }
 
 impl ClientCertVerifier for Verifier {
@@ -30,6 +30,7 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        let now = clock::not_before(now, self.own.as_ref());
         let verified = self
             .signatures
             .verify_client_cert(end_entity, intermediates, now)?;

@@ -217,7 +217,10 @@ async fn rollover_lets_both_in_until_the_old_authority_is_removed() {
             .expect("taken"),
         1
     );
-    old_far.read_u8().await.expect_err("ended with its authority");
+    old_far
+        .read_u8()
+        .await
+        .expect_err("ended with its authority");
     assert!(connect(&trust, &new, &old_client).await.is_none());
     connect(&trust, &new, &new_client).await.expect("let in");
     // Nobody is ever left without any authority.
@@ -260,7 +263,10 @@ async fn certificates_that_would_not_work_are_refused() {
         "{foreign:?}"
     );
     let nonsense = install("hello".to_owned());
-    assert!(matches!(nonsense, Err(InstallError::Sent(_))), "{nonsense:?}");
+    assert!(
+        matches!(nonsense, Err(InstallError::Sent(_))),
+        "{nonsense:?}"
+    );
     assert_eq!(trust.describe(), before);
     connect(&trust, &authority, &client).await.expect("let in");
 }
@@ -272,7 +278,9 @@ async fn revoked_clients_lose_their_connections_and_stay_out_after_a_restart() {
     let trust = agent(folder.path(), &[&authority], &authority.server());
     let (operator, thief) = (authority.client(), authority.client());
     let (_near, mut far) = connect(&trust, &authority, &thief).await.expect("let in");
-    let (_own_near, mut own_far) = connect(&trust, &authority, &operator).await.expect("let in");
+    let (_own_near, mut own_far) = connect(&trust, &authority, &operator)
+        .await
+        .expect("let in");
     let stolen = Fingerprint::of(&der(&thief.pem));
     let list = [(stolen, "laptop".to_owned())];
 
@@ -291,7 +299,9 @@ async fn revoked_clients_lose_their_connections_and_stay_out_after_a_restart() {
 
     let again = Trust::open(files(folder.path())).expect("usable files");
     assert!(connect(&again, &authority, &thief).await.is_none());
-    connect(&again, &authority, &operator).await.expect("let in");
+    connect(&again, &authority, &operator)
+        .await
+        .expect("let in");
     let listed = again.describe().revoked;
     assert_eq!((listed.len(), listed[0].name.as_str()), (1, "laptop"));
 
@@ -314,7 +324,11 @@ async fn replaced_files_count_after_a_reload_and_nonsense_changes_nothing() {
     connect(&trust, &first, &two).await.expect("let in");
     far.write_all(b"x").await.expect("open");
 
-    for (file, text) in [("ca.pem", ""), ("server.pem", "nothing"), ("ca.pem", &second.pem)] {
+    for (file, text) in [
+        ("ca.pem", ""),
+        ("server.pem", "nothing"),
+        ("ca.pem", &second.pem),
+    ] {
         let path = folder.path().join(file);
         let good = fs::read(&path).expect("file");
         fs::write(&path, text).expect("file");

@@ -31,6 +31,7 @@ pub(crate) struct Client {
     pub(crate) containers: ContainerServiceClient<Channel>,
     pub(crate) images: ImageServiceClient<Channel>,
     pub(crate) system: SystemServiceClient<Channel>,
+    pub(crate) channel: Channel,
 }
 
 /// What an attached run gave.
@@ -68,7 +69,8 @@ impl Client {
             containers: ContainerServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
             images: ImageServiceClient::new(channel.clone()),
-            system: SystemServiceClient::new(channel),
+            system: SystemServiceClient::new(channel.clone()),
+            channel,
         }
     }
 

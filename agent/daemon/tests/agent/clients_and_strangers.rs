@@ -21,38 +21,43 @@ use tower::service_fn;
 use crate::client::Client;
 use crate::host::{Host, berthd};
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(pub(crate) CertifiedIssuer<'static, KeyPair>);
 
-struct Identity {
-    certificate: CertificateDer<'static>,
+pub(crate) struct Identity {
+    pub(crate) certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("key");
         Self(CertifiedIssuer::self_signed(parameters, key).expect("authority"))
     }
 
-    fn issue(&self, name: &str) -> (String, String) {
+    pub(crate) fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().expect("key");
         let parameters = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
         let certificate = parameters.signed_by(&key, &self.0).expect("certificate");
         (certificate.pem(), key.serialize_pem())
     }
 
-    fn identity(&self, name: &str) -> Identity {
-        let (certificate, key) = self.issue(name);
-        Identity {
+    pub(crate) fn identity(&self, name: &str) -> Identity {
+        Identity::from(self.issue(name))
+    }
+}
+
+impl From<(String, String)> for Identity {
+    fn from((certificate, key): (String, String)) -> Self {
+        Self {
             certificate: CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM"),
             key: PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM"),
         }
     }
 }
 
-fn host_with_tls(authority: &Authority, folder: &Path) -> Host {
+pub(crate) fn host_with_tls(authority: &Authority, folder: &Path) -> Host {
     let (certificate, key) = authority.issue("machine.berth");
     fs::write(folder.join("ca.pem"), authority.0.pem()).expect("file");
     fs::write(folder.join("server.pem"), certificate).expect("file");
@@ -67,7 +72,7 @@ fn host_with_tls(authority: &Authority, folder: &Path) -> Host {
     }))
 }
 
-fn client_config(authority: &Authority, identity: Option<Identity>) -> ClientConfig {
+pub(crate) fn client_config(authority: &Authority, identity: Option<Identity>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let der = CertificateDer::from_pem_slice(authority.0.pem().as_bytes()).expect("PEM");
     roots.add(der).expect("authority");
@@ -85,7 +90,10 @@ fn client_config(authority: &Authority, identity: Option<Identity>) -> ClientCon
     config
 }
 
-async fn channel(host: &Host, config: ClientConfig) -> Result<Channel, tonic::transport::Error> {
+pub(crate) async fn channel(
+    host: &Host,
+    config: ClientConfig,
+) -> Result<Channel, tonic::transport::Error> {
     let connector = TlsConnector::from(Arc::new(config));
     let stream = host.connect("127.0.0.1:2376").expect("TCP");
     stream.set_nonblocking(true).expect("non-blocking");
@@ -105,7 +113,7 @@ async fn channel(host: &Host, config: ClientConfig) -> Result<Channel, tonic::tr
         .await
 }
 
-async fn is_served(host: &Host, config: ClientConfig) -> bool {
+pub(crate) async fn is_served(host: &Host, config: ClientConfig) -> bool {
     let Ok(channel) = channel(host, config).await else {
         return false;
     };

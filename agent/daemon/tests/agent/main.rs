@@ -3,6 +3,7 @@
 
 mod attached;
 mod builds;
+mod certificates;
 mod client;
 mod clients_and_strangers;
 mod crashes;
