@@ -9,12 +9,10 @@ use berth_proto::v1::container_service_client::ContainerServiceClient;
 use berth_proto::v1::image_service_client::ImageServiceClient;
 use berth_proto::v1::system_service_client::SystemServiceClient;
 use berth_provisioners_api::Registry;
-use berth_provisioners_generic::GenericDriver;
-use berth_provisioners_none::NoneDriver;
-use berth_provisioners_sandbox::SandboxDriver;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::failure::{Failure, speaking_to};
+use crate::plugins;
 use crate::ui::progress::MachineSteps;
 
 /// Machine that is meant when none is named.
@@ -138,10 +136,7 @@ impl Global {
 
 /// The drivers of this berth.
 pub(crate) fn drivers() -> Registry {
-    Registry::new()
-        .with(SandboxDriver::new())
-        .with(GenericDriver)
-        .with(NoneDriver)
+    plugins::embedded().with_fallback(plugins::found(plugins::note))
 }
 
 /// A variable of the environment that is set to something.

@@ -8,6 +8,7 @@ mod app;
 mod commands;
 mod engine;
 mod failure;
+mod plugins;
 mod registry_auth;
 mod session;
 mod spec;
@@ -28,5 +29,14 @@ fn main() -> ExitCode {
     if let Some(code) = berth_provisioners_sandbox::run_if_internal(std::env::args_os()) {
         return code;
     }
-    app::main(std::env::args_os().collect())
+    // And on the way to a plugin, which then ends with the program that wanted it.
+    if let Some(code) = berth_provisioners_plugin::run_if_internal(std::env::args_os()) {
+        return code;
+    }
+    if let Some(code) = plugins::serve_if_called() {
+        return code;
+    }
+    let code = app::main(std::env::args_os().collect());
+    berth_provisioners_plugin::finish();
+    code
 }
