@@ -87,7 +87,9 @@ fn seconds(year: u64, rest: &str) -> Option<u64> {
     if year < 1970 || !(1..=12).contains(&month) || day == 0 {
         return None;
     }
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let before: u64 = (1970..year)
         .map(|year| 365 + u64::from(is_leap(year)))
         .sum();

@@ -11,8 +11,9 @@ use berth_controller_store::{
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use super::due::{Book, ServerDue};
+use super::due::{Book, Due, ServerDue};
 use super::machine::OnHost;
+use super::register::Register;
 use super::{CredentialsError, authority, machine_files};
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -57,7 +58,7 @@ fn settled(store: &Store) -> MachineRecord {
     record
 }
 
-fn due(store: &Store, record: &MachineRecord) -> super::due::Due {
+fn due(store: &Store, record: &MachineRecord) -> Due {
     let paths = store.machine(&record.name);
     Book::load(store).unwrap().due(record, &paths)
 }
@@ -175,7 +176,7 @@ fn change_of_the_authority_that_was_cut_off_is_finished() {
     let old = authority(&store).unwrap();
     let paths = store.certs();
     let new = Authority::create("me", OffsetDateTime::now_utc()).unwrap();
-    let next = super::authority::next_key(&paths);
+    let next = authority::next_key(&paths);
     write_private(&next, new.key_pem().as_bytes()).unwrap();
     // Before the certificate is in its place, nothing has changed.
     assert_eq!(
@@ -233,7 +234,7 @@ fn whoever_else_the_agent_trusts_stays_trusted_and_who_is_retired_does_not() {
         Authority::create("me", now).unwrap(),
     );
     let retired = CertificateFacts::parse(gone.certificate_pem()).unwrap();
-    let mut register = super::register::Register::load(&store).unwrap();
+    let mut register = Register::load(&store).unwrap();
     register.retired.push(retired.fingerprint());
     register.save(&store).unwrap();
     let own = authority(&store).unwrap();
