@@ -149,7 +149,8 @@ fn read_answer(terminal: &mut File, shown: bool) -> io::Result<Option<Zeroizing<
             0x03 => return Ok(None),
             0x04 if answer.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
             0x08 | 0x7f => {
-                if answer.pop().is_some() && shown {
+                let erased = answer.pop().is_some();
+                if erased && shown {
                     terminal.write_all(b"\x08 \x08")?;
                 }
             }

@@ -105,6 +105,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn scoped_addresses_keep_their_interface() {
+        let mut found = lookup_host(("fe80::1%lo", 22)).await.unwrap();
+        let Some(SocketAddr::V6(address)) = found.next() else {
+            panic!("no address");
+        };
+        assert_eq!(address.scope_id(), 1);
+    }
+
+    #[tokio::test]
     async fn an_address_that_refuses_gives_way_to_the_next() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -39,4 +39,5 @@ pub use interactive::InteractError;
 pub use options::{Beyond, Options};
 pub use shell::{Pty, Streams, WindowSize};
 pub use system::{SystemError, SystemSsh, run as run_program};
+pub use transport::reach;
 pub use verify::HostKeyPolicy;

@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::config::local_user;
 use crate::dial::dial;
 use crate::endpoint::Via;
-use crate::{ConnectError, Endpoint, HostKeyPolicy, Session};
+use crate::{Config, ConnectError, Endpoint, HostKeyPolicy, Session};
 
 /// Bytes both ways.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -36,6 +37,40 @@ pub(crate) async fn open(endpoint: &Endpoint) -> Result<Box<dyn Transport>, Conn
         }
         Via::Jump(hop) => through(hop, endpoint).await,
         Via::Command(command) => Ok(Box::new(Spoken::start(command).map_err(unreachable)?)),
+    }
+}
+
+/// Finds out whether the SSH port of the host that the operator calls `host` answers, by the way
+/// that their configuration leads there. Nobody is asked anything.
+///
+/// # Errors
+///
+/// When it does not answer. A jump host that does not let us in tells nothing about the host behind
+/// it, which then counts as one that answers.
+pub async fn reach(host: &str, port: u16) -> io::Result<()> {
+    let known = Endpoint {
+        host: host.to_owned(),
+        port,
+        user: local_user(),
+        ..Endpoint::default()
+    };
+    let mut endpoint = Config::of_operator()
+        .complete(host, known)
+        .map_err(io::Error::other)?;
+    let mut next = Some(&mut endpoint);
+    while let Some(hop) = next {
+        hop.config.batch = true;
+        next = match &mut hop.via {
+            Via::Jump(before) => Some(before),
+            Via::Direct | Via::Command(_) => None,
+        };
+    }
+    let opened = open(&endpoint).await;
+    match (opened, &endpoint.via) {
+        (Ok(mut stream), Via::Command(_)) => stream.read_u8().await.map(drop),
+        (Ok(_stream), _) => Ok(()),
+        (Err(error), Via::Jump(_)) if !error.may_pass() && !error.is_timeout() => Ok(()),
+        (Err(error), _) => Err(io::Error::other(error)),
     }
 }
 

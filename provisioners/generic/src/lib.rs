@@ -7,4 +7,4 @@
 mod driver;
 mod machine;
 
-pub use driver::GenericDriver;
+pub use driver::{Dial, DiallingDriver, GenericDriver};

@@ -1,5 +1,6 @@
 //! One host that exists.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,12 +12,14 @@ use berth_provisioners_api::{
     BaseConfig, DEFAULT_ENGINE_PORT, DEFAULT_SSH_PORT, DriverError, Journal, Machine, MachineState,
     Restart, SshEndpoint,
 };
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use crate::driver::NAME;
+use crate::driver::{Dial, NAME};
 
 /// How long the SSH port may take to answer before the host counts as stopped. Less than the
 /// time that `ls` gives a machine.
@@ -38,14 +41,23 @@ pub(crate) struct GenericConfig {
 }
 
 /// One host that exists.
-#[derive(Debug)]
 pub(crate) struct GenericMachine {
     config: GenericConfig,
+    dial: Option<Dial>,
+}
+
+impl fmt::Debug for GenericMachine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("GenericMachine")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }
 
 impl GenericMachine {
-    pub(crate) fn new(config: GenericConfig) -> Self {
-        Self { config }
+    pub(crate) fn new(config: GenericConfig, dial: Option<Dial>) -> Self {
+        Self { config, dial }
     }
 
     fn ssh_port(&self) -> u16 {
@@ -92,20 +104,32 @@ impl Machine for GenericMachine {
         copy_private(Path::new(from), Path::new(to)).map_err(|source| {
             DriverError::failed(format!("cannot copy private key {from}"), source)
         })?;
-        let public = |path: &str| PathBuf::from(format!("{path}.pub"));
-        // The public half is for people only; without it nothing is missing.
-        let _ = copy_private(&public(from), &public(to));
+        // The public half is for people, and the certificate for hosts that want one: without them
+        // nothing is missing.
+        for end in [".pub", "-cert.pub"] {
+            let beside = |path: &str| PathBuf::from(format!("{path}{end}"));
+            match copy_private(&beside(from), &beside(to)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    journal.say(&format!("Cannot copy {from}{end}: {error}"));
+                }
+                _ => {}
+            }
+        }
         Ok(())
     }
 
     async fn state(&self) -> Result<MachineState, DriverError> {
-        let address = (self.config.base.ip_address.as_str(), self.ssh_port());
-        Ok(
-            match timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await {
-                Ok(Ok(_stream)) => MachineState::Running,
-                Ok(Err(_)) | Err(_) => MachineState::Stopped,
-            },
-        )
+        let (host, port) = (self.config.base.ip_address.clone(), self.ssh_port());
+        let dialling = async {
+            match &self.dial {
+                Some(dial) => dial(host, port).await,
+                None => reach(&host, port).await,
+            }
+        };
+        Ok(match timeout(DIAL_TIMEOUT, dialling).await {
+            Ok(Ok(())) => MachineState::Running,
+            Ok(Err(_)) | Err(_) => MachineState::Stopped,
+        })
     }
 
     async fn start(&mut self) -> Result<(), DriverError> {
@@ -167,11 +191,28 @@ impl Machine for GenericMachine {
     }
 }
 
+/// Connects to any of the host's addresses: one that is silent does not hide another that answers.
+async fn reach(host: &str, port: u16) -> io::Result<()> {
+    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+    let mut dialling: FuturesUnordered<_> = addresses.into_iter().map(TcpStream::connect).collect();
+    let mut failure = io::Error::from(io::ErrorKind::NotFound);
+    while let Some(dialled) = dialling.next().await {
+        match dialled {
+            Ok(_stream) => return Ok(()),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
 /// Copies a file to one that only its owner may read, through a name of its own, so that no half
 /// of it is ever there.
 fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
     let content = fs::read(from)?;
-    let temporary = to.with_extension("new");
+    // The name's end is part of it: a key, its public half and its certificate differ only there.
+    let mut name = to.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = PathBuf::from(name);
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)

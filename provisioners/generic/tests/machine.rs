@@ -7,7 +7,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use berth_provisioners_api::{
     Driver as _, DriverError, FlagValue, FlagValues, Journal, JournalError, MachineContext,
@@ -55,6 +55,9 @@ async fn create_keeps_a_private_copy_of_the_key() {
     fs::create_dir_all(&context.directory).unwrap();
     let key = directory.path().join("mykey");
     fs::write(&key, "secret").unwrap();
+    for end in [".pub", "-cert.pub"] {
+        fs::write(directory.path().join(format!("mykey{end}")), end).unwrap();
+    }
     let flags = flags(&[
         ("generic-ip-address", text("192.0.2.9")),
         ("generic-ssh-key", text(key.to_str().unwrap())),
@@ -72,6 +75,11 @@ async fn create_keeps_a_private_copy_of_the_key() {
         fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
         0o600
     );
+    for end in [".pub", "-cert.pub"] {
+        let beside = context.directory.join(format!("mykey{end}"));
+        assert_eq!(fs::read_to_string(beside).unwrap(), end);
+    }
+    assert_eq!(fs::read_dir(&context.directory).unwrap().count(), 3);
     let endpoint = machine.ssh_endpoint().await.unwrap();
     assert_eq!((endpoint.port, endpoint.user.as_str()), (2222, "root"));
     assert_eq!(endpoint.key, Some(copy));
@@ -144,5 +152,26 @@ async fn state_is_whether_the_ssh_port_answers() {
         machine.kill().await,
     ] {
         assert!(matches!(result, Err(DriverError::Unsupported { .. })));
+    }
+}
+
+#[tokio::test]
+async fn another_way_of_dialling_decides_when_there_is_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let driver = GenericDriver.dialling(Arc::new(|host, port| {
+        Box::pin(async move {
+            if (host.as_str(), port) == ("behind", 22) {
+                return Ok(());
+            }
+            Err(std::io::ErrorKind::HostUnreachable.into())
+        })
+    }));
+    for (host, state) in [
+        ("behind", MachineState::Running),
+        ("nowhere", MachineState::Stopped),
+    ] {
+        let config = json!({"IPAddress": host});
+        let machine = driver.load(&context(&directory), config).unwrap();
+        assert_eq!(machine.state().await.unwrap(), state, "{host}");
     }
 }

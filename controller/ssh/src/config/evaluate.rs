@@ -89,6 +89,12 @@ impl Config {
         reading.read_all(self)?;
         if reading.wants_last {
             reading.last = true;
+            // The last reading takes the host's name as settled by the first.
+            if reading.found.line("hostname").is_none()
+                && let Some(line) = parse(&format!("hostname \"{name}\""), 0)
+            {
+                reading.take(line);
+            }
             reading.read_all(self)?;
         }
         reading.finish()
@@ -358,7 +364,10 @@ impl Reading<'_> {
         };
         let (jump, proxy_command) = self.proxy()?;
         Ok(HostConfig {
-            host_name: found.get("hostname").map(|_| self.host_name()),
+            host_name: found
+                .get("hostname")
+                .map(|_| self.host_name())
+                .filter(|host| host != self.name),
             user: found.get("user").map(ToOwned::to_owned),
             port: found.get("port").and_then(|port| port.parse().ok()),
             identity_files: self.paths(&found.identities)?,

@@ -104,9 +104,9 @@ fn values_are_those_that_openssh_finds() {
         let ours = config.host(name, user).unwrap();
         let one = |keyword: &str| theirs.get(keyword).map(|values| values[0].clone());
         let context = format!("{name} {user:?}");
-        let host = ours.host_name.clone().unwrap_or_else(|| name.to_string());
+        let host = ours.host_name.clone().unwrap_or_else(|| (*name).to_owned());
         assert_eq!(Some(host), one("hostname"), "{context}");
-        let login = user.map(ToOwned::to_owned).or(ours.user.clone());
+        let login = user.map(ToOwned::to_owned).or_else(|| ours.user.clone());
         assert_eq!(login, one("user"), "{context}");
         let port = ours.port.unwrap_or(22).to_string();
         assert_eq!(Some(port), one("port"), "{context}");
