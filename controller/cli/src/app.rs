@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use berth_controller_docker_machine as docker_machine;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::commands::{Command, machine};
 use crate::engine::Global;
 use crate::failure::{Failure, Outcome};
-use crate::{ui, usage};
+use crate::{plugins, ui, usage};
 
 /// Machines with a container engine, made and used from here
 #[derive(Debug, clap::Parser)]
@@ -31,17 +32,6 @@ pub(crate) struct App {
     command: Command,
 }
 
-/// The program under docker-machine's name: the machine commands are the top level.
-#[derive(Debug, clap::Parser)]
-#[command(name = "docker-machine", version, max_term_width = 100)]
-struct MachineApp {
-    #[command(flatten)]
-    global: Global,
-
-    #[command(subcommand)]
-    command: machine::Command,
-}
-
 /// Every command with all of its flags, for completion and manual pages.
 pub(crate) fn whole() -> clap::Command {
     let mut app = App::command();
@@ -51,37 +41,45 @@ pub(crate) fn whole() -> clap::Command {
     })
 }
 
-/// Name under which the machine commands are the top level.
+/// Name under which the program is docker-machine.
 const MACHINE_NAME: &str = "docker-machine";
 
 /// Does what the words say.
 pub(crate) fn main(words: Vec<OsString>) -> ExitCode {
-    let called_as = words.first().map(Path::new).and_then(Path::file_stem);
-    let as_machine = called_as.is_some_and(|name| name == MACHINE_NAME);
-    let program = if as_machine {
-        MACHINE_NAME
-    } else {
-        crate::PROGRAM
-    };
-    let outcome = parse(words, as_machine).and_then(|(global, command)| run(&global, command));
+    if let Some(call) = as_docker_machine(&words) {
+        let code = docker_machine::run(call, plugins::drivers_of_docker_machine(), &docker_machine::World::real());
+        return ExitCode::from(code);
+    }
+    let outcome = parse(words).and_then(|(global, command)| run(&global, command));
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            ui::tell(program, &failure);
+            ui::tell(crate::PROGRAM, &failure);
             ExitCode::from(failure.code())
         }
     }
 }
 
-fn parse(words: Vec<OsString>, as_machine: bool) -> Result<(Global, Command), Failure> {
-    let usage = |error: clap::Error| usage::failure(&error, as_machine);
-    if as_machine {
-        let matches = MachineApp::command()
-            .try_get_matches_from(words)
-            .map_err(usage)?;
-        let app = MachineApp::from_arg_matches(&matches).map_err(usage)?;
-        return Ok((app.global, Command::Machine(app.command)));
+/// Returns how docker-machine was called, if it was: by a link of that name, or as the first word.
+fn as_docker_machine(words: &[OsString]) -> Option<docker_machine::Call> {
+    let (program, rest) = words.split_first()?;
+    let typed = program.to_string_lossy().into_owned();
+    let stem = Path::new(program).file_stem();
+    if stem.is_some_and(|stem| stem == MACHINE_NAME) {
+        return Some(docker_machine::Call {
+            program: typed,
+            words: rest.to_vec(),
+        });
     }
+    let (first, rest) = rest.split_first()?;
+    (first == MACHINE_NAME).then(|| docker_machine::Call {
+        program: format!("{typed} {MACHINE_NAME}"),
+        words: rest.to_vec(),
+    })
+}
+
+fn parse(words: Vec<OsString>) -> Result<(Global, Command), Failure> {
+    let usage = |error: clap::Error| usage::failure(&error, false);
     let matches = App::command().try_get_matches_from(words).map_err(usage)?;
     let app = App::from_arg_matches(&matches).map_err(usage)?;
     Ok((app.global, app.command))

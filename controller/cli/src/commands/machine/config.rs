@@ -24,7 +24,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         .env_facts(&name)
         .await
         .map_err(|error| error.failure())?;
-    if let Err(error) = fleet.agent(&name, &MachineSteps::quiet()).await {
+    if let Err(error) = fleet.engine_version(&name, &MachineSteps::quiet()).await {
         let failure = error.failure();
         let said = failure.message().unwrap_or_default();
         return Err(

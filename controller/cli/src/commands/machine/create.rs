@@ -2,18 +2,22 @@
 
 use std::ffi::OsString;
 
-use berth_controller_fleet::{CreateError, CreateRequest, Created, Fleet};
-use berth_controller_store::EngineOptions;
+use berth_controller_fleet::{CreateError, CreateRequest, Created, Fleet, MachineError};
+use berth_controller_store::{EngineOptions, MachineName};
 use berth_provisioners_api::{FlagKind, FlagSpec, FlagValue, FlagValues};
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
+use futures::future::join_all;
 
+use super::interrupt::{left_behind, unless_interrupted};
+use super::lifecycle;
+use super::sudo::SudoArgs;
 use super::trouble::Trouble as _;
 use crate::engine::{self, Global};
 use crate::failure::{Failure, Outcome, chain};
 use crate::ui::progress::MachineSteps;
 use crate::{ui, usage};
 
-/// Make a machine
+/// Make machines
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Words {
@@ -78,9 +82,12 @@ pub(super) struct Shared {
     )]
     engine_install_url: Option<String>,
 
-    /// Name of the machine
-    #[arg(value_name = "NAME")]
-    name: String,
+    #[command(flatten)]
+    sudo: SudoArgs,
+
+    /// Names of the machines; several are made at the same time
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
 }
 
 /// The driver that needs nothing but this host.
@@ -96,6 +103,7 @@ pub(super) async fn run(words: Words, global: &Global) -> Outcome {
     let flags = fleet
         .driver_flags(&driver)
         .map_err(|error| error.failure())?;
+    refuse_clashes(&driver, &flags)?;
     let matches = command(&flags)
         .try_get_matches_from([OsString::from("create")].into_iter().chain(words.words))
         .map_err(|error| usage::failure(&error, true))?;
@@ -107,14 +115,40 @@ pub(super) async fn run(words: Words, global: &Global) -> Outcome {
         Some(_) => own.fleet()?,
         None => fleet,
     };
+    let fleet = shared.sudo.apply(fleet);
     create(&fleet, shared, values(&flags, &matches)?).await
 }
 
 async fn create(fleet: &Fleet, shared: Shared, flags: FlagValues) -> Outcome {
-    let request = CreateRequest {
-        name: shared.name.clone(),
+    let requests = requests(shared, &flags)?;
+    let names: Vec<String> = requests
+        .iter()
+        .map(|request| request.name.clone())
+        .collect();
+    let steps = MachineSteps::of(&names);
+    let made = join_all(requests.iter().map(|request| make(fleet, request, &steps)));
+    let results = match unless_interrupted(made).await? {
+        Ok(results) => results,
+        Err(ending) => return Err(left_behind(fleet, &names, ending)),
+    };
+    if let [one] = names.as_slice() {
+        results.into_iter().collect::<Result<(), Failure>>()?;
+        ui::line(&format!(
+            "Machine {one:?} is up. Use it: eval \"$(berth machine env {one})\""
+        ))?;
+        return Ok(0);
+    }
+    let n_up = results.iter().filter(|result| result.is_ok()).count();
+    let code = lifecycle::told(results);
+    ui::line(&format!("{n_up} of {} machines are up.", names.len()))?;
+    Ok(code)
+}
+
+/// What to make of each name; each once, however often it was given.
+fn requests(shared: Shared, flags: &FlagValues) -> Result<Vec<CreateRequest>, Failure> {
+    let template = CreateRequest {
         driver: shared.driver,
-        flags,
+        flags: flags.clone(),
         engine: EngineOptions {
             arbitrary_flags: shared.engine_opt,
             env: shared.engine_env,
@@ -127,21 +161,40 @@ async fn create(fleet: &Fleet, shared: Shared, flags: FlagValues) -> Outcome {
         certificate_names: shared.tls_san,
         ..CreateRequest::default()
     };
-    let created = fleet.create(&request, &MachineSteps::told()).await;
-    let created = created.map_err(|error| failure(&error, &request))?;
-    let name = &request.name;
-    if created == Created::Resumed {
-        ui::line(&format!(
-            "The creation of {name:?} that was cut off is complete now."
-        ))?;
+    let mut requests: Vec<CreateRequest> = Vec::new();
+    for name in shared.names {
+        // None is made when one cannot be.
+        name.parse::<MachineName>()
+            .map_err(|error| MachineError::from(error).failure())?;
+        if requests.iter().all(|request| request.name != name) {
+            requests.push(CreateRequest {
+                name,
+                ..template.clone()
+            });
+        }
     }
-    ui::line(&format!(
-        "Machine {name:?} is up. Use it: eval \"$(berth machine env {name})\""
-    ))?;
-    Ok(0)
+    Ok(requests)
 }
 
-fn failure(error: &CreateError, request: &CreateRequest) -> Failure {
+async fn make(fleet: &Fleet, request: &CreateRequest, steps: &MachineSteps) -> Result<(), Failure> {
+    let name = &request.name;
+    match fleet.create(request, steps).await {
+        Ok(Created::New) => steps.end(name, &format!("({name}) The machine is up"))?,
+        Ok(Created::Resumed) => steps.end(
+            name,
+            &format!("The creation of {name:?} that was cut off is complete now."),
+        )?,
+        Err(error) => {
+            // The failure itself is told when all have ended.
+            let _ = steps.end(name, &format!("({name}) The machine could not be made"));
+            return Err(failure(&error, name));
+        }
+    }
+    Ok(())
+}
+
+/// Words the failure of a creation.
+pub(super) fn failure(error: &CreateError, name: &str) -> Failure {
     match error {
         CreateError::PreCreateCheck(cause) => {
             let failure = Failure::new(format!("Error with pre-create check: {:?}", chain(cause)));
@@ -155,12 +208,10 @@ fn failure(error: &CreateError, request: &CreateRequest) -> Failure {
             Failure::new(format!("Docker machine {name:?} already exists"))
                 .hint(format!("berth machine rm {name} removes it"))
         }
-        CreateError::Driver { .. } | CreateError::Provision(_) => {
-            let name = &request.name;
-            error.failure().hint(format!(
-                "the same command again goes on from here; berth machine rm {name} takes it all back"
-            ))
-        }
+        CreateError::Driver { .. } | CreateError::Provision(_) => error.failure().hint(format!(
+            "berth machine resume {name} goes on from here; berth machine rm {name} takes it all \
+             back"
+        )),
         other => other.failure(),
     }
 }
@@ -188,13 +239,14 @@ fn wanted_driver(words: &[OsString]) -> String {
 pub(crate) fn command(flags: &[FlagSpec]) -> Command {
     let command = Command::new("create")
         .bin_name("berth machine create")
-        .about("Make a machine")
+        .about("Make machines")
         .max_term_width(100)
         .after_help(
-            "Examples:\n  berth machine create demo\n  berth machine create -d generic \
+            "Examples:\n  berth machine create demo\n  berth machine create web1 web2 db\n  berth machine create -d generic \
              --generic-ip-address 192.0.2.7 --generic-ssh-key ~/.ssh/id_ed25519 far\n\n\
              `berth machine create --help -d DRIVER` shows the flags of that driver.\n\
-             A creation that was cut off goes on when the command is given again.",
+             A creation that was cut off goes on when the command is given again, or with \
+             `berth machine resume`.",
         );
     let command = Global::augment_args(Shared::augment_args(command));
     command
@@ -212,6 +264,23 @@ pub(crate) fn complete_command() -> Command {
     command(&flags)
 }
 
+/// Refuses the flags of a plugin that are ours already: nobody could tell them apart.
+fn refuse_clashes(driver: &str, flags: &[FlagSpec]) -> Result<(), Failure> {
+    let own = command(&[]);
+    let is_own = |name: &str| {
+        let mut arguments = own.get_arguments();
+        name == "help" || arguments.any(|own| own.get_id() == name || own.get_long() == Some(name))
+    };
+    match flags.iter().find(|flag| is_own(&flag.name)) {
+        None => Ok(()),
+        Some(flag) => Err(Failure::new(format!(
+            "driver {driver} has a flag --{}, which create has itself",
+            flag.name
+        ))
+        .hint("another version of its plugin may have another name for it")),
+    }
+}
+
 fn argument(flag: &FlagSpec) -> Arg {
     let name = flag.name.to_string();
     let mut help = flag.help.to_string();
@@ -219,6 +288,9 @@ fn argument(flag: &FlagSpec) -> Arg {
         FlagValue::Text(text) if !text.is_empty() => help.push_str(&format!(" [default: {text}]")),
         FlagValue::Number(number) => help.push_str(&format!(" [default: {number}]")),
         _ => {}
+    }
+    if flag.is_secret() {
+        help.push_str(" (or where it is: env:NAME, file:PATH, cred:HELPER/KEY)");
     }
     if let Some(variable) = &flag.env {
         help.push_str(&format!(" [${variable}]"));
@@ -304,7 +376,8 @@ mod tests {
             "--engine-label",
             "k=v",
         ]);
-        assert_eq!((shared.name.as_str(), shared.driver.as_str()), ("far", "x"));
+        assert_eq!(shared.names, ["far"]);
+        assert_eq!(shared.driver, "x");
         assert_eq!(shared.engine_label, ["k=v"]);
         assert_eq!(values.text("x-address"), "10.0.0.1");
         assert_eq!(values.number("x-port"), 2222);

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use berth_controller_fleet::{LsRow, RowState};
+use berth_controller_fleet::{LsRow, RecordFacts, RowState};
 use berth_provisioners_api::MachineState;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::engine::{self, Global};
 use crate::failure::{Failure, Outcome};
 use crate::ui::rows::Listing;
+use crate::ui::visible::one_line;
 use crate::ui::{self, table};
 
 /// List machines
@@ -61,16 +62,21 @@ const LISTING: Listing<'_> = Listing {
 pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     let filters = Filters::parse(&args.filter)?;
     let fleet = global.fleet()?;
-    if args.quiet && args.filter.is_empty() {
-        for name in fleet.names().map_err(|error| Failure::because(&error))? {
-            ui::line(&name)?;
-        }
+    let mut names = fleet.names().map_err(|error| Failure::because(&error))?;
+    names.retain(|name| filters.fit_record(name, || fleet.record_facts(name).ok()));
+    names.sort_by(|a, b| natural(a, b));
+    // What is on record needs nobody's answer.
+    if args.quiet && filters.states.is_empty() {
+        ui::print(
+            &names
+                .iter()
+                .map(|name| format!("{name}\n"))
+                .collect::<String>(),
+        )?;
         return Ok(0);
     }
-    let rows = fleet.ls(Duration::from_secs(args.timeout)).await;
-    let mut rows = rows.map_err(|error| Failure::because(&error))?;
-    rows.retain(|row| filters.fit(row));
-    rows.sort_by(|a, b| natural(&a.name, &b.name));
+    let mut rows = fleet.ls_of(names, Duration::from_secs(args.timeout)).await;
+    rows.retain(|row| filters.fit_state(row));
     if args.quiet {
         for row in &rows {
             ui::line(&row.name)?;
@@ -117,7 +123,7 @@ fn shown(row: &LsRow, docker_host: &str) -> Value {
         "SwarmOptions": null,
         "Swarm": "",
         "EngineOptions": { "Labels": row.labels },
-        "Error": row.error.as_deref().unwrap_or_default().replace('\n', " "),
+        "Error": one_line(row.error.as_deref().unwrap_or_default()),
         "DockerVersion": version,
         "ResponseTime": format!("{:?}", row.response_time),
     })
@@ -162,28 +168,37 @@ impl Filters {
         Ok(filters)
     }
 
-    /// A row in trouble always fits: what it would be is not known.
-    fn fit(&self, row: &LsRow) -> bool {
-        if row.state == RowState::Error {
+    /// Says whether a machine fits by its name and what is on record of it. One whose record cannot
+    /// be read fits: what it would be is not known.
+    fn fit_record(&self, name: &str, record: impl FnOnce() -> Option<RecordFacts>) -> bool {
+        if !self.names.is_empty() && !self.names.iter().any(|pattern| pattern.is_match(name)) {
+            return false;
+        }
+        if self.drivers.is_empty() && self.labels.is_empty() && self.swarms.is_empty() {
             return true;
         }
-        let same = |wanted: &[String], value: &str| {
-            wanted.is_empty()
-                || wanted
-                    .iter()
-                    .any(|wanted| wanted.eq_ignore_ascii_case(value))
+        let Some(facts) = record() else {
+            return true;
         };
         let label = |wanted: &String| {
-            row.labels
-                .iter()
-                .any(|label| label.eq_ignore_ascii_case(wanted))
+            let mut labels = facts.labels.iter();
+            labels.any(|label| label.eq_ignore_ascii_case(wanted))
         };
-        same(&self.drivers, &row.driver)
-            && same(&self.states, row.state.as_str())
-            && same(&self.swarms, "")
-            && (self.names.is_empty() || self.names.iter().any(|name| name.is_match(&row.name)))
+        among(&self.drivers, &facts.driver)
+            && among(&self.swarms, "")
             && (self.labels.is_empty() || self.labels.iter().any(label))
     }
+
+    /// Says whether a machine fits by what it does; one in trouble always does.
+    fn fit_state(&self, row: &LsRow) -> bool {
+        row.state == RowState::Error || among(&self.states, row.state.as_str())
+    }
+}
+
+/// Says whether a value is one of those wanted, if any are.
+fn among(wanted: &[String], value: &str) -> bool {
+    let mut all = wanted.iter();
+    wanted.is_empty() || all.any(|wanted| wanted.eq_ignore_ascii_case(value))
 }
 
 /// Orders names as people do: numbers inside by their value, capitals like small letters.
@@ -274,12 +289,20 @@ mod tests {
     fn filters_of_one_key_are_alternatives() {
         let fit = |texts: &[&str]| {
             let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-            Filters::parse(&texts).unwrap().fit(&row("demo1", RUNNING))
+            let filters = Filters::parse(&texts).unwrap();
+            let row = row("demo1", RUNNING);
+            let facts = RecordFacts {
+                driver: row.driver.clone(),
+                labels: row.labels.clone(),
+            };
+            filters.fit_record(&row.name, || Some(facts)) && filters.fit_state(&row)
         };
         assert!(fit(&["state=stopped", "STATE=running", "name=mo\\d$"]));
         assert!(!fit(&["state=running", "driver=generic"]));
         assert!(fit(&["label=ROLE=web"]));
         assert!(!fit(&["label=nothing"]));
+        let filters = Filters::parse(&["driver=generic".to_owned()]).unwrap();
+        assert!(filters.fit_record("unreadable", || None));
         let refused = |text: &str| {
             let failure = Filters::parse(&[text.to_owned()]).unwrap_err();
             failure.message().unwrap_or_default().to_owned()

@@ -4,7 +4,9 @@
 use std::error::Error;
 
 use berth_controller_fleet::{
-    AgentError, CreateError, LifecycleError, MachineError, ProvisionError, RemoveError, SshError,
+    AdoptError, ConvertError, DockerMachineError, ExportError, ImportError,
+    AgentError, CertificatesError, CreateError, LifecycleError, MachineError, OrphanError, ProvisionError,
+    RemoveError, SshError,
 };
 
 use crate::failure::Failure;
@@ -61,9 +63,16 @@ macro_rules! trouble {
 }
 
 trouble!(
+    AdoptError,
     AgentError,
+    CertificatesError,
+    ConvertError,
     CreateError,
+    DockerMachineError,
+    ExportError,
+    ImportError,
     LifecycleError,
+    OrphanError,
     ProvisionError,
     RemoveError,
     SshError

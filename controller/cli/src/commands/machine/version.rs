@@ -21,8 +21,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         return Ok(0);
     };
     let fleet = global.fleet()?;
-    let agent = fleet.agent(&name, &MachineSteps::quiet()).await;
-    let agent = agent.map_err(|error| error.failure())?;
-    ui::line(&agent.version().await?.version)?;
+    let version = fleet.engine_version(&name, &MachineSteps::quiet()).await;
+    ui::line(&version.map_err(|error| error.failure())?)?;
     Ok(0)
 }
