@@ -14,7 +14,7 @@ use crate::list::chain;
 use crate::{Fleet, SshError};
 
 /// How long a port may take to answer.
-const PORT_PATIENCE: Duration = Duration::from_secs(5);
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a login may take.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(10);
 
