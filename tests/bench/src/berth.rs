@@ -55,6 +55,16 @@ impl Berth {
         output(self.machine(&["ssh", MACHINE]).args(words))
     }
 
+    /// Returns the machine's name.
+    pub(crate) fn name(&self) -> &'static str {
+        MACHINE
+    }
+
+    /// Returns the folder that the bench may fill.
+    pub(crate) fn folder(&self) -> &Path {
+        self.store.parent().unwrap_or_else(|| Path::new("."))
+    }
+
     /// Returns the folder of the built programs.
     pub(crate) fn programs(&self) -> &Path {
         self.program.parent().unwrap_or_else(|| Path::new("."))

@@ -12,6 +12,7 @@
 mod berth;
 mod docker;
 mod fixture;
+mod fleet;
 mod measure;
 mod memory;
 mod registry;

@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use crate::berth::Berth;
 use crate::docker::Docker;
 use crate::fixture::{N_LARGE, SMALL, large};
+use crate::fleet;
 use crate::measure::{Row, Unit, interleaved, median_ms, timed};
 use crate::memory;
 use crate::shell::output;
@@ -26,6 +27,7 @@ pub(crate) fn run_all(rounds: usize, docker: &Docker, berth: &Berth) -> Result<V
     rows.push(supervisor(docker, berth)?);
     rows.push(binary_size(berth)?);
     rows.push(machine_create(berth)?);
+    rows.extend(fleet::measure(rounds, berth)?);
     Ok(rows)
 }
 
