@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use berth_agent_trust::{Caller, Guarded, Trust, TrustFiles};
+use berth_agent_trust::{Caller, Chain, Guarded, Trust, TrustFiles};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -35,11 +35,11 @@ pub(crate) async fn handshake(
         .accept(stream)
         .await?;
     let shown = stream.get_ref().1.peer_certificates();
-    let client = shown
-        .and_then(|chain| chain.first())
+    let client: Chain = shown
         .ok_or_else(|| io::Error::other("no certificate"))?
-        .clone()
-        .into_owned();
+        .iter()
+        .map(|certificate| certificate.clone().into_owned())
+        .collect();
     let admission = trust
         .admit(&gate, client.clone())
         .map_err(io::Error::other)?;

@@ -102,7 +102,7 @@ async fn keep_running(arguments: &ServeArguments) -> anyhow::Result<()> {
                 status = agent.wait() => break status.context("waiting for the agent")?,
                 wanted = stop.next() => return end(&mut agent, wanted).await,
                 // Cancel-safe: signals that come together are one.
-                _ = hangup.recv() => tell(&agent, Signal::SIGHUP),
+                _ = hangup.recv() => pass_hangup_on(&agent).await,
             }
         };
         complain(status);
@@ -123,6 +123,31 @@ async fn end(agent: &mut Child, wanted: Signal) -> anyhow::Result<()> {
     tell(agent, wanted);
     agent.wait().await.context("waiting for the agent")?;
     Ok(())
+}
+
+/// Passes SIGHUP on as soon as the agent listens to it: before that, it would end by it.
+async fn pass_hangup_on(agent: &Child) {
+    const LISTENS_WITHIN: Duration = Duration::from_secs(2);
+    const LOOK_EVERY: Duration = Duration::from_millis(20);
+    let listens = async {
+        while agent.id().is_some_and(|pid| !catches_hangup(pid)) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    if tokio::time::timeout(LISTENS_WITHIN, listens).await.is_ok() {
+        tell(agent, Signal::SIGHUP);
+    }
+}
+
+/// Whether a process has a handler for SIGHUP, by the mask of caught signals that the kernel shows.
+fn catches_hangup(pid: u32) -> bool {
+    const HANGUP: u64 = 1 << (Signal::SIGHUP as u64 - 1);
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|caught| caught & HANGUP != 0)
 }
 
 /// Passes a signal on.

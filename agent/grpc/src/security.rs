@@ -169,6 +169,7 @@ fn refused(error: &InstallError) -> Status {
         InstallError::File(_) => return internal(error),
         InstallError::LocksOut(_) => (ErrorClass::Conflict, "locks-out"),
         InstallError::OtherKey => (ErrorClass::Conflict, "other-key"),
+        InstallError::Present(_) => (ErrorClass::Conflict, "certificates-unusable"),
         _ => (ErrorClass::InvalidArgument, "certificate-refused"),
     };
     status::build(class, reason, chain(error), None)

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls_pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
+/// What a client has shown: its certificate, then those between it and an authority.
+pub type Chain = Vec<CertificateDer<'static>>;
+
 /// All open connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connections(Arc<Mutex<Table>>);
@@ -18,7 +21,7 @@ struct Table {
 
 #[derive(Debug)]
 struct Connection {
-    certificate: CertificateDer<'static>,
+    chain: Chain,
     ended: CancellationToken,
 }
 
@@ -36,13 +39,13 @@ pub struct Admission {
 pub struct NotAdmitted;
 
 impl Connections {
-    pub(crate) fn add(&self, certificate: CertificateDer<'static>) -> Admission {
+    pub(crate) fn add(&self, chain: Chain) -> Admission {
         let ended = CancellationToken::new();
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let id = table.next;
         table.next += 1;
         let connection = Connection {
-            certificate,
+            chain,
             ended: ended.clone(),
         };
         table.open.insert(id, connection);
@@ -54,12 +57,12 @@ impl Connections {
     }
 
     /// Ends all connections whose client is not `trusted` any more; returns how many.
-    pub(crate) fn end_unless(&self, trusted: impl Fn(&CertificateDer<'static>) -> bool) -> usize {
+    pub(crate) fn end_unless(&self, trusted: impl Fn(&Chain) -> bool) -> usize {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let to_end = table
             .open
             .values()
-            .filter(|connection| !trusted(&connection.certificate));
+            .filter(|connection| !trusted(&connection.chain));
         to_end.map(|connection| connection.ended.cancel()).count()
     }
 }

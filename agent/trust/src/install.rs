@@ -2,12 +2,12 @@
 
 use std::sync::PoisonError;
 
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 
 use crate::files::{self, FileError};
 use crate::material::{Material, is_only_expired, parse_key, to_pem};
-use crate::trust::{Live, parse_sent};
-use crate::{Caller, Fingerprint, MaterialError, Trust};
+use crate::trust::{Live, load, parse_sent};
+use crate::{Caller, Fingerprint, MaterialError, Trust, TrustError};
 
 /// What is to change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub enum InstallError {
     /// The caller could not come back.
     #[error("the caller's own certificate would not be trusted any more")]
     LocksOut(#[source] rustls::Error),
+    /// The files that are there are no good themselves, so that nothing can be built on them.
+    #[error("the certificates that are in place must be mended first")]
+    Present(#[source] Box<TrustError>),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -54,17 +57,18 @@ impl Trust {
     /// was.
     pub fn install(&self, change: &Change, caller: &Caller) -> Result<usize, InstallError> {
         let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.live();
-        let roots = roots(&before.material, change)?;
-        let (material, is_next) = self.material(&before.material, roots, change)?;
+        // The files, not what is in force: what somebody has changed there meanwhile counts too, and
+        // what an earlier change left there when the disk was full must not.
+        let before = load(&self.files).map_err(|error| InstallError::Present(error.into()))?;
+        let roots = roots(&before, change)?;
+        let (material, is_next) = self.material(&before, roots, change)?;
         check_own(&material, change)?;
         let live = Live::new(material, &self.revocations).map_err(InstallError::Sent)?;
-        if let Caller::Remote(own) = caller {
-            live.verifier
-                .verify_client_cert(own, &[], UnixTime::now())
-                .map_err(InstallError::LocksOut)?;
+        if let Caller::Remote(chain) = caller {
+            live.verifier.judge(chain).map_err(InstallError::LocksOut)?;
         }
-        self.write(&before.material, &live.material, is_next)?;
+        self.write(&before, &live.material, is_next)
+            .inspect_err(|_error| self.put_back(&before, is_next))?;
         let ended = self.put_in_force(live);
         tracing::info!(
             certificate = !change.certificate_pem.is_empty(),
@@ -105,19 +109,42 @@ impl Trust {
         Err(InstallError::OtherKey)
     }
 
-    /// Writes what differs. The certificate comes before its key: a start in between finds the key
-    /// of the request and finishes.
+    /// Writes what differs, so that a start at any moment finds something that works. Authorities go
+    /// last, after a time in which old and new ones are there. The certificate comes before its key:
+    /// a start in between finds the key of the request and finishes.
     fn write(&self, before: &Material, after: &Material, is_next: bool) -> Result<(), FileError> {
-        if before.roots != after.roots {
-            files::replace(&self.files.ca, to_pem(&after.roots).as_bytes())?;
+        let changes_roots = before.roots != after.roots;
+        let changes_chain = before.chain != after.chain;
+        if changes_roots && changes_chain {
+            let both = [before.roots.as_slice(), after.roots.as_slice()].concat();
+            files::replace(&self.files.ca, to_pem(&both).as_bytes())?;
         }
-        if before.chain != after.chain {
+        if changes_chain {
             files::replace(&self.files.cert, to_pem(&after.chain).as_bytes())?;
         }
         if is_next {
             files::rename(&self.next_key(), &self.files.key)?;
         }
+        if changes_roots {
+            files::replace(&self.files.ca, to_pem(&after.roots).as_bytes())?;
+        }
         Ok(())
+    }
+
+    /// Takes a change back that could not be written to its end. Once the key has changed there is no
+    /// way back; what is there then works, with the old authorities beside the new ones.
+    fn put_back(&self, before: &Material, is_next: bool) {
+        if is_next && !self.next_key().exists() {
+            return;
+        }
+        for (path, certificates) in [
+            (&self.files.ca, &before.roots),
+            (&self.files.cert, &before.chain),
+        ] {
+            if let Err(error) = files::replace(path, to_pem(certificates).as_bytes()) {
+                tracing::error!(%error, "a change of certificates is half written");
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ mod revocations;
 mod trust;
 mod verifier;
 
-pub use connections::{Admission, NotAdmitted};
+pub use connections::{Admission, Chain, NotAdmitted};
 pub use fingerprint::Fingerprint;
 pub use guarded::Guarded;
 pub use install::{Change, InstallError};

@@ -118,7 +118,7 @@ impl Material {
     pub(crate) fn verifier(
         &self,
         revocations: &Arc<Revocations>,
-    ) -> Result<Arc<dyn ClientCertVerifier>, MaterialError> {
+    ) -> Result<Arc<Verifier>, MaterialError> {
         let builder =
             WebPkiClientVerifier::builder_with_provider(Arc::new(self.root_store()?), provider());
         let signatures = builder

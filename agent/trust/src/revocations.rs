@@ -102,6 +102,8 @@ impl Revocations {
     ) -> Result<(), RevocationsError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let revoked_at = now.map_or(0, |since| since.as_secs());
+        // What somebody has written into the file meanwhile counts too.
+        self.reload()?;
         let mut list: BTreeMap<_, _> = self
             .all()
             .into_iter()

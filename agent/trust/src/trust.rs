@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::ServerConfig;
-use rustls::server::danger::ClientCertVerifier;
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 
-use crate::connections::Connections;
+use crate::connections::{Chain, Connections};
 use crate::files::{self, FileError, beside};
-use crate::material::{self, Material, certificates, is_only_expired};
+use crate::material::{self, Material, certificates};
 use crate::revocations::Revocations;
+use crate::verifier::Verifier;
 use crate::{Admission, Fingerprint, MaterialError, NotAdmitted, Revocation, RevocationsError};
 
 /// The list of revocations lies beside the authorities' file.
@@ -35,8 +35,8 @@ pub struct TrustFiles {
 pub enum Caller {
     /// Root on this machine, over the unix socket.
     Local,
-    /// The holder of a certificate.
-    Remote(CertificateDer<'static>),
+    /// The holder of a certificate, who has shown this chain.
+    Remote(Chain),
 }
 
 /// What a handshake is made with.
@@ -97,7 +97,7 @@ pub enum RevokeError {
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) material: Material,
-    pub(crate) verifier: Arc<dyn ClientCertVerifier>,
+    pub(crate) verifier: Arc<Verifier>,
     config: Arc<ServerConfig>,
 }
 
@@ -144,19 +144,15 @@ impl Trust {
     /// # Errors
     ///
     /// When trust in it has ended in between.
-    pub fn admit(
-        &self,
-        gate: &Gate,
-        client: CertificateDer<'static>,
-    ) -> Result<Admission, NotAdmitted> {
+    pub fn admit(&self, gate: &Gate, client: Chain) -> Result<Admission, NotAdmitted> {
         // First on the list, then judged: a change either finds it there or is seen here.
         let admission = self.connections.add(client.clone());
         let live = self.live();
         let is_current = Arc::ptr_eq(&live.config, &gate.config);
         let trusted = if is_current {
-            !self.revocations.contains(&Fingerprint::of(&client))
+            !self.is_revoked(&client)
         } else {
-            live.trusts(&client)
+            live.verifier.keeps(&client)
         };
         trusted.then_some(admission).ok_or(NotAdmitted)
     }
@@ -184,6 +180,8 @@ impl Trust {
     /// When the key cannot be made or written.
     pub fn request(&self) -> Result<String, TrustError> {
         let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        // Finishes a change that was cut off, which needs the key that is replaced here.
+        load(&self.files)?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(TrustError::Key)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -204,8 +202,7 @@ impl Trust {
         caller: &Caller,
     ) -> Result<usize, RevokeError> {
         let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Caller::Remote(own) = caller {
-            let own = Fingerprint::of(own);
+        if let Some(own) = caller.fingerprint() {
             if certificates.iter().any(|(revoked, _)| *revoked == own) {
                 return Err(RevokeError::Own(own));
             }
@@ -213,7 +210,7 @@ impl Trust {
         self.revocations.add(certificates.iter().cloned())?;
         let ended = self
             .connections
-            .end_unless(|client| !self.revocations.contains(&Fingerprint::of(client)));
+            .end_unless(|client| !self.is_revoked(client));
         for (fingerprint, name) in certificates {
             tracing::info!(%fingerprint, name, "certificate revoked");
         }
@@ -243,7 +240,13 @@ impl Trust {
     pub(crate) fn put_in_force(&self, live: Live) -> usize {
         let live = Arc::new(live);
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&live);
-        self.connections.end_unless(|client| live.trusts(client))
+        self.connections
+            .end_unless(|client| live.verifier.keeps(client))
+    }
+
+    fn is_revoked(&self, client: &Chain) -> bool {
+        let leaf = client.first();
+        leaf.is_none_or(|leaf| self.revocations.contains(&Fingerprint::of(leaf)))
     }
 }
 
@@ -253,24 +256,12 @@ impl Live {
         revocations: &Arc<Revocations>,
     ) -> Result<Self, MaterialError> {
         let verifier = material.verifier(revocations)?;
-        let config = material.server_config(Arc::clone(&verifier))?;
+        let config = material.server_config(verifier.clone())?;
         Ok(Self {
             material,
             verifier,
             config,
         })
-    }
-
-    /// Returns whether a client that is connected may stay. One whose certificate has expired since
-    /// may: expiry is about who comes in, and streams are long.
-    pub(crate) fn trusts(&self, client: &CertificateDer<'static>) -> bool {
-        match self
-            .verifier
-            .verify_client_cert(client, &[], UnixTime::now())
-        {
-            Ok(_) => true,
-            Err(error) => is_only_expired(&error),
-        }
     }
 }
 
@@ -280,14 +271,14 @@ impl Caller {
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         match self {
             Self::Local => None,
-            Self::Remote(certificate) => Some(Fingerprint::of(certificate)),
+            Self::Remote(chain) => chain.first().map(|leaf| Fingerprint::of(leaf)),
         }
     }
 }
 
 /// Reads the files. A change that was cut off after its certificate was written is finished: then
 /// the certificate's key is still the one of the request.
-fn load(files: &TrustFiles) -> Result<Material, TrustError> {
+pub(crate) fn load(files: &TrustFiles) -> Result<Material, TrustError> {
     let ca = files::require(&files.ca)?;
     let cert = files::require(&files.cert)?;
     let key = files::require(&files.key)?;

@@ -7,6 +7,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use crate::material::is_only_expired;
 use crate::revocations::Revocations;
 use crate::{Fingerprint, clock};
 
@@ -17,6 +18,39 @@ pub(crate) struct Verifier {
     pub(crate) revocations: Arc<Revocations>,
     /// Our own certificate: it cannot be earlier than when that was made.
     pub(crate) own: Option<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    /// Judges a client as in a handshake.
+    pub(crate) fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
+        let (leaf, between) = split(chain)?;
+        self.verify_client_cert(leaf, between, UnixTime::now())
+            .map(drop)
+    }
+
+    /// Returns whether a client that is connected may stay. One whose certificate has expired since
+    /// may, if it would be let in were it not for that: expiry is about who comes in, and streams
+    /// are long.
+    pub(crate) fn keeps(&self, chain: &[CertificateDer<'_>]) -> bool {
+        match self.judge(chain) {
+            Ok(()) => true,
+            // Time is judged before signatures, which therefore nobody has looked at yet.
+            Err(error) if is_only_expired(&error) => split(chain).is_ok_and(|(leaf, between)| {
+                clock::end(leaf).is_some_and(|end| {
+                    self.signatures
+                        .verify_client_cert(leaf, between, end)
+                        .is_ok()
+                })
+            }),
+            Err(_) => false,
+        }
+    }
+}
+
+fn split<'a, 'b>(
+    chain: &'a [CertificateDer<'b>],
+) -> Result<(&'a CertificateDer<'b>, &'a [CertificateDer<'b>]), Error> {
+    chain.split_first().ok_or(Error::NoCertificatesPresented)
 }
 
 impl ClientCertVerifier for Verifier {
@@ -30,14 +64,13 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let now = clock::not_before(now, self.own.as_ref());
-        let verified = self
-            .signatures
-            .verify_client_cert(end_entity, intermediates, now)?;
+        // First, for what is said of its time says nothing else.
         if self.revocations.contains(&Fingerprint::of(end_entity)) {
             return Err(CertificateError::Revoked.into());
         }
-        Ok(verified)
+        let now = clock::not_before(now, self.own.as_ref());
+        self.signatures
+            .verify_client_cert(end_entity, intermediates, now)
     }
 
     fn verify_tls12_signature(

@@ -83,7 +83,7 @@ impl Authority {
 
 impl Identity {
     fn caller(&self) -> Caller {
-        Caller::Remote(der(&self.pem))
+        Caller::Remote(vec![der(&self.pem)])
     }
 }
 
@@ -135,8 +135,9 @@ async fn connect(trust: &Trust, authority: &Authority, client: &Identity) -> Opt
     let name = ServerName::try_from("machine.berth").expect("name");
     let (near, far) = tokio::join!(connector.connect(name, near), acceptor.accept(far));
     let (mut near, far) = (near.ok()?, far.ok()?);
-    let shown = far.get_ref().1.peer_certificates()?.first()?.clone();
-    let mut far = Guarded::new(far, trust.admit(&gate, shown.into_owned()).ok()?);
+    let shown = far.get_ref().1.peer_certificates()?;
+    let shown = shown.iter().map(|der| der.clone().into_owned()).collect();
+    let mut far = Guarded::new(far, trust.admit(&gate, shown).ok()?);
     far.write_all(b"!").await.ok()?;
     let mut byte = [0];
     near.read_exact(&mut byte).await.ok()?;
@@ -293,7 +294,7 @@ async fn revoked_clients_lose_their_connections_and_stay_out_after_a_restart() {
     far.write_all(b"x").await.expect_err("ended");
     assert!(connect(&trust, &authority, &thief).await.is_none());
     trust
-        .admit(&early, der(&thief.pem))
+        .admit(&early, vec![der(&thief.pem)])
         .expect_err("revoked since");
     own_far.write_all(b"x").await.expect("open");
 
@@ -308,6 +309,109 @@ async fn revoked_clients_lose_their_connections_and_stay_out_after_a_restart() {
     fs::write(folder.path().join("revoked.json"), "{").expect("file");
     let torn = Trust::open(files(folder.path())).expect_err("nobody is let in by mistake");
     assert!(torn.to_string().contains("revoked.json"), "{torn}");
+}
+
+#[tokio::test]
+async fn an_expired_client_stays_connected_only_while_it_is_trusted_otherwise() {
+    for authority_goes in [true, false] {
+        let folder = tempfile::tempdir().expect("folder");
+        let (first, second) = (Authority::new("first"), Authority::new("second"));
+        let trust = agent(folder.path(), &[&first, &second], &second.server());
+        let short = first.issue(ExtendedKeyUsagePurpose::ClientAuth, Duration::seconds(2));
+        let operator = second.client();
+        let (_near, mut far) = connect(&trust, &second, &short).await.expect("let in");
+        let expired = async {
+            while connect(&trust, &second, &short).await.is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let patience = std::time::Duration::from_secs(20);
+        tokio::time::timeout(patience, expired)
+            .await
+            .expect("expired");
+        trust.reload().expect("usable files");
+        far.write_all(b"x")
+            .await
+            .expect("expiry is about who comes in");
+        if authority_goes {
+            let change = Change {
+                remove_authorities: vec![first.fingerprint()],
+                ..Change::default()
+            };
+            assert_eq!(
+                trust.install(&change, &operator.caller()).expect("taken"),
+                1
+            );
+        } else {
+            let list = format!(
+                r#"{{"revoked": [{{"fingerprint": "{}"}}]}}"#,
+                Fingerprint::of(&der(&short.pem))
+            );
+            fs::write(folder.path().join("revoked.json"), list).expect("file");
+            trust.reload().expect("usable files");
+        }
+        far.read_u8().await.expect_err("ended");
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_by_hand_is_not_undone_by_a_call() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (first, second) = (Authority::new("first"), Authority::new("second"));
+    let trust = agent(folder.path(), &[&first, &second], &second.server());
+    let (one, operator, other) = (first.client(), second.client(), second.client());
+    // Nobody has told the agent yet.
+    fs::write(folder.path().join("ca.pem"), &second.pem).expect("file");
+    let print = Fingerprint::of(&der(&other.pem));
+    let list = format!(r#"{{"revoked": [{{"fingerprint": "{print}"}}]}}"#);
+    fs::write(folder.path().join("revoked.json"), list).expect("file");
+    let third = Authority::new("third");
+    let change = Change {
+        add_authorities_pem: vec![third.pem.clone()],
+        ..Change::default()
+    };
+    trust.install(&change, &operator.caller()).expect("taken");
+    let entry = (Fingerprint::of(&der(&one.pem)), "one".to_owned());
+    trust.revoke(&[entry], &operator.caller()).expect("revoked");
+    assert!(connect(&trust, &second, &one).await.is_none());
+    assert!(connect(&trust, &second, &other).await.is_none());
+    connect(&trust, &second, &third.client())
+        .await
+        .expect("let in");
+    assert_eq!(trust.describe().authorities_pem.len(), 2);
+    assert_eq!(trust.describe().revoked.len(), 2);
+}
+
+#[tokio::test]
+async fn a_client_through_an_intermediate_stays_and_may_change_certificates() {
+    let folder = tempfile::tempdir().expect("folder");
+    let authority = Authority::new("root");
+    let trust = agent(folder.path(), &[&authority], &authority.server());
+    let key = KeyPair::generate().expect("key");
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "between");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let between = params
+        .signed_by(&key, &authority.issuer)
+        .expect("certificate");
+    let issuer = Issuer::new(params, key);
+    let own = KeyPair::generate().expect("key");
+    let usage = ExtendedKeyUsagePurpose::ClientAuth;
+    let leaf = Authority::params(usage, Duration::days(1));
+    let leaf = leaf.signed_by(&own, &issuer).expect("certificate");
+    let chain = vec![leaf.der().clone(), between.der().clone()];
+    let admission = trust.admit(&trust.gate(), chain.clone()).expect("trusted");
+    trust.reload().expect("usable files");
+    assert!(!admission.ended().is_cancelled());
+    let change = Change {
+        add_authorities_pem: vec![Authority::new("more").pem],
+        ..Change::default()
+    };
+    let ended = trust.install(&change, &Caller::Remote(chain));
+    assert_eq!(ended.expect("taken"), 0);
+    assert!(!admission.ended().is_cancelled());
 }
 
 #[tokio::test]
