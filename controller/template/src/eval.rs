@@ -146,7 +146,7 @@ impl Walk {
         }
         arguments.extend(piped);
         if let What::Function(name) = &first.what {
-            let result = functions::call(name, &arguments, self.options.heading);
+            let result = functions::call(name, &arguments, self.options);
             let value = result.map_err(|problem| executing(first, &problem))?;
             return self.fields(first, value, &first.fields);
         }
@@ -182,7 +182,7 @@ impl Walk {
             What::Literal(value) => value.clone(),
             What::Variable(name) => self.variable(operand, name)?,
             What::Nested(pipeline) => self.pipeline(pipeline, dot)?,
-            What::Function(name) => functions::call(name, &[], self.options.heading)
+            What::Function(name) => functions::call(name, &[], self.options)
                 .map_err(|problem| executing(operand, &problem))?,
         };
         self.fields(operand, value, &operand.fields)

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{printf, text};
+use super::{Dialect, Options, printf, text};
 
 const NAMES: &[&str] = &[
     "and",
@@ -34,14 +34,36 @@ const NAMES: &[&str] = &[
     "upper",
 ];
 
+/// The functions that Docker adds to Go's.
+const DOCKERS: &[&str] = &[
+    "join",
+    "json",
+    "lower",
+    "pad",
+    "prettyjson",
+    "split",
+    "title",
+    "truncate",
+    "upper",
+];
+
 /// Says whether there is a function of this name.
 pub(super) fn exists(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
+/// Says whether a function is one of `dialect`'s.
+pub(super) fn belongs(name: &str, dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::Docker => true,
+        Dialect::Inspect => matches!(name, "json" | "prettyjson") || !DOCKERS.contains(&name),
+        Dialect::Go => !DOCKERS.contains(&name),
+    }
+}
+
 /// Calls a function. In a heading the functions that reshape a value give it back unchanged.
-pub(super) fn call(name: &str, arguments: &[Value], heading: bool) -> Result<Value, String> {
-    if heading
+pub(super) fn call(name: &str, arguments: &[Value], options: Options) -> Result<Value, String> {
+    if options.heading
         && let "json" | "prettyjson" | "split" | "join" | "title" | "lower" | "upper" | "pad"
         | "truncate" = name
     {
@@ -54,10 +76,18 @@ pub(super) fn call(name: &str, arguments: &[Value], heading: bool) -> Result<Val
         "slice" => slice(arguments),
         "len" => length(arguments),
         "print" | "println" | "printf" => Ok(Value::String(printed(name, arguments)?)),
-        "json" => one(arguments).map(|value| Value::String(text::json(value))),
-        "prettyjson" => one(arguments).map(|value| Value::String(text::pretty_json(value))),
+        "json" => one(arguments).map(|value| encoded(text::json(value), options)),
+        "prettyjson" => one(arguments).map(|value| encoded(text::pretty_json(value), options)),
         _ => strings(name, arguments),
     }
+}
+
+fn encoded(json: String, options: Options) -> Value {
+    Value::String(if options.escape_html {
+        crate::json::escape_html(&json)
+    } else {
+        json
+    })
 }
 
 fn one(arguments: &[Value]) -> Result<&Value, String> {

@@ -70,6 +70,18 @@ pub(super) fn segments(source: &str) -> Result<Vec<Segment>, Fault> {
     Ok(segments)
 }
 
+/// Returns the words in all actions, and where they are.
+pub(super) fn words(segments: &[Segment]) -> impl Iterator<Item = (usize, &str)> {
+    let actions = segments.iter().filter_map(|segment| match segment {
+        Segment::Action(tokens) => Some(tokens),
+        Segment::Text(_) => None,
+    });
+    actions.flatten().filter_map(|token| match &token.kind {
+        Kind::Word(word) => Some((token.at, word.as_str())),
+        _ => None,
+    })
+}
+
 fn push_text(segments: &mut Vec<Segment>, text: &str) {
     if !text.is_empty() {
         segments.push(Segment::Text(text.to_owned()));

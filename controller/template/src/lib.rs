@@ -37,6 +37,18 @@ pub enum Missing {
     Error,
 }
 
+/// Whose functions a template may call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Docker's: Go's own and many more.
+    #[default]
+    Docker,
+    /// docker-machine's `inspect`: Go's own, `json` and `prettyjson`.
+    Inspect,
+    /// docker-machine's `ls`: Go's own.
+    Go,
+}
+
 /// How a template is rendered.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -44,6 +56,8 @@ pub struct Options {
     pub missing: Missing,
     /// Functions that change a value leave it alone: the "row" is the headings of a table.
     pub heading: bool,
+    /// JSON is written so that it can stand in a web page, as Go does it unless told not to.
+    pub escape_html: bool,
 }
 
 /// Why a template cannot be used.
@@ -55,6 +69,25 @@ pub struct TemplateError {
     problem: String,
 }
 
+// === impl TemplateError ===
+
+impl TemplateError {
+    /// Returns the problem as Go's template package words it, without Docker's words before it.
+    #[must_use]
+    pub fn in_go(&self) -> String {
+        let Self {
+            line,
+            column,
+            problem,
+        } = self;
+        if problem.starts_with("executing") {
+            format!("template: :{line}:{column}: {problem}")
+        } else {
+            format!("template: :{line}: {problem}")
+        }
+    }
+}
+
 // === impl Template ===
 
 impl Template {
@@ -64,7 +97,22 @@ impl Template {
     ///
     /// When it is not one, with the place.
     pub fn parse(source: &str) -> Result<Self, TemplateError> {
+        Self::parse_as(Dialect::Docker, source)
+    }
+
+    /// Reads a template that may call only the functions of `dialect`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Template::parse`].
+    pub fn parse_as(dialect: Dialect, source: &str) -> Result<Self, TemplateError> {
         let segments = lexer::segments(source).map_err(|fault| fault.located(source))?;
+        let foreign = lexer::words(&segments)
+            .find(|(_, word)| functions::exists(word) && !functions::belongs(word, dialect));
+        if let Some((at, word)) = foreign {
+            let problem = format!("function {word:?} not defined");
+            return Err(Fault::new(at, problem).located(source));
+        }
         let nodes = parser::parse(segments).map_err(|fault| fault.located(source))?;
         Ok(Self { nodes })
     }
@@ -93,6 +141,7 @@ pub fn render(source: &str, data: &Value, missing: Missing) -> Result<String, Te
     let options = Options {
         missing,
         heading: false,
+        escape_html: false,
     };
     Template::parse(source)?.render(source, data, options)
 }

@@ -8,24 +8,36 @@ pub struct Layout {
     pub min_width: usize,
     /// Blanks between a column's widest cell and the next column.
     pub padding: usize,
+    /// Columns are filled up with tabs, to a multiple of this width, instead of blanks.
+    pub tab_width: Option<usize>,
 }
 
 /// Tables of `docker`.
 pub const DOCKER: Layout = Layout {
     min_width: 10,
     padding: 3,
+    tab_width: None,
 };
 
 /// `docker version`.
 pub const VERSION: Layout = Layout {
     min_width: 20,
     padding: 1,
+    tab_width: None,
 };
 
 /// `docker-machine ls`.
 pub const MACHINE: Layout = Layout {
     min_width: 5,
     padding: 3,
+    tab_width: None,
+};
+
+/// Help pages of `docker-machine`.
+pub const HELP: Layout = Layout {
+    min_width: 0,
+    padding: 1,
+    tab_width: Some(8),
 };
 
 /// Aligns the tab-separated cells of `text`'s lines.
@@ -90,12 +102,23 @@ impl Aligner<'_> {
             for (at, cell) in line.iter().enumerate() {
                 self.output.push_str(cell);
                 if let Some(width) = self.widths.get(at) {
-                    let blanks = width.saturating_sub(cell.chars().count());
-                    self.output.extend(std::iter::repeat_n(' ', blanks));
+                    self.fill(*width, cell.chars().count());
                 }
             }
             self.output.push('\n');
         }
+    }
+
+    /// Fills a cell of `used` characters up to its column's width.
+    fn fill(&mut self, width: usize, used: usize) {
+        let (filler, count) = match self.layout.tab_width {
+            None => (' ', width.saturating_sub(used)),
+            Some(tab) => {
+                let missing = width.next_multiple_of(tab).saturating_sub(used);
+                ('\t', missing.div_ceil(tab))
+            }
+        };
+        self.output.extend(std::iter::repeat_n(filler, count));
     }
 }
 
@@ -122,6 +145,7 @@ mod tests {
         let layout = Layout {
             min_width: 5,
             padding: 1,
+            tab_width: None,
         };
         assert_eq!(
             align(text, layout),
@@ -134,10 +158,19 @@ mod tests {
         let layout = Layout {
             min_width: 0,
             padding: 1,
+            tab_width: None,
         };
         assert_eq!(
             align("a\tb\tc\nx\nlonger\ty\n", layout),
             "a b c\nx\nlonger y\n"
+        );
+    }
+
+    #[test]
+    fn help_pages_are_filled_up_with_tabs() {
+        assert_eq!(
+            align("   --swarm\tJoin\n   --swarm-addr \tAddress\n\nEnd\n", HELP),
+            "   --swarm\t\tJoin\n   --swarm-addr \tAddress\n\nEnd\n"
         );
     }
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Missing, Options, Template, render};
+use super::{Dialect, Missing, Options, Template, render};
 
 fn data() -> Value {
     json!({
@@ -126,10 +126,39 @@ fn headings_pass_through_functions() {
     let options = Options {
         missing: Missing::NoValue,
         heading: true,
+        escape_html: false,
     };
     let shown = Template::parse(source)
         .unwrap()
         .render(source, &headings, options)
         .unwrap();
     assert_eq!(shown, "Id NAMES my x");
+}
+
+#[test]
+fn each_tool_has_its_own_functions() {
+    let said = |dialect, source| {
+        let parsed = Template::parse_as(dialect, source);
+        parsed.map(drop).map_err(|error| error.in_go())
+    };
+    let undefined = |name: &str| Err(format!("template: :1: function {name:?} not defined"));
+    assert_eq!(said(Dialect::Go, "{{json .}}"), undefined("json"));
+    assert_eq!(said(Dialect::Inspect, "{{json .}}"), Ok(()));
+    assert_eq!(said(Dialect::Inspect, "{{upper .}}"), undefined("upper"));
+    assert_eq!(said(Dialect::Go, "{{printf \"%v\" (len .)}}"), Ok(()));
+}
+
+#[test]
+fn json_can_be_made_fit_for_web_pages() {
+    let options = Options {
+        missing: Missing::NoValue,
+        heading: false,
+        escape_html: true,
+    };
+    let source = "{{json .}} {{.a}}";
+    let data = json!({"a": "<&>"});
+    let shown = Template::parse(source)
+        .unwrap()
+        .render(source, &data, options);
+    assert_eq!(shown.unwrap(), r#"{"a":"\u003c\u0026\u003e"} <&>"#);
 }

@@ -1,0 +1,15 @@
+//! The surface as other programs see it: what is typed in, what comes out on which stream, and
+//! with which exit code, to the byte.
+
+mod certificates;
+mod create;
+mod environment;
+mod fake;
+mod files;
+mod help;
+mod inspect;
+mod lifecycle;
+mod listing;
+mod removal;
+mod server;
+mod support;
