@@ -61,7 +61,7 @@ pub enum ProvisionError {
     Binary(#[from] BinaryError),
     /// The machine cannot be reached by SSH.
     #[error(transparent)]
-    Ssh(#[from] SshError),
+    Ssh(Box<SshError>),
     /// A step on the host failed.
     #[error("cannot put the agent on machine {machine:?}")]
     Host {
@@ -69,7 +69,7 @@ pub enum ProvisionError {
         machine: String,
         /// Why.
         #[source]
-        source: provision::ProvisionError,
+        source: Box<provision::ProvisionError>,
     },
     /// The agent runs, but does not answer as it should.
     #[error("the agent of machine {machine:?} was started but does not answer over TLS")]
@@ -98,7 +98,7 @@ pub enum ProvisionError {
         why: String,
         /// What became of it.
         #[source]
-        source: provision::ProvisionError,
+        source: Box<provision::ProvisionError>,
     },
     /// The machine's engine is Docker's, which nobody has asked to replace.
     #[error("machine {machine:?} runs Docker's own engine, which is left as it is")]
@@ -122,16 +122,19 @@ struct Named<'a> {
 
 // === impl ProvisionError ===
 
+impl From<SshError> for ProvisionError {
+    fn from(error: SshError) -> Self {
+        Self::Ssh(Box::new(error))
+    }
+}
+
 impl ProvisionError {
     /// Returns whether only the connection failed, not what was done over it.
     fn is_lost_connection(&self) -> bool {
-        matches!(
-            self,
-            Self::Host {
-                source: provision::ProvisionError::Ssh { .. },
-                ..
-            }
-        )
+        match self {
+            Self::Host { source, .. } => matches!(**source, provision::ProvisionError::Ssh { .. }),
+            _ => false,
+        }
     }
 
     /// Returns what the operator can do about it.
@@ -461,7 +464,7 @@ async fn settle(
             Err(ProvisionError::NotKept {
                 machine: named.machine.to_owned(),
                 why: chain(&error),
-                source: provision::go_back(session, facts, folder, passwords).await,
+                source: Box::new(provision::go_back(session, facts, folder, passwords).await),
             })
         }
         Err(error) => Err(error),
@@ -471,7 +474,7 @@ async fn settle(
 fn host(machine: &str, source: provision::ProvisionError) -> ProvisionError {
     ProvisionError::Host {
         machine: machine.to_owned(),
-        source,
+        source: Box::new(source),
     }
 }
 
