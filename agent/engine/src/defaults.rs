@@ -73,7 +73,7 @@ impl ContainerDefaults {
 // === impl Ulimit ===
 
 impl Ulimit {
-    fn to_oci(&self) -> Result<PosixRlimit, OciSpecError> {
+    fn to_oci(self) -> Result<PosixRlimit, OciSpecError> {
         PosixRlimitBuilder::default()
             .typ(self.kind)
             .soft(self.soft)

@@ -202,10 +202,10 @@ impl Trust {
         caller: &Caller,
     ) -> Result<usize, RevokeError> {
         let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = caller.fingerprint() {
-            if certificates.iter().any(|(revoked, _)| *revoked == own) {
-                return Err(RevokeError::Own(own));
-            }
+        if let Some(own) = caller.fingerprint()
+            && certificates.iter().any(|(revoked, _)| *revoked == own)
+        {
+            return Err(RevokeError::Own(own));
         }
         self.revocations.add(certificates.iter().cloned())?;
         let ended = self

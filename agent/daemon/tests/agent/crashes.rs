@@ -225,7 +225,7 @@ async fn a_container_whose_supervisor_does_not_answer_is_kept_until_it_does() {
         "{}",
         error.message()
     );
-    assert_eq!(folders, [id.clone()]);
+    assert_eq!(folders, std::slice::from_ref(&id));
     until("the removal", async || {
         client.remove(&id, true, false).await.is_ok()
     })
