@@ -61,7 +61,7 @@ impl ContainerDefaults {
 
     /// Limits a process.
     pub(crate) fn limit(&self, process: &mut Process) -> Result<(), SpecError> {
-        let limits = self.ulimits.iter().map(Ulimit::to_oci);
+        let limits = self.ulimits.iter().copied().map(Ulimit::to_oci);
         let limits = limits.collect::<Result<Vec<_>, _>>()?;
         if !limits.is_empty() {
             process.set_rlimits(Some(limits));
