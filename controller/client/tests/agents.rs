@@ -306,6 +306,93 @@ async fn socket_is_reached_through_ssh_when_the_port_is_closed() {
 }
 
 #[tokio::test]
+async fn port_that_takes_connections_and_says_nothing_is_gone_round() {
+    let fixture = Fixture::start().await;
+    let sshd = Sshd::start(&SshdOptions::default());
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("berthd.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    tokio::spawn(
+        Server::builder()
+            .add_service(SystemServiceServer::new(System("socket")))
+            .serve_with_incoming(UnixListenerStream::new(listener)),
+    );
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let taking = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            kept.push(stream);
+        }
+    });
+    let target = Target {
+        port,
+        tunnel: Some(tunnel(&sshd, socket.to_str().unwrap())),
+        ..fixture.target()
+    };
+    let n_told = AtomicUsize::new(0);
+    let count = |_route| {
+        n_told.fetch_add(1, Ordering::SeqCst);
+    };
+    let begin = std::time::Instant::now();
+    let agent = connect(&target, &count).await.unwrap();
+    assert_eq!(agent.version().await.unwrap().version, "socket");
+    assert_eq!(n_told.load(Ordering::SeqCst), 1);
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+
+    // Without another way it is an error, within the time that a handshake has.
+    let target = Target {
+        tunnel: None,
+        ..target
+    };
+    let error = connect(&target, &|_| ()).await.unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Unreachable { .. }),
+        "{error:?}"
+    );
+    taking.abort();
+}
+
+#[tokio::test]
+async fn connection_that_was_cut_is_made_again_by_the_next_call() {
+    let fixture = Fixture::start().await;
+    let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, goal) = (relay.local_addr().unwrap().port(), fixture.port);
+    let (cut, mut cutting) = tokio::sync::broadcast::channel::<()>(1);
+    let cutter = cut.clone();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = relay.accept().await {
+            let mut cutting = cutter.subscribe();
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(("127.0.0.1", goal)).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = cutting.recv() => {}
+                }
+            });
+        }
+    });
+    let target = Target {
+        port,
+        ..fixture.target()
+    };
+    let agent = connect(&target, &|_| ()).await.unwrap();
+    agent.version().await.unwrap();
+    cut.send(()).unwrap();
+    cutting.recv().await.unwrap();
+    // The call that meets the cut may fail, with a reason; the one after it must not.
+    if agent.version().await.is_err() {
+        assert!(agent.fault().is_some());
+        agent.version().await.unwrap();
+    }
+    assert_eq!(fixture.n_connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn failed_tunnel_tells_both_reasons() {
     let fixture = Fixture::start().await;
     let sshd = Sshd::start(&SshdOptions::default());
