@@ -1,6 +1,8 @@
 //! Whether a machine's engine answers over TLS, as the docker command would ask it.
 
+use std::future::pending;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ use crate::words;
 
 /// How long an engine has to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it has before the machine's driver is asked whether it runs at all.
+const PROMPT: Duration = Duration::from_millis(300);
 
 /// Returns the address of a machine's engine (of its swarm leader, when `swarm`) once that has
 /// shown a certificate that the docker command would take.
@@ -34,7 +38,17 @@ pub(crate) async fn check(fleet: &Fleet, name: &str, swarm: bool) -> Result<Stri
         url
     };
     let address = authority(&url).ok_or_else(|| format!("Error parsing URL: {url}"))?;
-    let Err(problem) = dial(&record, address).await else {
+    let address = address.to_owned();
+    let mut dialled = pin!(dial(&record, &address));
+    let outcome = match timeout(PROMPT, &mut dialled).await {
+        Ok(outcome) => outcome,
+        // Packets to a machine that is off vanish, and it can be asked meanwhile.
+        Err(_elapsed) => tokio::select! {
+            outcome = &mut dialled => outcome,
+            problem = off(fleet, name) => return Err(problem),
+        },
+    };
+    let Err(problem) = outcome else {
         return Ok(url);
     };
     // A machine that is off is no matter of certificates.
@@ -46,8 +60,16 @@ pub(crate) async fn check(fleet: &Fleet, name: &str, swarm: bool) -> Result<Stri
          for host {}: {problem}\nYou can attempt to regenerate them using 'docker-machine \
          regenerate-certs [name]'.\nBe advised that this will trigger a Docker daemon restart \
          which might stop running containers.\n",
-        quoted(address)
+        quoted(&address)
     ))
+}
+
+/// Returns why a machine has no engine to connect to; never, when it runs.
+async fn off(fleet: &Fleet, name: &str) -> String {
+    match machines::url(fleet, name).await {
+        Err(problem) => problem,
+        Ok(_url) => pending().await,
+    }
 }
 
 /// Connects to an engine; what goes wrong is worded as Go words it, because scripts look for that.
