@@ -4,7 +4,7 @@ use berth_controller_ssh::Session;
 
 use crate::facts::{HostFacts, Privilege};
 use crate::root::{self, Passwords};
-use crate::run::{ProvisionError, Step, run_script};
+use crate::run::{ProvisionError, Step, quote, run_script};
 
 /// Prints one fact per line. Only what every POSIX shell has; whatever is missing on the host
 /// leaves its fact empty. What root alone can see is a script of its own, `$roots`.
@@ -19,7 +19,7 @@ const SCRIPT: &str = r#"
     export LC_ALL
     if [ "$(id -u)" = 0 ]; then
         put root user
-        sh -c "$roots"
+        eval "$roots"
     elif said=$(sudo -n true 2>&1); then
         put root sudo
         sudo -n sh -c "$roots"
@@ -78,7 +78,8 @@ df -Pk $nears 2>/dev/null | {
         put place "$folder $writable $line"
     done
 }
-sed -n 's,^[^ ]* \([^ ]*\) [^ ]* \([^ ]*\) .*,berth:mount=\1 \2,p' /proc/mounts | grep -v '=/proc\|=/sys\|=/dev'
+sed -n '\, /\(proc\|sys\|dev\)[/ ],d
+    s,^[^ ]* \([^ ]*\) [^ ]* \([^ ]*\) .*,berth:mount=\1 \2,p' /proc/mounts
 for folder in /usr/local/bin /opt/berth/bin /var/lib/berth/bin; do
     if [ -f "$folder/berthd" ]; then put agent "$folder $(sum "$folder/berthd")"; fi
     if [ -f "$folder/.berthd-next" ]; then put waiting "$folder $(sum "$folder/.berthd-next")"; fi
@@ -113,9 +114,8 @@ pub(crate) async fn look(
     session: &Session,
     passwords: Passwords<'_>,
 ) -> Result<HostFacts, ProvisionError> {
-    let script = format!(
-        "main() {{\nroots=$(cat <<'berth-end'\n{ROOTS}\nberth-end\n)\n{SCRIPT}\n}}\nmain </dev/null\n"
-    );
+    let roots = quote(ROOTS);
+    let script = format!("main() {{\nroots={roots}\n{SCRIPT}\n}}\nmain </dev/null\n");
     let output = run_script(session, Step::Probe, "sh -s", script.as_bytes()).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut facts =
