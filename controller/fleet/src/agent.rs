@@ -15,7 +15,7 @@ use crate::ssh::ssh_endpoint;
 use crate::{CertificatesError, Fleet, MachineError, Progress, certificates};
 
 /// The agent's unix socket on every machine.
-const AGENT_SOCKET: &str = "/run/berth/berthd.sock";
+pub(crate) const AGENT_SOCKET: &str = "/run/berth/berthd.sock";
 
 /// A machine's agent cannot be reached.
 #[derive(Debug, thiserror::Error)]

@@ -29,7 +29,8 @@ impl Fleet {
         progress: &dyn Progress,
     ) -> Result<String, AgentError> {
         let loaded = self.load(name)?;
-        if loaded.record.side.engine == Engine::Docker {
+        // What has no agent of ours, and gets none, can only be Docker's.
+        if loaded.record.side.engine == Engine::Docker || !loaded.machine.takes_agent() {
             return self.docker_version(&loaded.record, &*loaded.machine).await;
         }
         loaded.require_complete()?;

@@ -2,6 +2,7 @@
 #![expect(clippy::panic, reason = "a test that cannot be set up has failed")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -244,6 +245,8 @@ fn staged_machine_appears_whole_or_not_at_all() {
     );
     staged.commit(&store, &record(&store, "demo", 1)).unwrap();
     assert_eq!(store.list().unwrap().len(), 1);
+    let folder = fs::metadata(root.path().join("machines/demo")).unwrap();
+    assert_eq!(folder.permissions().mode() & 0o777, 0o700);
     let error = other
         .commit(&store, &record(&store, "demo", 2))
         .unwrap_err();

@@ -12,7 +12,7 @@ mod trust;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use berth_controller_client::{Identity, Target, connect};
+use berth_controller_client::{Identity, Target, Tunnel, connect};
 use berth_controller_ssh::{HostKey, HostKeyPolicy, Session};
 use berth_controller_store::{
     AgentRecord, EngineOptions, HostConfig, MachineName, MachineRecord, SideRecord, Staging,
@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use self::look::{Found, look};
 use self::trust::Trust;
+use crate::agent::AGENT_SOCKET;
 use crate::host::Host;
 use crate::share::record::GENERIC;
 use crate::ssh::ssh_endpoint;
@@ -125,7 +126,8 @@ impl Fleet {
             trust.write(&self.store, &staged)?;
             progress.step(name.as_str(), "Checking connection to the agent");
             let port = request.engine_port.unwrap_or(found.port);
-            let agent = answer(&staged, &trust, &request.host, port).await?;
+            let tunnel = tunnel(&*machine, &session).await?;
+            let agent = answer(&staged, &trust, (&request.host, port), tunnel).await?;
             let mut record = self.adopted(&name, &*machine, &staged, (&found, &trust), port);
             record.side.host_key = Some(session.host_key().to_openssh());
             let version = agent.version.clone();
@@ -256,12 +258,22 @@ async fn login(request: &AdoptRequest, machine: &dyn Machine) -> Result<Session,
         })
 }
 
+/// Returns the way through SSH, for hosts whose firewall closes the agent's port.
+async fn tunnel(machine: &dyn Machine, session: &Session) -> Result<Tunnel, AdoptError> {
+    let endpoint = machine.ssh_endpoint().await.map_err(MachineError::from)?;
+    Ok(Tunnel {
+        endpoint: ssh_endpoint(endpoint),
+        host_key: HostKeyPolicy::Pinned(session.host_key().clone()),
+        socket: AGENT_SOCKET.to_owned(),
+    })
+}
+
 /// Asks the agent who it is, with the certificates that the machine will have.
 async fn answer(
     staged: &Staging,
     trust: &Trust,
-    host: &str,
-    port: u16,
+    (host, port): (&str, u16),
+    tunnel: Tunnel,
 ) -> Result<AgentRecord, AdoptError> {
     let file = |name: &str| staged.folder().join(name);
     let known_as = trust.stable_name.as_deref().unwrap_or(host);
@@ -275,7 +287,7 @@ async fn answer(
         host: host.to_owned(),
         port,
         identity,
-        tunnel: None,
+        tunnel: Some(tunnel),
     };
     let deadline = Instant::now() + ANSWER_PATIENCE;
     loop {

@@ -59,7 +59,7 @@ impl Fleet {
         };
         let life = life.try_into().unwrap_or(LONGEST_LIFE).min(LONGEST_LIFE);
         let issued = authority.issue_client_for(&identity, Validity::lasting(now, life))?;
-        let fingerprint = register(&self.store, name, &issued)?;
+        let fingerprint = register(&self.store, &authority, name, &issued)?;
         Ok(IssuedClient {
             ca_pem: super::files::require(&self.store.certs().ca)?,
             certificate_pem: issued.certificate_pem,
@@ -93,7 +93,7 @@ pub(super) fn renew_own(
     let paths = store.certs();
     let organisation = organisation();
     let issued = authority.issue_client(&organisation, now)?;
-    register(store, &organisation, &issued)?;
+    register(store, authority, &organisation, &issued)?;
     // Whoever reads between the two finds a pair that does not fit, and reads again.
     write_private(&paths.key, issued.key_pem.as_bytes())?;
     write_private(&paths.cert, issued.certificate_pem.as_bytes())?;
@@ -121,7 +121,12 @@ fn is_good(
 }
 
 /// Notes a client's certificate before anybody has it; returns its fingerprint.
-fn register(store: &Store, name: &str, issued: &Issued) -> Result<String, CredentialsError> {
+fn register(
+    store: &Store,
+    authority: &Authority,
+    name: &str,
+    issued: &Issued,
+) -> Result<String, CredentialsError> {
     let facts = CertificateFacts::parse(&issued.certificate_pem)?;
     let mut register = Register::load(store)?;
     let now = OffsetDateTime::now_utc().unix_timestamp();
@@ -131,6 +136,7 @@ fn register(store: &Store, name: &str, issued: &Issued) -> Result<String, Creden
         name: name.to_owned(),
         serial: facts.serial().to_owned(),
         not_after: facts.not_after().unix_timestamp(),
+        issuer: CertificateFacts::parse(authority.certificate_pem())?.fingerprint(),
     });
     register.save(store)?;
     Ok(facts.fingerprint())

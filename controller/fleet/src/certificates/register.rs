@@ -55,6 +55,9 @@ pub(crate) struct Client {
     pub(crate) serial: String,
     /// When it ends, in seconds since 1970.
     pub(crate) not_after: i64,
+    /// The authority (SHA-256) that has signed it.
+    #[serde(default)]
+    pub(crate) issuer: String,
 }
 
 impl Default for Register {

@@ -171,6 +171,11 @@ impl Fleet {
         register
             .retired
             .extend(old.iter().map(CertificateFacts::fingerprint));
+        // What it has signed is worth nothing from now on.
+        let retired = register.retired.clone();
+        register
+            .clients
+            .retain(|client| !retired.contains(&client.issuer));
         register.save(&self.store)?;
         // Takes what is retired out of the list.
         finish_change(&self.store)?;
@@ -261,6 +266,6 @@ impl Fleet {
 impl Due {
     /// Returns whether the machine depends on no authority but the one that signs.
     fn is_moved(&self) -> bool {
-        !self.introduce && !self.client_copy && !matches!(self.server, Some(_))
+        !self.introduce && !self.client_copy && self.server.is_none()
     }
 }

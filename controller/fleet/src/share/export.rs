@@ -103,6 +103,8 @@ impl Fleet {
             let text = format!("{left_out} belongs to this computer and is left out");
             progress.notice(record.name.as_str(), &text);
         })?;
+        // What proves that the host is itself stays with the host.
+        files.retain(|name, _content| !name.starts_with("ssh_host_"));
         let facts = facts(machine, &folder, &mut files)
             .await
             .map_err(MachineError::from)?;

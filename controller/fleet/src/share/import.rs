@@ -179,11 +179,16 @@ impl Fleet {
         }
         let known = self.drivers.get(config.driver_name());
         let usable = known.is_some_and(|driver| !driver.is_local()) && !bundle.manifest.local;
-        if usable {
-            return Ok(record::settle(&self.store, name, config, side));
+        let mut facts = bundle.manifest.facts.clone();
+        // It is a file of the bundle, or none.
+        if !bundle.files.contains_key(&facts.ssh_key) {
+            facts.ssh_key.clear();
         }
-        let (facts, engine) = (&bundle.manifest.facts, config.engine());
-        Ok(record::generic(&self.store, name, facts, &engine, side))
+        if usable {
+            return Ok(record::settle(&self.store, name, config, (&facts, side)));
+        }
+        let engine = config.engine();
+        Ok(record::generic(&self.store, name, &facts, &engine, side))
     }
 }
 

@@ -24,9 +24,16 @@ pub(crate) fn settle(
     store: &Store,
     name: &MachineName,
     mut config: HostConfig,
-    side: SideRecord,
+    (facts, side): (&Facts, SideRecord),
 ) -> MachineRecord {
     let (certs, paths) = (store.certs(), store.machine(name));
+    let key = config.driver()["SSHKeyPath"].as_str().unwrap_or_default();
+    // A key that lay elsewhere has travelled in the machine's folder.
+    if !key.is_empty() && !key.starts_with(MACHINE) && !facts.ssh_key.is_empty() {
+        let mut driver = config.driver().clone();
+        driver["SSHKeyPath"] = Value::from(format!("{MACHINE}/{}", facts.ssh_key));
+        config.set_driver(driver);
+    }
     config.replace_paths(STORE, &store.root().to_string_lossy());
     config.move_to(name, (&certs, &paths), MACHINE);
     MachineRecord {
