@@ -40,7 +40,12 @@ pub(crate) fn found(log: fn(&Line<'_>)) -> Fallback {
 /// Tells what a plugin prints in berth's manners: beside the output, and faults only when asked.
 pub(crate) fn note(line: &Line<'_>) {
     if line.debug {
-        tracing::debug!(driver = line.driver, machine = line.machine, "{}", line.text);
+        tracing::debug!(
+            driver = line.driver,
+            machine = line.machine,
+            "{}",
+            line.text
+        );
     } else {
         ui::note(&format!("({}) {}", line.machine, line.text));
     }

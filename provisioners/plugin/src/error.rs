@@ -33,8 +33,8 @@ pub(crate) enum PluginError {
         source: io::Error,
     },
     /// It is of another time.
-    #[error("Driver binary uses an incompatible API version ({version})")]
-    Version { version: i64 },
+    #[error("plugin {driver}: Driver binary uses an incompatible API version ({version})")]
+    Version { driver: String, version: i64 },
     /// It ended before it said its address, or during a call.
     #[error("plugin {driver} failed in {during}: {reason}{}", said(last))]
     Lost {

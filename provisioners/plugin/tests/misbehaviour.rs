@@ -25,7 +25,10 @@ const TROUBLES: [(&str, &[&str]); 12] = [
             "404 Not Found",
         ],
     ),
-    ("version", &["incompatible API version (2)"]),
+    (
+        "version",
+        &["plugin pytest: Driver binary uses an incompatible API version (2)"],
+    ),
     (
         "die:GetCreateFlags",
         &[

@@ -2,9 +2,11 @@
 //!
 //! [`wire`] holds numbers and texts, [`types`] what a peer says about its types, [`decode`] makes a
 //! [`Value`] of any message within bounds that a hostile peer cannot pass, [`stream`] cuts a
-//! connection into messages, and [`encode`] writes the few types that berth itself sends.
+//! connection into messages, and [`encode`] writes the few types that berth itself sends, with
+//! the descriptions of `describe`.
 
 pub(crate) mod decode;
+mod describe;
 pub(crate) mod encode;
 pub(crate) mod stream;
 pub(crate) mod types;

@@ -88,6 +88,7 @@ impl Session {
         match version?.int() {
             Some(API_VERSION) => Ok(()),
             version => Err(PluginError::Version {
+                driver: self.plugin.name.clone(),
                 version: version.unwrap_or_default(),
             }),
         }
