@@ -1,4 +1,8 @@
 //! Machines of a plugin that behaves.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed, and should say where"
+)]
 
 mod support;
 

@@ -1,4 +1,8 @@
 //! Plugins that hang, die, talk nonsense or do not let go: a clear error in time, and no process.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed, and should say where"
+)]
 
 mod support;
 

@@ -1,4 +1,8 @@
 //! Berth's drivers as plugins, driven by a client that is not berth's.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed, and should say where"
+)]
 
 mod support;
 

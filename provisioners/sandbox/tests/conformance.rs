@@ -12,7 +12,7 @@ use berth_provisioners_sandbox::SandboxDriver;
 
 fn bench() -> Result<Bench> {
     let driver = SandboxDriver::with_executable(env!("CARGO_BIN_EXE_berth-sandbox-helper"));
-    let flags = FlagValues::defaults(&driver.flags().unwrap());
+    let flags = FlagValues::defaults(&driver.flags().expect("flags"));
     Bench::new(Arc::new(driver), flags)
 }
 

@@ -37,7 +37,7 @@ async fn a_process_that_creates() -> Result<()> {
     let driver = driver();
     let mut machine = driver.configure(
         &context(store.into()),
-        &FlagValues::defaults(&driver.flags().unwrap()),
+        &FlagValues::defaults(&driver.flags().expect("flags")),
     )?;
     machine.create(&RecordingJournal::default()).await?;
     Ok(())
@@ -45,7 +45,7 @@ async fn a_process_that_creates() -> Result<()> {
 
 #[tokio::test]
 async fn a_killed_create_is_removed_at_whatever_moment_it_died() -> Result<()> {
-    let flags = FlagValues::defaults(&driver().flags().unwrap());
+    let flags = FlagValues::defaults(&driver().flags().expect("flags"));
     // From the first file to a machine that is up.
     for delay_ms in [0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 250] {
         let store = tempfile::tempdir()?;
@@ -118,7 +118,7 @@ async fn a_machine_whose_monitor_or_init_is_killed_is_off_and_starts_again() -> 
 #[tokio::test]
 async fn a_store_that_was_deleted_gives_its_address_back() -> Result<()> {
     let driver = Arc::new(driver());
-    let flags = FlagValues::defaults(&driver.flags().unwrap());
+    let flags = FlagValues::defaults(&driver.flags().expect("flags"));
     let store = tempfile::tempdir()?;
     let lost = context(store.path().to_owned());
     std::fs::create_dir_all(&lost.directory)?;
@@ -151,7 +151,7 @@ async fn a_machine_holds_nothing_of_the_process_that_made_it() -> Result<()> {
         .env(STORE, store.path())
         .status()?;
     ensure!(status.success());
-    let flags = FlagValues::defaults(&driver().flags().unwrap());
+    let flags = FlagValues::defaults(&driver().flags().expect("flags"));
     let mut machine = driver().configure(&context, &flags)?;
     let state = machine.state().await?;
     let free = Command::new("flock")

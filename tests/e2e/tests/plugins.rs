@@ -1,5 +1,9 @@
 //! Drivers in executables of their own: a plugin in Python driven by berth, and berth's own driver
 //! served to a client in Python.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed, and should say where"
+)]
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};

@@ -89,7 +89,7 @@ impl Writer {
             ),
         };
         self.describe(own::HEAD, |out| {
-            describe_struct(out, name, own::HEAD, fields)
+            describe_struct(out, name, own::HEAD, fields);
         });
         put_int(&mut self.message, own::HEAD);
         let (method, seq, error) = values;

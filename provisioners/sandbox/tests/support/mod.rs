@@ -15,7 +15,7 @@ use berth_provisioners_sandbox::SandboxDriver;
 /// Returns a bench for sandbox machines with these flags beside the defaults.
 pub(crate) fn bench(flags: &[(&str, &str)]) -> Result<Bench> {
     let driver = SandboxDriver::with_executable(env!("CARGO_BIN_EXE_berth-sandbox-helper"));
-    let mut values = FlagValues::defaults(&driver.flags().unwrap());
+    let mut values = FlagValues::defaults(&driver.flags().expect("flags"));
     for (name, text) in flags {
         values.set(*name, FlagValue::Text((*text).to_owned()));
     }
