@@ -1,5 +1,8 @@
 //! What happens to a store when processes are killed, disks fill up and files are torn.
-#![expect(clippy::panic, reason = "a test that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed, and should say where"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -37,7 +37,7 @@ pub enum AdoptError {
         host: String,
         /// Why.
         #[source]
-        source: ConnectError,
+        source: Box<ConnectError>,
     },
     /// Something could not be done on the host.
     #[error(transparent)]

@@ -254,7 +254,7 @@ async fn login(request: &AdoptRequest, machine: &dyn Machine) -> Result<Session,
         .await
         .map_err(|source| AdoptError::Connect {
             host: request.host.clone(),
-            source,
+            source: Box::new(source),
         })
 }
 

@@ -119,7 +119,7 @@ impl Fleet {
         let stop = match host.facts.init {
             Init::Systemd => STOP_SYSTEMD,
             Init::OpenRc => STOP_OPENRC,
-            _ => "",
+            Init::Own => "",
         };
         // A daemon that was started by hand is nobody's service.
         host.run(
