@@ -194,6 +194,12 @@ impl AgentError {
     }
 }
 
+impl From<crate::SshError> for CertificatesError {
+    fn from(error: crate::SshError) -> Self {
+        Self::Ssh(Box::new(error))
+    }
+}
+
 impl From<AgentError> for CertificatesError {
     fn from(error: AgentError) -> Self {
         Self::Agent(Box::new(error))

@@ -39,7 +39,7 @@ pub enum CertificatesError {
     },
     /// The machine cannot be reached by SSH either.
     #[error(transparent)]
-    Ssh(#[from] SshError),
+    Ssh(Box<SshError>),
     /// The agent cannot be reached.
     #[error(transparent)]
     Agent(Box<AgentError>),
