@@ -47,7 +47,11 @@ const MACHINE_NAME: &str = "docker-machine";
 /// Does what the words say.
 pub(crate) fn main(words: Vec<OsString>) -> ExitCode {
     if let Some(call) = as_docker_machine(&words) {
-        let code = docker_machine::run(call, plugins::drivers_of_docker_machine(), &docker_machine::World::real());
+        let code = docker_machine::run(
+            call,
+            plugins::drivers_of_docker_machine(),
+            &docker_machine::World::real(),
+        );
         return ExitCode::from(code);
     }
     let outcome = parse(words).and_then(|(global, command)| run(&global, command));

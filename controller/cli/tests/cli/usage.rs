@@ -70,5 +70,8 @@ fn under_docker_machines_name_the_machine_commands_are_the_top_level() {
         .args(["status", "nobody"])
         .env("HOME", folder.path())
         .output();
-    Ended::from(output.unwrap()).fails(1, "Docker machine \"nobody\" does not exist. Use \"docker-machine ls\"");
+    Ended::from(output.unwrap()).fails(
+        1,
+        "Docker machine \"nobody\" does not exist. Use \"docker-machine ls\"",
+    );
 }

@@ -56,12 +56,11 @@ pub(crate) struct Args {
 /// Takes the host over.
 pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     let Some((user, host, port)) = taken_apart(&args.host) else {
-        return Err(Failure::new(format!(
-            "{:?} is not the address of a host",
-            args.host
-        ))
-        .hint("write [USER@]HOST[:PORT], and brackets around an address of IP version 6")
-        .exit(64));
+        return Err(
+            Failure::new(format!("{:?} is not the address of a host", args.host))
+                .hint("write [USER@]HOST[:PORT], and brackets around an address of IP version 6")
+                .exit(64),
+        );
     };
     let fleet = args.sudo.apply(global.fleet()?);
     let request = AdoptRequest {
@@ -130,7 +129,18 @@ mod tests {
         assert_eq!(taken_apart("me@h:2222"), Some(("me", "h", 2222)));
         assert_eq!(taken_apart("me@[fd00::1]:24"), Some(("me", "fd00::1", 24)));
         assert_eq!(taken_apart("fd00::1"), Some(("root", "fd00::1", 22)));
-        for bad in ["", "@h", "me@", "h:", "h:0", "h:70000", "[fd00::1", "[fd00::1]x", "-o@h", "a b"] {
+        for bad in [
+            "",
+            "@h",
+            "me@",
+            "h:",
+            "h:0",
+            "h:70000",
+            "[fd00::1",
+            "[fd00::1]x",
+            "-o@h",
+            "a b",
+        ] {
             assert_eq!(taken_apart(bad), None, "{bad:?}");
         }
     }

@@ -108,7 +108,11 @@ fn set(shell: Shell, facts: &EnvFacts, proxy: Option<&NoProxy>, command: &str) -
     let values = ["1", &facts.url, &cert_path, &facts.name];
     let mut variables: Vec<(&str, &str)> = VARIABLES.into_iter().zip(values).collect();
     let off_proxy = proxy.map(|proxy| (proxy.name, proxy.with(&facts.ip)));
-    variables.extend(off_proxy.iter().map(|(name, value)| (*name, value.as_str())));
+    variables.extend(
+        off_proxy
+            .iter()
+            .map(|(name, value)| (*name, value.as_str())),
+    );
     shell.set(&variables, command)
 }
 

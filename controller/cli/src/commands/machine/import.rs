@@ -74,7 +74,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if path.as_os_str() == "-" {
         io::stdin().take(MAX_BYTES).read_to_end(&mut content)?;
     } else {
-        File::open(path)?.take(MAX_BYTES).read_to_end(&mut content)?;
+        File::open(path)?
+            .take(MAX_BYTES)
+            .read_to_end(&mut content)?;
     }
     Ok(content)
 }

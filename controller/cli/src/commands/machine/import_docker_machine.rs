@@ -91,8 +91,14 @@ async fn one(
         let taken = fleet
             .take_docker_machine(source, name, steps)
             .map_err(|error| error.failure())?;
-        let how = if taken.in_place { "in place" } else { "as a copy" };
-        ui::line(&format!("Machine {name:?} is taken over, {how}, with its Docker."))?;
+        let how = if taken.in_place {
+            "in place"
+        } else {
+            "as a copy"
+        };
+        ui::line(&format!(
+            "Machine {name:?} is taken over, {how}, with its Docker."
+        ))?;
         if !taken.has_driver {
             ui::warn(&format!(
                 "there is no driver {:?} here; put docker-machine-driver-{} into a folder of PATH \
@@ -104,12 +110,18 @@ async fn one(
     if !convert {
         return Ok(());
     }
-    let plan = fleet.conversion(name, steps).await.map_err(|error| error.failure())?;
+    let plan = fleet
+        .conversion(name, steps)
+        .await
+        .map_err(|error| error.failure())?;
     if !yes && !agreed(name, &plan)? {
         ui::line(&format!("Machine {name:?} keeps its Docker."))?;
         return Ok(());
     }
-    fleet.convert(name, steps).await.map_err(|error| error.failure())?;
+    fleet
+        .convert(name, steps)
+        .await
+        .map_err(|error| error.failure())?;
     ui::line(&format!(
         "Machine {name:?} runs berthd now. Use it: eval \"$(berth machine env {name})\""
     ))?;
@@ -164,8 +176,14 @@ mod tests {
     #[test]
     fn store_and_machines_are_told_apart() {
         let words = |words: &[&str]| sorted(words.iter().map(|&word| word.to_owned()).collect());
-        assert_eq!(words(&["a", "b"]), (None, vec!["a".to_owned(), "b".to_owned()]));
-        assert_eq!(words(&["./a", "b"]), (Some("./a".into()), vec!["b".to_owned()]));
+        assert_eq!(
+            words(&["a", "b"]),
+            (None, vec!["a".to_owned(), "b".to_owned()])
+        );
+        assert_eq!(
+            words(&["./a", "b"]),
+            (Some("./a".into()), vec!["b".to_owned()])
+        );
         assert_eq!(words(&["."]), (Some(".".into()), Vec::new()));
         assert_eq!(words(&[]), (None, Vec::new()));
     }

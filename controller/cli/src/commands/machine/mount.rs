@@ -37,8 +37,9 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         Some(point) => point.as_path(),
         None if args.unmount || same.is_absolute() => same,
         None => {
-            return Err(Failure::new("a mount point is needed for a path that is not absolute")
-                .exit(64));
+            return Err(
+                Failure::new("a mount point is needed for a path that is not absolute").exit(64),
+            );
         }
     };
     if args.unmount {

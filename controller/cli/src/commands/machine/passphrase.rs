@@ -37,11 +37,15 @@ fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| {
-        Failure::during(&format!("cannot read {}", path.display()), &error)
-    })?);
+    let text =
+        Zeroizing::new(fs::read_to_string(path).map_err(|error| {
+            Failure::during(&format!("cannot read {}", path.display()), &error)
+        })?);
     let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
-    require(line, &format!("{} has no passphrase in its first line", path.display()))
+    require(
+        line,
+        &format!("{} has no passphrase in its first line", path.display()),
+    )
 }
 
 fn require(passphrase: Zeroizing<String>, otherwise: &str) -> Result<Zeroizing<String>, Failure> {

@@ -17,10 +17,12 @@ const SSH_ERROR: u8 = 255;
 /// ssh knows is left to the system's ssh program, with the machine's key and its pinned host key.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "berth machine ssh [OPTIONS] [NAME] [SSH OPTIONS] [COMMAND...]")]
-#[command(after_help = "The exit code is the command's, or 128 and the number of the signal that \
+#[command(
+    after_help = "The exit code is the command's, or 128 and the number of the signal that \
                         ended it; 255 if the machine cannot be logged in to.\n\nExamples:\n  \
                         berth machine ssh demo uname -a\n  \
-                        berth machine ssh demo -N -L 8080:localhost:80")]
+                        berth machine ssh demo -N -L 8080:localhost:80"
+)]
 pub(crate) struct Args {
     /// Never use the system's ssh program
     #[arg(long, conflicts_with = "system_ssh")]

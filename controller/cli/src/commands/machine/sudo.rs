@@ -27,16 +27,17 @@ impl SudoArgs {
         let turn = Mutex::new(());
         let ask = move |machine: &str, user: &str, attempt: u32| {
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            let again = if attempt == 0 { "" } else { "That was not it. " };
-            // Without anybody who types, the failure says what to do.
-            ui::input_is_terminal()
-                .then(|| {
-                    ui::ask_secret(&format!(
-                        "{again}Password of user {user} for sudo on machine {machine}: "
-                    ))
-                })?
-                .ok()
-                .map(Zeroizing::new)
+            let again = if attempt == 0 {
+                ""
+            } else {
+                "That was not it. "
+            };
+            if !ui::input_is_terminal() {
+                // Nobody types: the failure says what else can be done.
+                return None;
+            }
+            let prompt = format!("{again}Password of user {user} for sudo on machine {machine}: ");
+            ui::ask_secret(&prompt).ok().map(Zeroizing::new)
         };
         let sudo = Sudo::default()
             .with_file(self.sudo_password_file.clone())

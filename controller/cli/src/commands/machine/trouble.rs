@@ -4,8 +4,8 @@
 use std::error::Error;
 
 use berth_controller_fleet::{
-    AdoptError, ConvertError, DockerMachineError, ExportError, ImportError,
-    AgentError, CertificatesError, CreateError, LifecycleError, MachineError, OrphanError, ProvisionError,
+    AdoptError, AgentError, CertificatesError, ConvertError, CreateError, DockerMachineError,
+    ExportError, ImportError, LifecycleError, MachineError, OrphanError, ProvisionError,
     RemoveError, SshError,
 };
 
