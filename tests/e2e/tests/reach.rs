@@ -192,6 +192,7 @@ fn differences_and_mounts_use_the_machines_key_and_pinned_host_key() {
     );
     let path = format!("{}:/usr/bin:/bin:/usr/sbin", programs.display());
     let run = |words: &[&str]| Outcome::of(operator.command(words).env("PATH", &path));
+    machine.ssh("rm -f /usr/bin/rsync").success();
     let missing = run(&["machine", "scp", "-d", "x", "m:/srv"]);
     let missing = missing.exits_with(1);
     let _ = missing.fails_saying(&["\"rsync\" is not installed on machine \"m\""]);
