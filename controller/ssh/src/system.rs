@@ -69,7 +69,8 @@ impl SystemSsh {
             }
         })?;
         let mut settings = vec![
-            ("HostName", endpoint.host.clone()),
+            // What names the interface of a scoped address would be taken for a token.
+            ("HostName", endpoint.host.replace('%', "%%")),
             ("Port", endpoint.port.to_string()),
             ("HostKeyAlias", KEY_NAME.to_owned()),
             ("UserKnownHostsFile", quoted(known_hosts)),
