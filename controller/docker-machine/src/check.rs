@@ -52,9 +52,7 @@ pub(crate) async fn check(fleet: &Fleet, name: &str, swarm: bool) -> Result<Stri
         return Ok(url);
     };
     // A machine that is off is no matter of certificates.
-    if let Err(problem) = machines::url(fleet, name).await {
-        return Err(problem);
-    }
+    machines::url(fleet, name).await?;
     Err(format!(
         "Error checking and/or regenerating the certs: There was an error validating certificates \
          for host {}: {problem}\nYou can attempt to regenerate them using 'docker-machine \

@@ -26,7 +26,7 @@ use std::ffi::OsString;
 
 use berth_provisioners_api::Registry;
 
-pub use world::World;
+pub use world::{Variables, World};
 
 /// The version of docker-machine that this surface is the same as.
 const SURFACE: &str = "0.16.2";

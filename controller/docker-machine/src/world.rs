@@ -10,12 +10,15 @@ const BROKEN_PIPE: u8 = 141;
 
 type Writer = Mutex<Box<dyn Write + Send>>;
 
+/// Looks up a variable of the environment.
+pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Streams and environment.
 pub struct World {
     stdin: Mutex<Box<dyn BufRead + Send>>,
     stdout: Writer,
     stderr: Writer,
-    env: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    env: Variables,
     /// Progress goes to standard error, because somebody evaluates what is on standard output.
     evaluated: AtomicBool,
     debug: AtomicBool,
@@ -50,7 +53,7 @@ impl World {
         stdin: Box<dyn BufRead + Send>,
         stdout: Box<dyn Write + Send>,
         stderr: Box<dyn Write + Send>,
-        env: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+        env: Variables,
     ) -> Self {
         Self {
             stdin: Mutex::new(stdin),

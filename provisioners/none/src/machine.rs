@@ -51,6 +51,10 @@ impl Machine for NoneMachine {
         Ok(MachineState::Running)
     }
 
+    fn state_is_at_hand(&self) -> bool {
+        true
+    }
+
     async fn start(&mut self) -> Result<(), DriverError> {
         Err(Self::unsupported("started"))
     }

@@ -1,5 +1,10 @@
 //! What a machine without a driver can and cannot do.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as the tests themselves do"
+)]
+
 use berth_provisioners_api::{Driver as _, FlagValue, FlagValues, MachineContext, MachineState};
 use berth_provisioners_none::NoneDriver;
 

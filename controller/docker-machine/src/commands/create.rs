@@ -185,6 +185,5 @@ fn request(name: &str, driver: &str, specs: &[FlagSpec], options: &Parsed) -> Cr
             experimental: options.switch("swarm-experimental"),
         },
         certificate_names: options.list("tls-san"),
-        ..CreateRequest::default()
     }
 }

@@ -13,8 +13,8 @@ fn ssh_reads_no_flags_but_its_help() {
     for line in ["ssh -h", "ssh --help far", "ssh -help"] {
         operator.types(line).is(0, &page, "");
     }
-    // Behind the name it is the remote command's.
-    let said = operator.types("ssh far --help");
+    // Behind the name it is no help of ours.
+    let said = operator.types("ssh far ls --help");
     assert_eq!((said.code, said.stdout.as_str()), (1, ""));
     assert!(
         said.stderr.contains("hosts without a driver"),
