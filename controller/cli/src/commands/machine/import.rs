@@ -43,7 +43,7 @@ pub(crate) struct Args {
 }
 
 /// Makes the machine.
-pub(super) async fn run(args: Args, global: &Global) -> Outcome {
+pub(super) fn run(args: Args, global: &Global) -> Outcome {
     let fleet = global.fleet()?;
     let sealed = read(&args.file).map_err(|error| {
         Failure::during(&format!("cannot read {}", args.file.display()), &error)

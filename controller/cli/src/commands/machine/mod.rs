@@ -115,7 +115,7 @@ impl Command {
             Self::Revoke(args) => revoke::machine(args, global).await,
             Self::Adopt(args) => adopt::run(args, global).await,
             Self::Export(args) => export::run(args, global).await,
-            Self::Import(args) => import::run(args, global).await,
+            Self::Import(args) => import::run(args, global),
             Self::ImportDockerMachine(args) => import_docker_machine::run(args, global).await,
             Self::Active(args) => active::run(args, global).await,
             Self::Config(args) => config::run(args, global).await,
