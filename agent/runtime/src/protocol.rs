@@ -112,6 +112,9 @@ pub(crate) struct Started {
     /// Where in the log the output of this run begins.
     #[serde(default)]
     pub(crate) log_start: u64,
+    /// Whether the container is paused; nothing from a supervisor of an agent that did not ask yet.
+    #[serde(default)]
+    pub(crate) frozen: Option<bool>,
 }
 
 /// The agent's end of a stream of a further command.

@@ -91,6 +91,11 @@ impl Running {
         &self.shared.started.warnings
     }
 
+    /// Returns whether the container was paused when this agent met it; nothing when its supervisor does not say.
+    pub fn was_paused(&self) -> Option<bool> {
+        self.shared.started.frozen
+    }
+
     /// Sends a signal to the container's first process.
     ///
     /// # Errors

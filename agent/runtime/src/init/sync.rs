@@ -73,14 +73,14 @@ impl ChildEnd {
         self.fd.as_fd()
     }
 
-    pub(super) fn warn(&self, text: impl Into<String>) {
+    pub(crate) fn warn(&self, text: impl Into<String>) {
         let mut text = text.into();
         text.truncate(text.floor_char_boundary(MAX_MESSAGE / 4));
         // A parent that does not listen any more needs no warning.
         drop(self.send(&ToParent::Warning(text), &[]));
     }
 
-    pub(super) fn reached(&self, step: &'static str) {
+    pub(crate) fn reached(&self, step: &'static str) {
         let last = self.reached.get();
         if last.is_some_and(|(name, when)| name == step && when.elapsed() < OFTEN) {
             return;

@@ -14,6 +14,7 @@ use nix::sys::signalfd::SignalFd;
 
 use super::clients::{Client, State};
 use super::commands::Command;
+use super::external::Errand;
 use super::launch::Launched;
 use super::shutdown::Shutdown;
 use crate::protocol::{Reply, Started};
@@ -27,6 +28,8 @@ pub(super) struct Supervisor {
     pub(super) container: Launched,
     pub(super) clients: Vec<Client>,
     pub(super) commands: Vec<Command>,
+    /// External runtimes that were given up and have not been reaped: what they have made is not known before.
+    pub(super) abandoned: Vec<Errand>,
     /// The name of the last one that was asked for.
     pub(super) last_command: u64,
     /// A command would join the others in not running, and its start would never end.
@@ -61,6 +64,7 @@ impl Supervisor {
             container,
             clients: Vec::new(),
             commands: Vec::new(),
+            abandoned: Vec::new(),
             last_command: 0,
             is_paused: false,
             shutdown,
@@ -89,6 +93,7 @@ impl Supervisor {
             started_at: *started_at,
             warnings,
             log_start,
+            frozen: Some(self.is_paused),
         })
     }
 
@@ -112,7 +117,7 @@ impl Supervisor {
             self.look_at_commands();
             self.enforce_shutdown();
             self.send_output();
-            self.clients.retain(|client| !client.is_gone);
+            self.drop_gone_clients();
         }
         self.finish()
     }
@@ -247,6 +252,8 @@ impl Supervisor {
                 self.ended = Some((status, SystemTime::now()));
             } else if let Some(index) = self.command_of_runtime(pid) {
                 self.runtime_returned(index, status);
+            } else if let Some(index) = self.abandoned.iter().position(|e| e.pid() == pid) {
+                self.abandoned.swap_remove(index).end_what_it_made();
             } else {
                 self.command_ended(pid, status);
             }

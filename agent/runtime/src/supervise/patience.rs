@@ -4,6 +4,8 @@
 //! overlay of many layers on a rotating disk takes seconds, and one that is being written full may not answer for half a
 //! minute. The kernel tells the two apart. A process that sleeps for anything else, or that somebody has stopped, gets
 //! [`QUIET`]; one that waits for a disk, or for a processor, gets [`BUSY`], both counted from its last sign of progress.
+//! A program of many threads and processes, which an external runtime is, always gets [`BUSY`]: its first thread sleeps
+//! while others work.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -27,27 +29,39 @@ pub(super) struct Patience {
     since: Instant,
     /// When to look at it.
     look: Instant,
+    /// How long it may do nothing.
+    quiet: Duration,
 }
 
 impl Patience {
     /// Begins to wait for a step.
     pub(super) fn with(step: &str) -> Self {
+        Self::for_quiet(step, QUIET)
+    }
+
+    /// Begins to wait for a program that does not tell how it gets on.
+    pub(super) fn with_program(step: &str) -> Self {
+        Self::for_quiet(step, BUSY)
+    }
+
+    fn for_quiet(step: &str, quiet: Duration) -> Self {
         let since = Instant::now();
         Self {
             step: step.to_owned(),
             since,
-            look: since + QUIET,
+            look: since + quiet,
+            quiet,
         }
     }
 
     /// Notes that the next step has begun.
     pub(super) fn reached(&mut self, step: &str) {
-        *self = Self::with(step);
+        *self = Self::for_quiet(step, self.quiet);
     }
 
     /// Begins anew with the same step: what held it up was no fault of its.
     pub(super) fn renew(&mut self) {
-        *self = Self::with(&self.step);
+        *self = Self::for_quiet(&self.step, self.quiet);
     }
 
     /// Returns how long to wait before the process is to be looked at.
@@ -90,6 +104,15 @@ impl Patience {
     }
 }
 
+#[cfg(test)]
+impl Patience {
+    /// Lets time pass for it.
+    pub(super) fn age(&mut self, time: Duration) {
+        self.since = self.since.checked_sub(time).unwrap();
+        self.look = self.look.checked_sub(time).unwrap();
+    }
+}
+
 /// Returns the kernel's letter for what a process does.
 fn state(pid: i32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -109,8 +132,7 @@ mod tests {
 
     fn waiting_since(ago: Duration) -> Patience {
         let mut patience = Patience::with("mounting");
-        patience.since = patience.since.checked_sub(ago).unwrap();
-        patience.look = patience.since + QUIET;
+        patience.age(ago);
         patience
     }
 
@@ -138,11 +160,16 @@ mod tests {
         kill(Pid::from_raw(asleep), Signal::SIGSTOP).unwrap();
         until_state(asleep, 'T');
         let stopped = waiting_since(QUIET).look_at(asleep);
+        let mut program = Patience::with_program("external runtime");
+        program.age(BUSY / 2);
+        let quiet_program = program.look_at(asleep);
+        program.age(BUSY / 2);
+        let hung_program = program.look_at(asleep);
         for child in [&mut busy, &mut idle] {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        assert!(early.is_none() && working.is_none());
+        assert!(early.is_none() && working.is_none() && quiet_program.is_none());
         let message = |failure: Option<Failure>| failure.map(|f| (f.step, f.message)).unwrap();
         let (step, text) = message(late);
         assert_eq!(step, "mounting");
@@ -155,5 +182,6 @@ mod tests {
                 .contains("120 s, given up: the process computes")
         );
         assert!(message(stopped).1.contains("was stopped by a signal"));
+        assert!(message(hung_program).1.contains("no progress for 120 s"));
     }
 }

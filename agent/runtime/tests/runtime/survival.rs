@@ -66,6 +66,30 @@ async fn a_container_outlives_its_agent() {
 }
 
 #[tokio::test]
+async fn a_pause_outlives_the_agent() {
+    let container = Container::new();
+    let running = container.start(container.script("sleep 1000")).await;
+    let mut met = Vec::new();
+    for pauses in [true, false] {
+        if pauses {
+            within(running.pause()).await.unwrap();
+        } else {
+            within(running.resume()).await.unwrap();
+        }
+        let (bundle, run_dir) = (container.bundle(), container.run_dir());
+        let found = container.runtime.reattach(&container.id, &bundle, &run_dir);
+        let Reattached::Running(found) = within(found).await.unwrap() else {
+            panic!("not running")
+        };
+        met.push(found.was_paused());
+    }
+    assert_eq!(running.was_paused(), Some(false));
+    assert_eq!(met, [Some(true), Some(false)]);
+    running.signal(libc::SIGKILL).await.unwrap();
+    end(&running).await;
+}
+
+#[tokio::test]
 async fn a_killed_supervisor_takes_its_container_along_and_is_cleaned_up_after() {
     let container = Container::new();
     let running = container

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::init::{ParentEnd, ToParent};
 use crate::protocol::{ExecStream, Reply};
 use crate::supervise::external::Errand;
 use crate::supervise::patience::Patience;
+
+/// How many messages of a command that is late are read at once. No start has as many.
+const MANY: usize = 64;
 
 /// Who makes the command's process.
 #[derive(Debug)]
@@ -47,9 +51,9 @@ pub(in crate::supervise) struct Command {
 
 impl Command {
     pub(super) fn new(id: u64, maker: Maker, streams: AgentEnds, wants_terminal: bool) -> Self {
-        let first = match maker {
-            Maker::Runtime(_) => step::EXTERNAL,
-            Maker::Helper { .. } | Maker::Done => step::CGROUP,
+        let patience = match maker {
+            Maker::Runtime(_) => Patience::with_program(step::EXTERNAL),
+            Maker::Helper { .. } | Maker::Done => Patience::with(step::CGROUP),
         };
         Self {
             id,
@@ -62,7 +66,7 @@ impl Command {
             streams,
             is_alone: false,
             ended: None,
-            patience: Patience::with(first),
+            patience,
         }
     }
 
@@ -91,6 +95,29 @@ impl Command {
     /// Returns how long to wait before its start is to be looked at; nothing when it has started.
     pub(in crate::supervise) fn left(&self) -> Option<Duration> {
         self.maker_pid().map(|_| self.patience.left())
+    }
+
+    /// Returns whether its start has taken as long as it may without being looked at.
+    pub(super) fn is_due(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// Takes the messages that are there already; false when the last was among them.
+    ///
+    /// A supervisor that was held up itself has not read the progress that there was meanwhile. A process that the
+    /// container can see may say more and more, but gains no time by it.
+    pub(super) fn catch_up(&mut self) -> bool {
+        for _message in 0..MANY {
+            match &self.maker {
+                Maker::Helper { sync, .. } if sync.wait(Duration::ZERO).unwrap_or(false) => {
+                    if !self.follow() {
+                        return false;
+                    }
+                }
+                _ => break,
+            }
+        }
+        true
     }
 
     /// Takes a message of a command that is on its way; false when that was the last.
@@ -144,16 +171,20 @@ impl Command {
         }
     }
 
-    /// Ends whatever of a command that does not start is there.
-    pub(super) fn give_up(&mut self, failure: Failure) {
+    /// Ends whatever of a command that does not start is there. Returns the external runtime that was to make it, which
+    /// may have made a process that is not known yet.
+    pub(super) fn give_up(&mut self, failure: Failure) -> Option<Errand> {
         for pid in [self.maker_pid(), self.pid].into_iter().flatten() {
             // A maker that has ended and been reaped is no child any more, and its number may be another's.
             if is_child(pid) {
                 drop(send_signal(pid, libc::SIGKILL));
             }
         }
-        self.maker = Maker::Done;
         self.failure.get_or_insert(failure);
+        match mem::replace(&mut self.maker, Maker::Done) {
+            Maker::Runtime(errand) => Some(errand),
+            Maker::Helper { .. } | Maker::Done => None,
+        }
     }
 
     /// Returns the streams that are read only to throw away what comes.
@@ -200,5 +231,55 @@ impl Command {
                 Reply::Failed(Failure::new(step::EXECUTE, "the command has no process"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process;
+
+    use super::*;
+    use crate::init::{ChildEnd, channel};
+
+    /// Longer than anybody waits.
+    const LONG: Duration = Duration::from_secs(200);
+
+    /// A command whose helper is this very process, so that nothing may be killed, and its end of the channel.
+    fn command() -> (Command, ChildEnd) {
+        let (sync, child) = channel().unwrap();
+        let pid = process::id().cast_signed();
+        let command = Command::new(1, Maker::Helper { pid, sync }, Vec::new(), false);
+        (command, child)
+    }
+
+    #[test]
+    fn progress_that_a_supervisor_has_not_read_yet_counts() {
+        let (mut command, child) = command();
+        command.patience.age(LONG);
+        assert!(command.is_due());
+        child.reached(step::CGROUP);
+        assert!(command.catch_up());
+        assert!(!command.is_due());
+    }
+
+    #[test]
+    fn a_start_that_is_over_is_not_given_up() {
+        let (mut command, child) = command();
+        command.patience.age(LONG);
+        drop(child);
+        assert!(!command.catch_up());
+        assert!(command.maker_pid().is_none());
+    }
+
+    #[test]
+    fn words_without_progress_gain_no_time() {
+        let (mut command, child) = command();
+        command.patience.age(LONG);
+        for _ in 0..3 {
+            child.warn("patience");
+        }
+        assert!(command.catch_up());
+        assert!(command.is_due());
+        drop(child);
     }
 }

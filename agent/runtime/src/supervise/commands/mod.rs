@@ -103,6 +103,10 @@ impl Supervisor {
 
     /// Gives up commands that make no progress on their way.
     pub(super) fn look_at_commands(&mut self) {
+        if self.commands.iter().any(Command::is_due) {
+            // An external runtime that has returned while something held this process up is not late.
+            self.reap();
+        }
         for index in (0..self.commands.len()).rev() {
             let Some(command) = self.commands.get_mut(index) else {
                 continue;
@@ -115,8 +119,12 @@ impl Supervisor {
                 command.patience.renew();
                 continue;
             }
+            if command.is_due() && !command.catch_up() {
+                self.command_started(index);
+                continue;
+            }
             if let Some(failure) = command.patience.look_at(command.pid.unwrap_or(maker)) {
-                command.give_up(failure);
+                self.abandoned.extend(command.give_up(failure));
                 self.command_started(index);
             }
         }
@@ -212,6 +220,13 @@ impl Supervisor {
         }
     }
 
+    /// Forgets clients that have gone, whenever that was found out.
+    pub(super) fn drop_gone_clients(&mut self) {
+        for id in take_gone(&mut self.clients) {
+            self.command_left_alone(id);
+        }
+    }
+
     /// Deals with the rest of what commands have said, at the container's end.
     pub(super) fn end_commands(&mut self) {
         while let Some(command) = self.commands.first_mut() {
@@ -221,14 +236,16 @@ impl Supervisor {
                 // What has been said says how it went; nobody says more in a container that has ended.
                 if !sync.wait(LAST_WORDS).unwrap_or(false) {
                     let ended = Failure::new(step::EXECUTE, "the container has ended");
-                    command.give_up(ended);
+                    drop(command.give_up(ended));
                 } else if command.follow() {
                     continue;
                 }
                 break;
             }
             if command.maker_pid().is_some() {
-                command.give_up(Failure::new(step::EXTERNAL, "the container has ended"));
+                let ended = Failure::new(step::EXTERNAL, "the container has ended");
+                // What it has made ends with the container.
+                drop(command.give_up(ended));
             }
             if is_untold {
                 self.command_started(0);
@@ -243,5 +260,48 @@ impl Client {
     /// Returns whether this client has asked for the command.
     fn commands(&self, id: u64) -> bool {
         matches!(self.state, State::Commanding { id: own, .. } if own == id)
+    }
+}
+
+/// Removes the clients that have gone, and returns the commands that some of them had asked for.
+fn take_gone(clients: &mut Vec<Client>) -> Vec<u64> {
+    let gone = clients.extract_if(.., |client| client.is_gone);
+    gone.filter_map(|client| match client.state {
+        State::Commanding { id, .. } => Some(id),
+        _ => None,
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_goes_while_it_is_told_of_the_start_leaves_its_command_alone() {
+        let mut ends = Vec::new();
+        let mut clients: Vec<Client> = (1..4)
+            .map(|id| {
+                let (ours, theirs) = UnixStream::pair().unwrap();
+                ends.push(theirs);
+                let mut client = Client::new(ours).unwrap();
+                client.state = State::Commanding { id, reads: true };
+                client
+            })
+            .collect();
+        drop(ends.remove(1));
+        let reply = Reply::ExecStarted {
+            pid: 7,
+            warnings: Vec::new(),
+            streams: Vec::new(),
+        };
+        for client in &mut clients {
+            client.reply_with(&reply, &[]);
+        }
+        assert_eq!(take_gone(&mut clients), [2]);
+        assert!(clients.iter().all(|client| !client.is_gone));
+        assert_eq!(clients.len(), 2);
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use berth_agent_sys::process::{is_child, send_signal};
 use berth_agent_sys::terminal::set_size;
 
 use super::console::Console;
@@ -28,6 +29,16 @@ impl Errand {
     /// Returns the runtime's own process.
     pub(in crate::supervise) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// Ends the command of a runtime that was given up and has been reaped: what it has made is a child of this process
+    /// since.
+    pub(in crate::supervise) fn end_what_it_made(self) {
+        if let Ok(pid) = read_pid(&self.files.pid)
+            && is_child(pid)
+        {
+            drop(send_signal(pid, libc::SIGKILL));
+        }
     }
 }
 
@@ -119,5 +130,38 @@ impl External {
             set_size(master, size.rows, size.cols).at(step::TERMINAL, || "size")?;
         }
         Ok((read_pid(&files.pid)?, master))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn what_a_runtime_made_before_it_was_given_up_ends_unless_it_is_somebody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        let errand = |id, made: u32| {
+            let files = Files::of(folder.path(), id);
+            fs::write(&files.pid, made.to_string()).unwrap();
+            let console = Console::open(&files.console, false, &mut Command::new("true")).unwrap();
+            Errand {
+                pid: 1,
+                console,
+                size: None,
+                files,
+            }
+        };
+        let (parent, own) = (
+            errand(1, std::os::unix::process::parent_id()),
+            errand(2, child.id()),
+        );
+        parent.end_what_it_made();
+        own.end_what_it_made();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
