@@ -1,5 +1,10 @@
 //! Certificates that end, are replaced, or are revoked, while machines go on.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests end their test when something is not as it should be"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -83,7 +83,7 @@ fn ssh_returns_what_the_remote_command_does() {
     assert_eq!(piped.outcome().success(), "through");
     let _ = operator
         .berth(&["machine", "ssh", "nobody", "true"])
-        .exits_with(1)
+        .exits_with(255)
         .fails_saying(&["nobody", "does not exist"]);
 }
 
