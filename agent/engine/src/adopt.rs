@@ -19,8 +19,8 @@ use crate::status::{Event, Phase, Status};
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The pauses between the questions to one that does not answer: doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// Asks each container's supervisor, all at the same time. Returns those to be removed.
@@ -73,13 +73,13 @@ impl Engine {
         let mut running = None;
         match answer {
             Some(Reattached::Running(found)) => {
-                record.status = still_running(&known, found.pid(), found.started_at());
+                record.status = as_found(&known, &found);
                 running = Some(found);
             }
             Some(Reattached::Exited(exit)) => note_exit(&mut record, Some(exit)),
             Some(Reattached::Lost) => note_exit(&mut record, None),
             None if !known.phase.is_alive() => {
-                record.status = still_running(&known, 0, SystemTime::now());
+                record.status = still_running(&known, 0, SystemTime::now(), false);
             }
             None => {}
         }
@@ -94,14 +94,15 @@ impl Engine {
         }
         match running {
             Some(running) => self.watch(Arc::clone(&container), running),
-            None if !is_answer => self.ask_again(Arc::clone(&container)),
+            None if !is_answer => self.ask_again(Arc::clone(&container), known),
             None => {}
         }
         vanishes.then_some(container)
     }
 
-    /// Asks in the background until there is an answer.
-    fn ask_again(self: &Arc<Self>, container: Arc<Container>) {
+    /// Asks in the background until there is an answer. `known` is what was on record of the container before it was
+    /// taken to run for want of one.
+    fn ask_again(self: &Arc<Self>, container: Arc<Container>, known: Status) {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             let folder = engine.paths.container(container.id());
@@ -116,11 +117,11 @@ impl Engine {
                         break;
                     }
                     Some(Reattached::Exited(exit)) => {
-                        engine.finish(&container, Some(exit)).await;
+                        engine.found_ended(&container, known, Some(exit)).await;
                         break;
                     }
                     Some(Reattached::Lost) => {
-                        engine.finish(&container, None).await;
+                        engine.found_ended(&container, known, None).await;
                         break;
                     }
                     None => drop(guard),
@@ -130,41 +131,64 @@ impl Engine {
     }
 
     fn found_running(self: &Arc<Self>, container: &Arc<Container>, found: Running) {
-        container.change_record(|record| {
-            record.status.pid = Some(found.pid());
-            record.status.started_at = Some(found.started_at());
-        });
+        let taken = container.with_record(|record| record.status.clone());
+        container.correct(as_found(&taken, &found));
         container.set_running(Some(found.clone()));
         self.store_behind(container);
         self.watch(Arc::clone(container), found);
     }
+
+    /// Notes the end of a container that was taken to run. One that had not run, and of which nothing more is found, is
+    /// what it was.
+    async fn found_ended(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        known: Status,
+        exit: Option<ExitRecord>,
+    ) {
+        if is_news(&known, exit.as_ref()) {
+            return self.finish(container, exit).await;
+        }
+        let has_run = known.phase == Phase::Exited;
+        container.correct(known);
+        self.end_network(container).await;
+        if has_run && container.vanishes() {
+            self.remove_finished(container).await;
+        } else {
+            self.store_behind(container);
+        }
+    }
 }
 
-/// Returns the state of a container that runs, whatever was known of it. One that was frozen is so
-/// still, and would refuse to be thawed if it counted as running.
-fn still_running(known: &Status, pid: i32, at: SystemTime) -> Status {
+/// Returns the state of a container whose supervisor has answered. It knows best whether the container is frozen: that is
+/// not waited to the disk.
+fn as_found(known: &Status, found: &Running) -> Status {
+    let is_frozen = found.was_paused().unwrap_or(known.phase == Phase::Paused);
+    still_running(known, found.pid(), found.started_at(), is_frozen)
+}
+
+/// Returns the state of a container that runs, whatever was known of it. One that is frozen would refuse
+/// to be thawed if it counted as running.
+fn still_running(known: &Status, pid: i32, at: SystemTime, is_frozen: bool) -> Status {
     let ended = Status {
         phase: Phase::Exited,
         ..known.clone()
     };
     let running = ended.after(Event::Started { pid, at }).unwrap_or(ended);
-    if known.phase == Phase::Paused {
+    if is_frozen {
         return running.after(Event::Paused).unwrap_or(running);
     }
     running
 }
 
-/// Notes an end that is news. A container that was not running has no news when nothing was found.
+/// Returns whether an end is news. A container that was not running has none when nothing was found.
+fn is_news(known: &Status, exit: Option<&ExitRecord>) -> bool {
+    let is_later = |exit: &ExitRecord| known.finished_at.is_none_or(|at| at < exit.finished_at);
+    known.phase.is_alive() || exit.is_some_and(is_later)
+}
+
 fn note_exit(record: &mut ContainerRecord, exit: Option<ExitRecord>) {
-    let was_alive = record.status.phase.is_alive();
-    let is_news = was_alive
-        || exit.as_ref().is_some_and(|exit| {
-            record
-                .status
-                .finished_at
-                .is_none_or(|known| known < exit.finished_at)
-        });
-    if is_news {
+    if is_news(&record.status, exit.as_ref()) {
         record.status = record.status.after(exited(exit)).unwrap_or_default();
         record.network = None;
     }

@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::id::ContainerId;
 use crate::record::ContainerRecord;
-use crate::status::{Event, Exit, Phase};
+use crate::status::{Event, Exit, Phase, Status};
 
 /// A container that exists.
 #[derive(Debug)]
@@ -142,6 +142,18 @@ impl Container {
         });
         drop(inner);
         true
+    }
+
+    /// Replaces a state that was taken for granted by what has been found out.
+    pub(crate) fn correct(&self, status: Status) {
+        let mut inner = self.lock();
+        let (phase, exit) = (status.phase, status.exit);
+        inner.record.status = status;
+        self.observed.send_modify(|observed| {
+            observed.phase = phase;
+            observed.exit = exit;
+        });
+        drop(inner);
     }
 
     /// Tells waiters that the container is gone.

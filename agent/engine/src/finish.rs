@@ -34,16 +34,21 @@ impl Engine {
         if !container.apply(exited(exit)) {
             return;
         }
-        let id = container.id();
-        if let Err(error) = self.network.detach(id.as_str()).await {
-            tracing::warn!(container = %id, error = %error, "network not detached");
-        }
-        container.change_record(|record| record.network = None);
+        self.end_network(container).await;
         if container.vanishes() {
             self.remove_finished(container).await;
         } else {
             self.store_behind(container);
         }
+    }
+
+    /// Takes a container's network back.
+    pub(crate) async fn end_network(&self, container: &Container) {
+        let id = container.id();
+        if let Err(error) = self.network.detach(id.as_str()).await {
+            tracing::warn!(container = %id, error = %error, "network not detached");
+        }
+        container.change_record(|record| record.network = None);
     }
 }
 

@@ -53,6 +53,7 @@ mod start_error;
 mod status;
 mod step;
 mod stop;
+mod strays;
 mod task;
 mod user;
 mod wait;

@@ -1,15 +1,13 @@
-//! Finds out, when the agent starts, what became of its containers, and removes what a killed agent
-//! left half-made.
+//! Finds out, when the agent starts, what became of its containers, and takes up removals that a killed agent
+//! left half-done.
 //!
 //! The database says which containers exist. Whether they run is asked of their supervisors, whatever
 //! the database says, since a start is not waited to the disk.
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
-use berth_agent_runtime::Reattached;
 use berth_agent_state::StateError;
 
 use crate::Engine;
@@ -17,8 +15,6 @@ use crate::engine::OpenError;
 use crate::id::ContainerId;
 use crate::paths::marked;
 use crate::record::{ContainerRecord, LooseVolumes};
-use crate::signal::SignalNumber;
-use crate::step::STEP_PREFIX;
 
 impl Engine {
     /// Brings memory, database, files and kernel together.
@@ -33,8 +29,8 @@ impl Engine {
             }
         }
         let known: HashSet<&str> = kept.iter().map(|record| record.id.as_str()).collect();
-        self.end_strays(&known).await;
-        self.remove_strays(&known);
+        let unended = self.end_strays(&known).await;
+        self.remove_strays(|key| known.contains(key) || unended.contains(key));
         self.remove_loose_volumes()?;
         let ended = self.meet_again(kept).await;
         let live: Vec<String> = self
@@ -43,6 +39,7 @@ impl Engine {
             .iter()
             .filter(|container| container.phase().is_alive())
             .map(|container| container.id().to_string())
+            .chain(unended.iter().cloned())
             .collect();
         // A machine whose firewall cannot be set up still has containers to manage.
         if let Err(error) = self.network.restore(&live).await {
@@ -53,6 +50,7 @@ impl Engine {
             self.remove_finished(&container).await;
             drop(guard);
         }
+        self.end_later(unended);
         Ok(())
     }
 
@@ -82,38 +80,6 @@ impl Engine {
         })
     }
 
-    /// Removes folders and filesystems that belong to no container.
-    fn remove_strays(&self, known: &HashSet<&str>) {
-        for name in names_in(&self.paths.containers()) {
-            if !known.contains(name.as_str()) {
-                remove_folder(&self.paths.containers().join(&name));
-                self.discard_run(&name);
-            }
-        }
-        for name in names_in(&self.paths.steps()) {
-            remove_folder(&self.paths.steps().join(name));
-        }
-        for name in names_in(&self.paths.container_runs()) {
-            if !known.contains(name.as_str()) {
-                self.discard_run(&name);
-            }
-        }
-        match self.snapshots.list_keys() {
-            Ok(keys) => {
-                for key in keys.iter().filter(|key| !known.contains(key.as_str())) {
-                    if let Err(error) = self.snapshots.remove(key) {
-                        tracing::warn!(key, error = %error, "filesystem not removed");
-                    }
-                }
-            }
-            Err(error) => tracing::warn!(error = %error, "filesystems not listed"),
-        }
-    }
-
-    fn discard_run(&self, name: &str) {
-        remove_folder(&self.paths.container_run(name));
-    }
-
     fn remove_loose_volumes(&self) -> Result<(), StateError> {
         for (key, loose) in self.state.read(|r| r.list::<LooseVolumes>())? {
             if let Some(id) = ContainerId::parse(&key) {
@@ -121,43 +87,5 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// Ends what runs without a record: build steps whose build died with the agent, above all.
-    async fn end_strays(&self, known: &HashSet<&str>) {
-        for key in names_in(&self.paths.container_runs()) {
-            if known.contains(key.as_str()) {
-                continue;
-            }
-            let root = if key.starts_with(STEP_PREFIX) {
-                self.paths.steps()
-            } else {
-                self.paths.containers()
-            };
-            let found = self.ask(&key, &root.join(&key)).await;
-            if let Some(Reattached::Running(running)) = found
-                && running.signal(SignalNumber::KILL.number()).await.is_ok()
-            {
-                running.wait().await;
-            }
-        }
-    }
-}
-
-fn names_in(folder: &Path) -> Vec<String> {
-    fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect()
-}
-
-fn remove_folder(path: &Path) {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), error = %error, "leftover not removed");
-        }
-        _ => {}
     }
 }

@@ -1,5 +1,10 @@
 //! The agent dies at bad moments; containers do not, and nothing half-made stays.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+
 use berth_proto::v1::wait_request::Condition;
 use berth_proto::v1::{ContainerConfig, ContainerState, HostConfig};
 use nix::sys::signal::{Signal, kill};
@@ -231,4 +236,80 @@ async fn a_container_whose_supervisor_does_not_answer_is_kept_until_it_does() {
     })
     .await;
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+}
+
+/// Has a supervisor freeze or thaw its container, as an agent does that is killed before it has noted it.
+fn freeze(host: &Host, id: &str, frozen: bool) {
+    // The socket's own path may be longer than an address.
+    let folder = File::open(host.path("run/containers").join(id)).expect("run directory");
+    let path = format!("/proc/self/fd/{}/supervisor.sock", folder.as_raw_fd());
+    let mut connection = UnixStream::connect(path).expect("supervisor");
+    let json = format!("{{\"freeze\":{{\"frozen\":{frozen}}}}}");
+    let length = u32::try_from(json.len()).expect("length");
+    let mut frame = length.to_le_bytes().to_vec();
+    frame.extend(0_u32.to_le_bytes());
+    frame.extend(json.bytes());
+    connection.write_all(&frame).expect("request");
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).expect("answer");
+    assert!(answer.ends_with(b"\"done\""), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_the_agent_was_killed_over_is_known_to_the_next() {
+    let mut host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let id = client
+        .run_detached("frozen", command(&["sleep", "100"]))
+        .await;
+    let mut states = Vec::new();
+    for frozen in [true, false, true] {
+        freeze(&host, &id, frozen);
+        host.kill_agent();
+        host.start();
+        let object = host.client().await.inspect(&id).await.expect("inspect");
+        states.push(object["State"]["Status"].clone());
+    }
+    assert_eq!(states, ["paused", "running", "paused"]);
+    let client = host.client().await;
+    let ended = client.wait(&id, Condition::NextExit).await.expect("wait");
+    client.stop(&id, 0).await.expect("stop");
+    assert_eq!(ended.await.code, 137);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_never_ran_and_cannot_be_asked_after_is_what_it_was() {
+    let mut host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let config = ContainerConfig {
+        host: Some(HostConfig {
+            auto_remove: true,
+            ..Default::default()
+        }),
+        ..sh("exit 3")
+    };
+    let id = client.create("new", config).await.expect("create");
+    host.kill_agent();
+    // As a supervisor does that is being started, or cleans up.
+    let claim = File::open(host.path("data/containers").join(&id)).expect("folder");
+    claim.lock().expect("lock");
+    host.start();
+    let client = host.client().await;
+    let taken = client.list(&[]).await.expect("list")[0].state();
+    drop(claim);
+    assert_eq!(taken, ContainerState::Running);
+    until("the supervisor is known to be gone", async || {
+        let listed = client.list(&[]).await.expect("list");
+        listed.first().map(berth_proto::v1::ContainerSummary::state)
+            != Some(ContainerState::Running)
+    })
+    .await;
+    let listed = client.list(&[]).await.expect("list");
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].state(), ContainerState::Created);
+    let ended = client.wait(&id, Condition::NextExit).await.expect("wait");
+    client.start(&id).await.expect("start");
+    assert_eq!(ended.await.code, 3);
 }
