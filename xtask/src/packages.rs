@@ -34,6 +34,11 @@ pub(crate) const TESTS: &[Package] = &[
     package("procps", "/bin/ps"),
     package("gcc", "/usr/bin/gcc"),
     package("curl", "/usr/bin/curl"),
+    package("openssl", "/usr/bin/openssl"),
+    package("python3", "/usr/bin/python3"),
+    // The engine of machines that docker-machine made.
+    package("docker.io", "/usr/sbin/dockerd"),
+    package("iptables", "/usr/sbin/iptables"),
 ];
 
 /// What the bench compares with.
