@@ -9,6 +9,8 @@ use berth_proto::v1::build_step::Status as StepStatus;
 use berth_proto::v1::{BuildOptions, BuildRequest};
 use berth_proto::{MAX_MESSAGE_BYTES, REASON_TRAILER};
 use hyper_util::rt::TokioIo;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
@@ -204,4 +206,47 @@ async fn a_client_that_goes_away_ends_its_build() {
     }
     drop(answers);
     nothing_is_left(&host).await;
+}
+
+/// Finds the process that was started for a container, whose key is its last argument.
+fn supervisor_of(key: &str) -> Pid {
+    let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_it = |pid: &i32| {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with("berthd") && line.trim_end_matches('\0').ends_with(key)
+    };
+    Pid::from_raw(pids.find(is_it).expect("a supervisor"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_of_a_build_that_cannot_be_ended_keeps_its_files_until_it_is() {
+    let mut host = Host::new();
+    let dockerfile = "FROM scratch\nADD root.tar /\nRUN echo on; sleep 1000\n";
+    let mut answers = start(&host, dockerfile).await.expect("started");
+    loop {
+        let answer = answers.message().await.expect("answer").expect("more");
+        if matches!(answer.message, Some(Answer::Output(_))) {
+            break;
+        }
+    }
+    let steps = host.names("data/steps");
+    let supervisor = supervisor_of(&steps[0]);
+    kill(supervisor, Signal::SIGSTOP).expect("stop");
+    host.kill_agent();
+    drop(answers);
+    host.start();
+    host.client().await.list(&[]).await.expect("list");
+    let kept = [
+        host.names("data/steps"),
+        host.names("run/containers"),
+        host.names("data/snapshots/containers"),
+    ];
+    kill(supervisor, Signal::SIGCONT).expect("continue");
+    assert_eq!(kept, [steps.clone(), steps.clone(), steps]);
+    nothing_is_left(&host).await;
+    until("the supervisor ends", async || {
+        kill(supervisor, None).is_err()
+    })
+    .await;
 }
