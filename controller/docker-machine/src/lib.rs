@@ -2,7 +2,7 @@
 //! exit codes, to the byte where other programs read them.
 //!
 //! What the commands do is the fleet's business; here is only how they are called and what they
-//! say. The command line is read by rules of its own ([`args`]): Go's flags, with the words before
+//! say. The command line is read by rules of its own (`args`): Go's flags, with the words before
 //! the first flag moved behind the flags. Errors of the fleet are put into the original's words in
 //! `words`; where the original has a defect (a crash, a wrong line of `env`) the better behaviour
 //! is kept and the form is its own.
