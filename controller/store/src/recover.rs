@@ -8,9 +8,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::files;
+
+/// docker-machine has its new file beside the old one for far less than this.
+const IN_FLIGHT: Duration = Duration::from_secs(60);
 
 /// What was read.
 #[derive(Debug)]
@@ -67,23 +70,46 @@ pub(crate) fn read<T, E: std::error::Error>(
     problem.map_or(Ok(Read::Absent), |error| Err(Broken::Senseless(error)))
 }
 
-/// Returns what could stand in for a file, the best first.
+/// Returns what could stand in for a file, the newest first: docker-machine's new file is the best
+/// when it was killed after it had deleted the old one, and the worst when it was left long ago.
 fn copies(path: &Path) -> Vec<PathBuf> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // docker-machine's new file, when it was killed after it had deleted the old one.
-    let prefix = format!("{name}.tmp");
-    let mut left: Vec<(SystemTime, PathBuf)> = path
-        .parent()
-        .and_then(|folder| fs::read_dir(folder).ok())
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+    let copy = files::copy_of(path);
+    let mut found: Vec<(SystemTime, PathBuf)> = left(path)
+        .chain([copy])
+        .filter_map(|copy| Some((modified(&copy)?, copy)))
         .collect();
-    left.sort();
-    let left = left.into_iter().rev().map(|(_, path)| path);
-    left.chain([files::copy_of(path)]).collect()
+    found.sort();
+    found.into_iter().rev().map(|(_, path)| path).collect()
+}
+
+/// Removes what docker-machine has left beside a file that was just written, for the holder of the
+/// machine's lock. One that docker-machine may be about to put in its place stays.
+pub(crate) fn forget_left(path: &Path) {
+    let Some(written) = modified(path) else {
+        return;
+    };
+    for copy in left(path) {
+        let age = modified(&copy).and_then(|then| written.duration_since(then).ok());
+        if age.is_some_and(|age| age > IN_FLIGHT) {
+            // Best effort: a newer copy is preferred to it.
+            let _ = fs::remove_file(copy);
+        }
+    }
+}
+
+/// Returns the unfinished files of docker-machine beside a file.
+fn left(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!("{name}.tmp");
+    let folder = path.parent().and_then(|folder| fs::read_dir(folder).ok());
+    let entries = folder.into_iter().flatten().flatten();
+    entries
+        .filter(move |entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+        .map(|entry| entry.path())
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).ok()?.modified().ok()
 }
 
 #[cfg(test)]
@@ -117,6 +143,33 @@ mod tests {
         assert_eq!(read_it(&path), Some(2));
         fs::write(folder.path().join("config.json.tmp123"), "{").unwrap();
         assert_eq!(read_it(&path), Some(1));
+    }
+
+    /// Makes a file as old as it says.
+    fn age(path: &Path, seconds: u64) {
+        let then = SystemTime::now() - Duration::from_secs(seconds);
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(then).unwrap();
+    }
+
+    #[test]
+    fn file_left_long_ago_does_not_beat_a_newer_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        let (stale, fresh) = (
+            folder.path().join("config.json.tmp1"),
+            folder.path().join("config.json.tmp2"),
+        );
+        fs::write(&stale, "1").unwrap();
+        age(&stale, 3600);
+        files::keep_copy(&path, b"2");
+        fs::write(&path, "").unwrap();
+        assert_eq!(read_it(&path), Some(2));
+        fs::write(&path, "3").unwrap();
+        fs::write(&fresh, "4").unwrap();
+        forget_left(&path);
+        assert!(!stale.exists(), "it is of no use any more");
+        assert!(fresh.exists(), "somebody may be about to rename it");
     }
 
     #[test]

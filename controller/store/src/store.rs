@@ -18,6 +18,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    certs: CertPaths,
 }
 
 /// Everything that is on record for a machine.
@@ -118,7 +119,8 @@ impl Store {
                 make_private_directory(&path).map_err(failed)?;
             }
         }
-        Ok(Self { root })
+        let certs = CertPaths::new(root.join("certs"));
+        Ok(Self { root, certs })
     }
 
     /// Returns the store at `root` for reading only: nothing is made, and it need not exist.
@@ -131,7 +133,22 @@ impl Store {
             path: root.to_owned(),
             source,
         })?;
-        Ok(Self { root: absolute })
+        let certs = CertPaths::new(absolute.join("certs"));
+        Ok(Self {
+            root: absolute,
+            certs,
+        })
+    }
+
+    /// Takes the authority and the client's certificate from other files than the usual ones. What
+    /// is kept beside them stays in the store.
+    #[must_use]
+    pub fn with_certs(mut self, certs: CertPaths) -> Self {
+        self.certs = CertPaths {
+            directory: self.certs.directory,
+            ..certs
+        };
+        self
     }
 
     /// Returns the store's directory, absolute.
@@ -143,7 +160,7 @@ impl Store {
     /// Returns the files of the authority.
     #[must_use]
     pub fn certs(&self) -> CertPaths {
-        CertPaths::new(self.root.join("certs"))
+        self.certs.clone()
     }
 
     /// Returns the files of a machine.
@@ -278,7 +295,9 @@ impl Store {
         let paths = MachinePaths::new(folder.to_owned());
         put(&paths.side, &to_indented(&record.side))?;
         keep_former_version(&paths.config)?;
-        put(&paths.config, &record.config.to_bytes())
+        put(&paths.config, &record.config.to_bytes())?;
+        recover::forget_left(&paths.config);
+        Ok(())
     }
 
     /// Writes only our part of a machine's record.
@@ -356,7 +375,7 @@ impl Store {
         StoreLock::wait(&self.lock_path("_cache"))
     }
 
-    fn lock_path(&self, name: &str) -> PathBuf {
+    pub(crate) fn lock_path(&self, name: &str) -> PathBuf {
         self.root.join(".locks").join(name)
     }
 }
