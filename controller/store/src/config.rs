@@ -5,11 +5,12 @@
 
 use std::path::Path;
 
+use berth_provisioners_api::numbers;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::swarm::swarm_options;
-use crate::{CertPaths, MachineName, MachinePaths, SwarmOptions, migrations, numbers, relocate};
+use crate::{CertPaths, MachineName, MachinePaths, SwarmOptions, migrations, relocate};
 
 /// The version of the format, which must stay: old tools refuse a higher one.
 pub(crate) const CONFIG_VERSION: u64 = 3;

@@ -22,7 +22,6 @@ mod files;
 mod lock;
 mod migrations;
 mod name;
-mod numbers;
 mod recover;
 mod relocate;
 mod side;

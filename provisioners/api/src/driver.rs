@@ -67,6 +67,12 @@ pub trait Driver: fmt::Debug + Send + Sync {
         config: Value,
     ) -> Result<Box<dyn Machine>, DriverError>;
 
+    /// Returns whether [`Driver::orphans`] finds what is left: whether everything that the driver
+    /// makes is tagged.
+    fn finds_orphans(&self) -> bool {
+        false
+    }
+
     /// Finds what is left of machines that belonged to the store at `store_root` and that it does
     /// not know any more: `known` tells whether there is a machine of that name.
     ///

@@ -22,6 +22,7 @@ mod driver;
 mod error;
 mod flags;
 mod machine;
+pub mod numbers;
 mod orphan;
 mod registry;
 

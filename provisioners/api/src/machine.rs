@@ -127,6 +127,22 @@ pub trait Machine: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Tells whether the record alone says the machine's address and how to reach it by SSH and
+    /// its engine, so that nobody has to be asked, and nothing that is secret is needed for it.
+    fn facts_are_at_hand(&self) -> bool {
+        false
+    }
+
+    /// Makes sure that what the provider wants to know is there, before anything is written down
+    /// of a change that may then not come about.
+    ///
+    /// # Errors
+    ///
+    /// When a secret is not where it should be.
+    async fn prepare(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
     /// Starts the machine; one that runs is left alone.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //! Drivers write down what they have made only in their own memory. So it is asked for again and
 //! again while `Create` runs, and recorded whenever it has changed: a creation that is cut off in
 //! any way leaves at most the last moment's things unknown. A creation that goes on after a cut
-//! keeps the machine if it runs, and else removes it and begins anew.
+//! keeps the machine if it runs, and removes it and begins anew only when it is surely gone or
+//! broken.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +12,12 @@ use std::time::Duration;
 use berth_provisioners_api::{DriverError, Journal, MachineState};
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::error::PluginError;
 use crate::gob::Body;
 use crate::host::{Session, thread};
-use crate::machine::PluginMachine;
+use crate::machine::{PAUSE, PluginMachine, state_of};
 
 /// How often a driver is asked what it has made so far.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
@@ -52,14 +53,10 @@ impl PluginMachine {
     }
 
     async fn make_unheard(&self, journal: &dyn Journal) -> Result<(), DriverError> {
-        let before = self.record().facts.before.clone();
-        match before {
+        let facts = self.record().facts.clone();
+        match facts.before {
+            Some(_) if facts.untouched => self.call_create(journal).await?,
             Some(before) => self.resume(before, journal).await?,
-            None if self.take_fresh() => {
-                let config = self.record().config.clone();
-                self.record().facts.before = Some(config);
-                self.call_create(journal).await?;
-            }
             // It was complete at an earlier time.
             None => {}
         }
@@ -70,13 +67,13 @@ impl PluginMachine {
 
     /// Goes on with a creation that was cut off.
     async fn resume(&self, before: Value, journal: &dyn Journal) -> Result<(), DriverError> {
-        match self.driver_state().await {
-            Ok(MachineState::Running | MachineState::Starting) => return Ok(()),
-            Ok(MachineState::Stopped | MachineState::Saved | MachineState::Paused) => {
+        match self.settled_state(&before).await? {
+            MachineState::Running | MachineState::Starting => return Ok(()),
+            MachineState::Stopped | MachineState::Saved | MachineState::Paused => {
                 return Ok(self.call("Start").await?);
             }
-            Ok(_) | Err(PluginError::Refused { .. }) => {}
-            Err(error) => return Err(error.into()),
+            // Nobody is told that it is stopping before it has stopped.
+            MachineState::NotFound | MachineState::Error | MachineState::Stopping => {}
         }
         journal.say("What the earlier attempt has made does not run: removing it");
         if let Err(error) = self.call("Remove").await {
@@ -93,11 +90,43 @@ impl PluginMachine {
         self.call_create(journal).await
     }
 
+    /// Returns the state of a machine whose creation was cut off, once it can be told for sure: a
+    /// machine that runs must not be removed because its provider was out of reach.
+    async fn settled_state(&self, before: &Value) -> Result<MachineState, DriverError> {
+        let deadline = Instant::now() + self.plugin.options.deadlines.settle;
+        loop {
+            let unclear = match self.int("GetState").await.map(state_of) {
+                Ok(Some(state)) if state != MachineState::Stopping => return Ok(state),
+                Ok(state) => {
+                    let state = state.map_or("in an unknown state", MachineState::as_str);
+                    let name = &self.context.name;
+                    DriverError::refused(format!("machine {name} is {state}"))
+                }
+                // Some drivers cannot be asked for what they have not made.
+                Err(PluginError::Refused { .. }) if self.record().config == *before => {
+                    return Ok(MachineState::NotFound);
+                }
+                Err(error @ PluginError::Refused { .. }) => error.into(),
+                Err(error) => return Err(error.into()),
+            };
+            if Instant::now() >= deadline {
+                return Err(unclear.with_hint(format!(
+                    "nothing was changed; try again when the driver can tell the machine's state, \
+                     or remove it: berth machine rm {}",
+                    self.context.name
+                )));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
     /// Has the driver make the machine; whatever happens, what it has made is in the record.
     async fn call_create(&self, journal: &dyn Journal) -> Result<(), DriverError> {
         let session = self.session().await?;
-        let value = self.record().to_value();
-        journal.step(STEP, &value)?;
+        let mut begun = self.record().clone();
+        begun.facts.untouched = false;
+        journal.step(STEP, &begun.to_value())?;
+        self.record().facts.untouched = false;
         let made = self.watch_create(session, journal).await;
         self.refresh_if_there().await;
         made

@@ -35,9 +35,12 @@ pub(crate) struct Facts {
     /// Whether the address among the driver's keys is from us.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) filled: bool,
-    /// The configuration with which a creation began that has not ended well.
+    /// The configuration with which a creation begins, until that has ended well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<Value>,
+    /// Whether the driver was never told to make the machine, so that there is nothing of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) untouched: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

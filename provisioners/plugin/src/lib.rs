@@ -22,6 +22,7 @@ mod facts;
 mod flags;
 mod gob;
 mod host;
+mod json;
 mod lookup;
 mod machine;
 mod options;

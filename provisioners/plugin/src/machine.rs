@@ -1,6 +1,5 @@
 //! One machine of a plugin's driver.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,16 +19,15 @@ use crate::lookup::Plugin;
 /// How long a machine may take to get into a state after its driver said that it will.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How long to wait before asking again for a state that nothing announces.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// One machine, and its plugin's process while that is needed.
 #[derive(Debug)]
 pub(crate) struct PluginMachine {
-    plugin: Arc<Plugin>,
-    context: MachineContext,
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) context: MachineContext,
     record: Mutex<Record>,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
-    fresh: AtomicBool,
 }
 
 // === impl PluginMachine ===
@@ -41,14 +39,13 @@ impl PluginMachine {
             context: context.clone(),
             record: Mutex::new(Record::parse(config)),
             session: tokio::sync::Mutex::default(),
-            fresh: AtomicBool::new(false),
         }
     }
 
     /// Goes on with a plugin that was told how to make the machine.
     pub(crate) fn with_session(mut self, session: Session) -> Self {
         self.session = tokio::sync::Mutex::new(Some(Arc::new(session)));
-        self.fresh = AtomicBool::new(true);
+        self.begin_here();
         self
     }
 
@@ -72,9 +69,13 @@ impl PluginMachine {
         Ok(session)
     }
 
-    /// Returns whether the machine was configured and never made; only once.
-    pub(crate) fn take_fresh(&self) -> bool {
-        self.fresh.swap(false, Ordering::Relaxed)
+    /// Notes that the creation begins with what is configured now. From its first record on, the
+    /// machine can be made by another process, and removed.
+    fn begin_here(&self) {
+        let mut record = self.record();
+        let config = record.config.clone();
+        record.facts.before = Some(config);
+        record.facts.untouched = true;
     }
 
     /// Calls a method whose result is of no interest.
@@ -89,7 +90,7 @@ impl PluginMachine {
         thread::run(async move { session.text(method).await }).await?
     }
 
-    async fn int(&self, method: &'static str) -> Result<i64, PluginError> {
+    pub(crate) async fn int(&self, method: &'static str) -> Result<i64, PluginError> {
         let session = self.session().await?;
         thread::run(async move { session.int(method).await }).await?
     }
@@ -144,16 +145,8 @@ impl PluginMachine {
     }
 
     pub(crate) async fn driver_state(&self) -> Result<MachineState, PluginError> {
-        Ok(match self.int("GetState").await? {
-            0 => MachineState::NotFound,
-            1 => MachineState::Running,
-            2 => MachineState::Paused,
-            3 => MachineState::Saved,
-            4 => MachineState::Stopped,
-            5 => MachineState::Stopping,
-            6 => MachineState::Starting,
-            _ => MachineState::Error,
-        })
+        let state = state_of(self.int("GetState").await?);
+        Ok(state.unwrap_or(MachineState::Error))
     }
 
     /// Waits until the machine is in a state; drivers return before it is.
@@ -193,6 +186,21 @@ impl PluginMachine {
     }
 }
 
+/// Returns the state that a driver means, unless it says that it could not find out.
+pub(crate) fn state_of(number: i64) -> Option<MachineState> {
+    Some(match number {
+        0 => MachineState::NotFound,
+        1 => MachineState::Running,
+        2 => MachineState::Paused,
+        3 => MachineState::Saved,
+        4 => MachineState::Stopped,
+        5 => MachineState::Stopping,
+        6 => MachineState::Starting,
+        7 => MachineState::Error,
+        _ => return None,
+    })
+}
+
 #[async_trait]
 impl Machine for PluginMachine {
     fn config(&self) -> Value {
@@ -201,7 +209,11 @@ impl Machine for PluginMachine {
 
     async fn pre_create_check(&self) -> Result<(), DriverError> {
         self.call("PreCreateCheck").await?;
-        Ok(self.refresh().await?)
+        self.refresh().await?;
+        if self.record().facts.untouched {
+            self.begin_here();
+        }
+        Ok(())
     }
 
     async fn create(&mut self, journal: &dyn Journal) -> Result<(), DriverError> {
@@ -209,7 +221,16 @@ impl Machine for PluginMachine {
     }
 
     async fn state(&self) -> Result<MachineState, DriverError> {
+        // Some drivers cannot be asked for what they have never made.
+        if self.record().facts.untouched {
+            return Ok(MachineState::NotFound);
+        }
         Ok(self.driver_state().await?)
+    }
+
+    fn facts_are_at_hand(&self) -> bool {
+        let record = self.record();
+        record.ip().is_some() && record.ssh(&self.context.directory).is_some()
     }
 
     async fn start(&mut self) -> Result<(), DriverError> {
@@ -245,6 +266,9 @@ impl Machine for PluginMachine {
     }
 
     async fn remove(&mut self) -> Result<(), DriverError> {
+        if self.record().facts.untouched {
+            return Ok(());
+        }
         let removed = self.call("Remove").await;
         self.refresh_if_there().await;
         let Err(error) = removed else { return Ok(()) };

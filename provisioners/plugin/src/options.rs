@@ -22,6 +22,7 @@ pub struct Line<'a> {
 }
 
 type Log = Arc<dyn Fn(&Line<'_>) + Send + Sync>;
+type Filter = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// How long a plugin may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Deadlines {
     pub work: Duration,
     /// To answer a heartbeat.
     pub heartbeat: Duration,
+    /// To say in which state a machine is whose creation was cut off, over and over if need be.
+    pub settle: Duration,
     /// To end, after it was asked to.
     pub close: Duration,
 }
@@ -47,6 +50,7 @@ pub struct PluginOptions {
     pub(crate) deadlines: Deadlines,
     path: Option<std::ffi::OsString>,
     log: Option<Log>,
+    filter: Option<Filter>,
 }
 
 // === impl Deadlines ===
@@ -59,6 +63,7 @@ impl Default for Deadlines {
             question: Duration::from_secs(120),
             work: Duration::from_secs(3600),
             heartbeat: Duration::from_secs(20),
+            settle: Duration::from_secs(60),
             close: Duration::from_secs(3),
         }
     }
@@ -110,6 +115,21 @@ impl PluginOptions {
     pub fn with_log(mut self, log: impl Fn(&Line<'_>) + Send + Sync + 'static) -> Self {
         self.log = Some(Arc::new(log));
         self
+    }
+
+    /// Has every line that plugins print replaced by what `filter` makes of it, if it finds
+    /// something that nobody shall see.
+    #[must_use]
+    pub fn with_filter(
+        mut self,
+        filter: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.filter = Some(Arc::new(filter));
+        self
+    }
+
+    pub(crate) fn filter(&self, text: &str) -> Option<String> {
+        self.filter.as_ref().and_then(|filter| filter(text))
     }
 
     pub(crate) fn path(&self) -> Option<std::ffi::OsString> {

@@ -7,10 +7,12 @@
 mod support;
 
 use std::fs;
+use std::time::Duration;
 
-use berth_provisioners_api::{FlagValue, MachineState, Restart};
+use berth_provisioners_api::{FlagValue, MachineState, Restart, numbers};
 use serde_json::json;
 use support::{Bench, Notebook, chain, flags, wait_until};
+use tokio::time::sleep;
 
 /// How every connection begins: descriptions and calls as Go sends them, byte for byte.
 const BEGINNING: &str = "2fff81030101075265717565737401ff82000102010d536572766963654d6574686f64010c0001035365710106000000\
@@ -232,7 +234,7 @@ async fn a_creation_that_was_cut_off_loses_nothing() {
         made = machine.create(&notebook) => panic!("made: {made:?}"),
         () = async {
             while notebook.last()["InstanceId"] != "i-m1" {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                sleep(Duration::from_millis(10)).await;
             }
         } => {}
     }
@@ -260,6 +262,117 @@ async fn a_creation_that_was_cut_off_loses_nothing() {
     gone.remove().await.unwrap();
     assert!(!bench.instance().exists());
     drop(gone);
+    bench.no_process_is_left();
+}
+
+#[tokio::test]
+async fn a_creation_that_was_cut_off_before_it_began_goes_on_or_goes_away() {
+    let bench = Bench::new();
+    let driver = bench.driver();
+    let configured = bench.configured(&*driver);
+    configured.pre_create_check().await.unwrap();
+    let config = configured.config();
+    assert_eq!(config["BerthPlugin"]["Before"]["Checked"], true, "{config}");
+    drop(configured);
+
+    // Drivers that cannot be asked for what they have not made.
+    bench.misbehave("error:GetState,error:Remove");
+    let mut gone = driver.load(&bench.context(), config.clone()).unwrap();
+    assert_eq!(gone.state().await.unwrap(), MachineState::NotFound);
+    gone.remove().await.unwrap();
+    drop(gone);
+    bench.misbehave("");
+
+    let mut made = driver.load(&bench.context(), config).unwrap();
+    made.create(&Notebook::default()).await.unwrap();
+    assert_eq!(bench.record("made"), "m1\n");
+    assert_eq!(
+        made.config().get("BerthPlugin").unwrap().get("Untouched"),
+        None
+    );
+    made.remove().await.unwrap();
+    assert!(!bench.instance().exists());
+    drop(made);
+    bench.no_process_is_left();
+}
+
+#[tokio::test]
+async fn a_machine_stays_while_its_provider_cannot_tell_its_state() {
+    let bench = Bench::new();
+    let driver = bench.driver_with(|deadlines| deadlines.settle = Duration::from_secs(2));
+    bench.misbehave("error:late");
+    let notebook = Notebook::default();
+    let mut machine = bench.configured(&*driver);
+    machine.create(&notebook).await.unwrap_err();
+    let config = machine.config();
+    drop(machine);
+
+    bench.misbehave("error:GetState");
+    let mut again = driver.load(&bench.context(), config.clone()).unwrap();
+    let error = again.create(&notebook).await.unwrap_err();
+    assert!(
+        chain(&error).ends_with("refused GetState: asked to fail in GetState"),
+        "{error:?}"
+    );
+    assert!(error.hint().unwrap().contains("nothing was changed"));
+    assert!(bench.instance().exists());
+    drop(again);
+
+    // The provider is back within the time.
+    let mut again = driver.load(&bench.context(), config).unwrap();
+    let (again_made, ()) = tokio::join!(again.create(&notebook), async {
+        let n_refused = count(&bench, "GetState");
+        while count(&bench, "GetState") == n_refused {
+            sleep(Duration::from_millis(10)).await;
+        }
+        bench.misbehave("");
+    });
+    again_made.unwrap();
+    assert_eq!(bench.record("made"), "m1\n", "and it is the same");
+    drop(again);
+    bench.no_process_is_left();
+}
+
+/// Returns how often a method was called.
+fn count(bench: &Bench, method: &str) -> usize {
+    let calls = bench.record("calls");
+    calls.lines().filter(|call| call.ends_with(method)).count()
+}
+
+#[tokio::test]
+async fn a_check_may_take_as_long_as_work() {
+    let bench = Bench::new();
+    bench.misbehave("slow:PreCreateCheck:1.5");
+    let driver = bench.driver_with(|deadlines| deadlines.question = Duration::from_secs(1));
+    let machine = bench.configured(&*driver);
+    machine.pre_create_check().await.unwrap();
+    drop(machine);
+    bench.no_process_is_left();
+}
+
+#[tokio::test]
+async fn numbers_keep_their_digits_on_both_ways() {
+    let digits = "-123456789012345678901234567890";
+    let bench = Bench::new();
+    let driver = bench.driver();
+    let mut machine = bench.configured(&*driver);
+    machine.create(&Notebook::default()).await.unwrap();
+    let config = machine.config();
+    drop(machine);
+    let written = numbers::restore(serde_json::to_vec(&config).unwrap());
+    let written = String::from_utf8(written).unwrap();
+    assert!(
+        written.contains(&format!("\"Larger\":{digits}")),
+        "{written}"
+    );
+
+    let mut machine = driver.load(&bench.context(), config).unwrap();
+    machine.stop().await.unwrap();
+    let pid = *bench.pids().last().unwrap();
+    let wire = fs::read(bench.path().join(format!("wire.{pid}"))).unwrap();
+    let wire = String::from_utf8_lossy(&wire);
+    assert!(wire.contains(&format!("\"Larger\":{digits}")), "{wire}");
+    drop(machine);
     bench.no_process_is_left();
 }
 

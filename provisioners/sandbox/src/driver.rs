@@ -88,6 +88,10 @@ impl Driver for SandboxDriver {
         Ok(self.machine(context, config))
     }
 
+    fn finds_orphans(&self) -> bool {
+        true
+    }
+
     async fn orphans(
         &self,
         store_root: &Path,

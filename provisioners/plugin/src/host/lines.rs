@@ -109,7 +109,13 @@ impl Log {
         }
     }
 
+    /// Returns a line without what nobody shall see; before it is cut, or a part would stay.
+    pub(crate) fn filtered(&self, text: String) -> String {
+        self.options.filter(&text).unwrap_or(text)
+    }
+
     async fn line(&self, text: String, debug: bool) {
+        let text = self.filtered(text);
         let (machine, listener) = {
             let mut state = self.state();
             if state.last.len() == N_LAST {
@@ -151,6 +157,29 @@ mod tests {
             }
             all
         })
+    }
+
+    #[test]
+    fn secrets_are_taken_out_before_anything_is_kept_or_shown() {
+        let shown = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let show = std::sync::Arc::clone(&shown);
+        let options = PluginOptions::default()
+            .with_filter(|text| {
+                let found = text.contains("open sesame");
+                found.then(|| text.replace("open sesame", "env:WORD"))
+            })
+            .with_log(move |line| show.lock().unwrap().push(line.text.to_owned()));
+        let log = Log::new(options, "x");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        // The error's line would end in the middle of it.
+        let line = format!("{}open sesame\n", "x".repeat(N_SHOWN - 4));
+        runtime.block_on(log.drain(Lines::new(line.as_bytes()), true));
+        let kept = log.last();
+        assert!(kept.ends_with("xxenv:"), "{kept}");
+        let shown = shown.lock().unwrap();
+        assert!(shown[0].ends_with("xxenv:WORD"), "{shown:?}");
     }
 
     #[test]

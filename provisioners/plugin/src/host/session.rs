@@ -14,6 +14,7 @@ use super::lines::{Lines, Log};
 use super::process::Process;
 use crate::error::{PluginError, Said};
 use crate::gob::{Body, Value};
+use crate::json;
 use crate::lookup::Plugin;
 use crate::rpc::{Client, RpcError, handshake};
 
@@ -132,8 +133,8 @@ impl Session {
 
     /// Gives the driver another configuration of its machine.
     pub(crate) async fn set_config(&self, config: &Json) -> Result<(), PluginError> {
-        let config = config.to_string().into_bytes();
-        self.call("SetConfigRaw", Body::Bytes(config)).await?;
+        let config = Body::Bytes(json::write(config));
+        self.call("SetConfigRaw", config).await?;
         Ok(())
     }
 
@@ -143,7 +144,7 @@ impl Session {
         let Value::Bytes(bytes) = self.call(method, Body::Empty).await? else {
             return Err(self.unlike(method, "something else than bytes"));
         };
-        match serde_json::from_slice(&bytes) {
+        match json::read(&bytes) {
             Ok(config @ Json::Object(_)) => Ok(config),
             Ok(_) => Err(self.unlike(method, "JSON that is no object")),
             Err(error) => Err(self.unlike(method, &format!("what is no JSON: {error}"))),
@@ -155,7 +156,7 @@ impl Session {
     pub(crate) async fn note(&self) -> Option<Json> {
         let method = format!("{}.GetConfigRaw", self.service);
         match self.client.call(&method, &Body::Empty).await {
-            Ok(Value::Bytes(bytes)) => serde_json::from_slice(&bytes).ok().filter(Json::is_object),
+            Ok(Value::Bytes(bytes)) => json::read(&bytes).ok().filter(Json::is_object),
             _ => None,
         }
     }
@@ -218,9 +219,12 @@ impl Session {
     fn patience(&self, method: &str) -> Duration {
         let deadlines = &self.plugin.options.deadlines;
         match method {
-            "Create" | "Start" | "Stop" | "Restart" | "Kill" | "Remove" => deadlines.work,
-            "SetConfigFromFlags" | "PreCreateCheck" | "GetState" | "GetIP" | "GetIPv6"
-            | "GetURL" | "GetSSHHostname" | "GetSSHPort" => deadlines.question,
+            // A check may fetch an image of a system before it says yes.
+            "PreCreateCheck" | "Create" | "Start" | "Stop" | "Restart" | "Kill" | "Remove" => {
+                deadlines.work
+            }
+            "SetConfigFromFlags" | "GetState" | "GetIP" | "GetIPv6" | "GetURL"
+            | "GetSSHHostname" | "GetSSHPort" => deadlines.question,
             _ => deadlines.fact,
         }
     }
@@ -254,7 +258,7 @@ async fn address(
         .parse()
         .map_err(|_error| PluginError::NoAddress {
             driver,
-            said: line.chars().take(N_SHOWN).collect(),
+            said: log.filtered(line).chars().take(N_SHOWN).collect(),
         })
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::{RwLock, RwLockMappedWriteGuard, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{Reboot, say, tell};
+use crate::json;
 
 /// A driver and one machine of it.
 pub(super) struct Served {
@@ -83,8 +84,8 @@ impl Served {
     }
 
     pub(super) async fn set_config(&self, bytes: &[u8]) -> Result<(), String> {
-        let config: Value = serde_json::from_slice(bytes)
-            .map_err(|error| format!("the configuration is no JSON: {error}"))?;
+        let config =
+            json::read(bytes).map_err(|error| format!("the configuration is no JSON: {error}"))?;
         if !config.is_object() {
             return Err("the configuration is no JSON object".to_owned());
         }
@@ -93,8 +94,8 @@ impl Served {
         Ok(())
     }
 
-    pub(super) fn config(&self) -> Result<Vec<u8>, String> {
-        serde_json::to_vec(&*lock(&self.config)).map_err(|error| error.to_string())
+    pub(super) fn config(&self) -> Vec<u8> {
+        json::write(&lock(&self.config))
     }
 
     fn text(&self, key: &str) -> String {

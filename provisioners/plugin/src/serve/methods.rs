@@ -60,7 +60,7 @@ pub(super) async fn call(served: &Served, name: &str, argument: Value) -> Result
     match name {
         "GetVersion" => Ok(Body::Int(API_VERSION)),
         "SetConfigRaw" => served.set_config(&bytes(argument)?).await.map(nothing),
-        "GetConfigRaw" => served.config().map(Body::Bytes),
+        "GetConfigRaw" => Ok(Body::Bytes(served.config())),
         "GetCreateFlags" => served.flags().map(Body::Flags),
         "SetConfigFromFlags" => {
             let options = options(&argument)?;

@@ -1,7 +1,9 @@
 //! Numbers that no number type of this program holds, kept letter by letter.
 //!
 //! Drivers are opaque, and some keep identifiers as numbers of twenty digits and more. Such a
-//! number is a text with a mark in memory, and a number again when it is written.
+//! number is a text with a mark in memory, and a number again when it is written. So it is between the
+//! store and a driver's [`crate::Machine::config`], and a driver that hands its configuration on to
+//! somebody else does the same there.
 
 use std::borrow::Cow;
 
@@ -13,7 +15,8 @@ const MARK: &str = "\u{0}number:";
 const WRITTEN: &str = "\"\\u0000number:";
 
 /// Puts numbers that would lose digits into marked texts.
-pub(crate) fn keep(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn keep(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut kept = String::new();
     let (mut at, mut copied) = (0, 0);
@@ -48,7 +51,8 @@ pub(crate) fn keep(text: &str) -> Cow<'_, str> {
 }
 
 /// Writes marked texts as the numbers that they are.
-pub(crate) fn restore(written: Vec<u8>) -> Vec<u8> {
+#[must_use]
+pub fn restore(written: Vec<u8>) -> Vec<u8> {
     // What was written is text.
     let Ok(text) = String::from_utf8(written) else {
         return Vec::new();
@@ -68,7 +72,7 @@ pub(crate) fn restore(written: Vec<u8>) -> Vec<u8> {
 }
 
 /// Turns marked texts into the nearest number, for whoever only looks.
-pub(crate) fn approximate(value: &mut Value) {
+pub fn approximate(value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Some(number) = text.strip_prefix(MARK) {
