@@ -38,6 +38,8 @@ pub struct AgentConfig {
     pub no_new_privileges: bool,
     /// Environment of the agent, `KEY=VALUE`; in its service, not in the file.
     pub environment: Vec<String>,
+    /// The text of a file that stays as it is, whatever else is said here; empty: none.
+    pub kept: String,
 }
 
 /// The agent's certificate, its key, and whose clients it lets in.
@@ -54,6 +56,9 @@ pub struct TlsFiles {
 impl AgentConfig {
     /// Returns the file's text.
     pub(crate) fn to_json(&self) -> String {
+        if !self.kept.is_empty() {
+            return self.kept.clone();
+        }
         let mut value = json!({
             "listen": self.listen,
             "tls": {

@@ -7,7 +7,7 @@ use berth_controller_ssh::Output;
 use crate::facts::{HostFacts, Init};
 use crate::root::Root;
 use crate::run::{Change, Plan, ProvisionError, Step};
-use crate::services::{openrc_script, own_environment, systemd_unit};
+use crate::services::{environment_file, openrc_script, systemd_unit};
 use crate::shell::{CHANGE, GO_BACK, guard, tools};
 
 /// Ends each text in the script; certificates and configurations have no such line.
@@ -116,7 +116,6 @@ pub(crate) fn failure(step: Step, output: &Output) -> ProvisionError {
 }
 
 fn script(plan: &Plan<'_>, facts: &HostFacts, folder: &str, uploaded: bool) -> String {
-    let environment = &plan.config.environment;
     let mut body = [&tools(facts.init, folder), CHANGE, GO_BACK, HEAD].concat();
     let tls = plan.tls;
     let mut file = |name: &str, path: &str, mode: &str, what: Change, text: &str| {
@@ -155,28 +154,30 @@ fn script(plan: &Plan<'_>, facts: &HostFacts, folder: &str, uploaded: bool) -> S
         Change::Configuration,
         &config,
     );
+    // Others than root may not read it: it may hold the password of a proxy.
+    let text = environment_file(&plan.config.environment);
+    file(
+        "environment",
+        "/etc/berth/environment",
+        "0600",
+        Change::Configuration,
+        &text,
+    );
     match facts.init {
         Init::Systemd => {
-            let unit = systemd_unit(folder, environment);
+            let unit = systemd_unit(folder);
             let path = "/etc/systemd/system/berthd.service";
-            file("guard", "/etc/berth/guard", "0700", Change::Unit, &guard());
+            let guard = guard(facts.init);
+            file("guard", "/etc/berth/guard", "0700", Change::Unit, &guard);
             file("unit", path, "0644", Change::Unit, &unit);
         }
         Init::OpenRc => {
-            let unit = openrc_script(folder, environment);
-            file("guard", "/etc/berth/guard", "0700", Change::Unit, &guard());
+            let unit = openrc_script(folder);
+            let guard = guard(facts.init);
+            file("guard", "/etc/berth/guard", "0700", Change::Unit, &guard);
             file("unit", "/etc/init.d/berthd", "0755", Change::Unit, &unit);
         }
-        Init::Own => {
-            let text = own_environment(environment);
-            file(
-                "environment",
-                "/etc/berth/environment",
-                "0600",
-                Change::Configuration,
-                &text,
-            );
-        }
+        Init::Own => {}
     }
     let changed = u8::from(plan.restart);
     // One that an upload left which nobody wants any more must not be put in place.

@@ -4,7 +4,7 @@ use berth_controller_ssh::Session;
 
 use crate::facts::{HostFacts, Privilege};
 use crate::root::{self, Passwords};
-use crate::run::{ProvisionError, Step, quote, run_script};
+use crate::run::{ProvisionError, Step, check, quote, run_script};
 
 /// Prints one fact per line. Only what every POSIX shell has; whatever is missing on the host
 /// leaves its fact empty. What root alone can see is a script of its own, `$roots`.
@@ -107,6 +107,21 @@ put root-end 1
 /// When the host does not run shell commands, or the connection is lost.
 pub async fn probe(session: &Session) -> Result<HostFacts, ProvisionError> {
     look(session, Passwords::NONE).await
+}
+
+/// Finds out what the host is, and that the agent can be put there by this user: it runs Linux, and
+/// there is a way to be root on it.
+///
+/// # Errors
+///
+/// When there is none, the host does not run shell commands, or the connection is lost.
+pub async fn enter(
+    session: &Session,
+    passwords: Passwords<'_>,
+) -> Result<HostFacts, ProvisionError> {
+    let facts = look(session, passwords).await?;
+    check(&facts)?;
+    Ok(facts)
 }
 
 /// Finds out what the host is, with a password for `sudo` where it wants one.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use berth_controller_ssh::{Output, Session};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use berth_controller_ssh::{ExecError, Output, Session};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
 use crate::facts::{HostFacts, Privilege};
@@ -27,9 +27,9 @@ pub struct Passwords<'a> {
     found: Option<&'a Mutex<Option<Zeroizing<String>>>>,
 }
 
-/// Runs commands as root on one host.
-#[derive(Clone, Copy)]
-pub(crate) struct Root<'a> {
+/// Runs commands as root on one host, by the way that was found to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Root<'a> {
     session: &'a Session,
     privilege: &'a Privilege,
     passwords: Passwords<'a>,
@@ -128,11 +128,10 @@ fn without_prompt(said: &str) -> String {
 // === impl Root ===
 
 impl<'a> Root<'a> {
-    pub(crate) fn new(
-        session: &'a Session,
-        facts: &'a HostFacts,
-        passwords: Passwords<'a>,
-    ) -> Self {
+    /// Becomes root on the host behind `session` as `facts` say; the right password is among
+    /// `passwords` where it takes one, as after [`crate::enter`].
+    #[must_use]
+    pub fn new(session: &'a Session, facts: &'a HostFacts, passwords: Passwords<'a>) -> Self {
         Self {
             session,
             privilege: &facts.privilege,
@@ -152,32 +151,63 @@ impl<'a> Root<'a> {
         line: &str,
         stdin: impl AsyncRead + Send + Unpin,
     ) -> Result<Output, ProvisionError> {
+        let (command, head) = self.command(line);
+        exec(self.session, step, &command, head.as_bytes().chain(stdin)).await
+    }
+
+    /// Runs a script that travels on standard input, for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be run to its end.
+    pub async fn order(&self, script: &str) -> Result<Output, ExecError> {
+        let (command, head) = self.command("exec sh -s");
+        let input = head.as_bytes().chain(script.as_bytes());
+        self.session.exec_reading(&command, input).await
+    }
+
+    /// Starts one line of shell and returns its input and output as one stream.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub async fn open(
+        &self,
+        line: &str,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, ExecError> {
+        let (command, head) = self.command(line);
+        let mut stream = self.session.open_command(&command).await?;
+        if !head.is_empty() {
+            let sent = async {
+                stream.write_all(head.as_bytes()).await?;
+                stream.flush().await
+            };
+            sent.await.map_err(ExecError::Local)?;
+        }
+        Ok(stream)
+    }
+
+    /// Returns the command that runs `line` as root, and what goes before its input.
+    fn command(&self, line: &str) -> (String, Zeroizing<String>) {
         let before = match self.privilege {
             Privilege::Sudo => "sudo -n ",
             Privilege::Doas => "doas -n ",
             Privilege::SudoWithPassword => {
-                return self.run_with_password(step, line, stdin).await;
+                let password = self.passwords.known().unwrap_or_default();
+                let head = Zeroizing::new(format!("{}\n{BEGIN}\n", *password));
+                // `-k` has it read the password even where it would not need it; and what it did
+                // not read is not for the line.
+                let line = format!(
+                    "while IFS= read -r word && [ \"$word\" != {BEGIN} ]; do :; done; {line}"
+                );
+                return (format!("sudo -k -S sh -c {}", quote(&line)), head);
             }
             _ => "",
         };
-        let command = format!("{before}sh -c {}", quote(line));
-        exec(self.session, step, &command, stdin).await
-    }
-
-    async fn run_with_password(
-        &self,
-        step: Step,
-        line: &str,
-        stdin: impl AsyncRead + Send + Unpin,
-    ) -> Result<Output, ProvisionError> {
-        let password = self.passwords.known().unwrap_or_default();
-        let head = Zeroizing::new(format!("{}\n{BEGIN}\n", *password));
-        // `-k` has it read the password even where it would not need it; and what it did not read
-        // is not for the line.
-        let line =
-            format!("while IFS= read -r word && [ \"$word\" != {BEGIN} ]; do :; done; {line}");
-        let command = format!("sudo -k -S sh -c {}", quote(&line));
-        exec(self.session, step, &command, head.as_bytes().chain(stdin)).await
+        (
+            format!("{before}sh -c {}", quote(line)),
+            Zeroizing::default(),
+        )
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::{AgentConfig, TlsFiles};
 use crate::facts::{HostFacts, Init, Privilege};
 use crate::install::install;
 use crate::place::{Shortage, Size};
-use crate::probe::look;
+use crate::probe::enter;
 use crate::root::{Passwords, Root};
 use crate::upload::upload;
 
@@ -204,9 +204,8 @@ pub async fn provision(
     progress: &dyn Progress,
 ) -> Result<Report, ProvisionError> {
     progress.step(Step::Probe);
-    let facts = look(session, plan.passwords).await?;
+    let facts = enter(session, plan.passwords).await?;
     progress.found(&facts);
-    check(&facts)?;
     let size = plan.agent.size();
     let folder = facts.folder_for(plan.agent.sha256(), size)?.to_owned();
     let root = Root::new(session, &facts, plan.passwords);
@@ -225,7 +224,7 @@ pub async fn provision(
     })
 }
 
-fn check(facts: &HostFacts) -> Result<(), ProvisionError> {
+pub(crate) fn check(facts: &HostFacts) -> Result<(), ProvisionError> {
     if facts.system != "Linux" {
         return Err(ProvisionError::NotLinux {
             system: facts.system.clone(),

@@ -3,7 +3,9 @@
 /// The unit for systemd.
 ///
 /// Containers outlive the agent, so only its main process is killed and its control group is its
-/// own to divide; limits are what containers may inherit.
+/// own to divide; limits are what containers may inherit. The environment has a file of its own,
+/// since everybody on the host may read a unit. A guard that has taken the former agent back fails,
+/// so that systemd begins again with the former unit.
 const UNIT: &str = "\
 [Unit]
 Description=berth engine agent
@@ -13,7 +15,8 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStartPre=-/bin/sh /etc/berth/guard
+EnvironmentFile=-/etc/berth/environment
+ExecStartPre=/bin/sh -c \"[ ! -e /etc/berth/guard ] || exec /bin/sh /etc/berth/guard\"
 ExecStart=FOLDER/berthd serve --config /etc/berth/berthd.json
 Restart=always
 RestartSec=1
@@ -25,54 +28,37 @@ LimitNOFILE=1048576
 LimitNPROC=infinity
 LimitCORE=infinity
 TasksMax=infinity
-";
 
-const INSTALL: &str = "
 [Install]
 WantedBy=multi-user.target
 ";
 
 /// Returns the unit for systemd.
-pub(crate) fn systemd_unit(folder: &str, environment: &[String]) -> String {
-    let mut unit = UNIT.replace("FOLDER", folder);
-    for variable in environment
-        .iter()
-        .filter(|variable| is_assignment(variable))
-    {
-        // Quoted for systemd; a per cent sign would start one of its specifiers.
-        let text = variable
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('%', "%%");
-        unit.push_str(&format!("Environment=\"{text}\"\n"));
-    }
-    unit.push_str(INSTALL);
-    unit
+pub(crate) fn systemd_unit(folder: &str) -> String {
+    UNIT.replace("FOLDER", folder)
 }
 
 /// Returns the service script for OpenRC.
 ///
 /// Readiness comes through a named pipe that the installation listens on; without a listener, as
-/// when the host boots, what is written there is lost, which is fine.
-pub(crate) fn openrc_script(folder: &str, environment: &[String]) -> String {
-    let exports: String = environment
-        .iter()
-        .filter_map(|variable| variable.split_once('='))
-        .filter(|(name, value)| is_assignment(&format!("{name}={value}")))
-        .map(|(name, value)| format!("export {name}={}\n", crate::run::quote(value)))
-        .collect();
+/// when the host boots, what is written there is lost, which is fine. What a supervisor starts again
+/// is what it was told first, so after a guard that has taken the former agent back the agent is not
+/// started: the guard has the service itself restarted.
+pub(crate) fn openrc_script(folder: &str) -> String {
     format!(
         "#!/sbin/openrc-run\n\
          description=\"berth engine agent\"\n\
          supervisor=supervise-daemon\n\
          command=/bin/sh\n\
-         command_args=\"-c 'sh /etc/berth/guard; exec 3<>/run/berth/ready; \
+         command_args=\"-c '[ ! -e /etc/berth/guard ] || sh /etc/berth/guard || exit; \
+         set -a; [ ! -e /etc/berth/environment ] || . /etc/berth/environment; set +a; \
+         exec 3<>/run/berth/ready; \
          exec {folder}/berthd serve --config /etc/berth/berthd.json --ready-fd 3'\"\n\
          output_log=/var/log/berthd.log\n\
          error_log=/var/log/berthd.log\n\
          respawn_delay=1\n\
          respawn_max=0\n\
-         {exports}\n\
+         \n\
          depend() {{\n\tafter localmount net firewall\n}}\n\n\
          start_pre() {{\n\t\
          ulimit -n 1048576 2>/dev/null || ulimit -n \"$(ulimit -H -n)\"\n\t\
@@ -81,14 +67,23 @@ pub(crate) fn openrc_script(folder: &str, environment: &[String]) -> String {
     )
 }
 
-/// Returns the file of shell lines that sets the environment of an agent that supervises itself.
-pub(crate) fn own_environment(environment: &[String]) -> String {
+/// Returns the file of the agent's environment. Its lines mean the same to a shell and to systemd.
+pub(crate) fn environment_file(environment: &[String]) -> String {
     let assignments = environment
         .iter()
         .filter(|variable| is_assignment(variable));
     assignments
         .filter_map(|variable| variable.split_once('='))
-        .map(|(name, value)| format!("export {name}={}\n", crate::run::quote(value)))
+        .map(|(name, value)| {
+            let mut quoted = String::with_capacity(value.len());
+            for letter in value.chars() {
+                if matches!(letter, '"' | '\\' | '`' | '$') {
+                    quoted.push('\\');
+                }
+                quoted.push(letter);
+            }
+            format!("{name}=\"{quoted}\"\n")
+        })
         .collect()
 }
 
@@ -114,7 +109,7 @@ mod tests {
 
     fn environment() -> Vec<String> {
         [
-            "HTTP_PROXY=http://p:3128/a b%c\"d\\e",
+            "HTTP_PROXY=http://p:3128/a b%c\"d\\e$HOME`id`",
             "not an assignment",
             "A=b'c",
             "B=1\nEvil=2",
@@ -127,7 +122,7 @@ mod tests {
     fn unit_is_one_that_systemd_understands() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("berthd.service");
-        let unit = systemd_unit("/usr/local/bin", &environment());
+        let unit = systemd_unit("/usr/local/bin");
         // The check wants the executable to be there.
         let unit = unit.replace("/usr/local/bin/berthd", "/bin/true");
         fs::write(&path, &unit).unwrap();
@@ -138,30 +133,45 @@ mod tests {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!said.contains("berthd.service:"), "{said}\n{unit}");
-        assert!(unit.contains("Environment=\"HTTP_PROXY=http://p:3128/a b%%c\\\"d\\\\e\"\n"));
-        assert!(!unit.contains("Evil"), "{unit}");
     }
 
     #[test]
     fn shells_read_back_the_environment_that_was_meant() {
-        let script = format!(
-            "{}printf '%s\\n' \"$A|$HTTP_PROXY\"",
-            own_environment(&environment())
-        );
+        let file = environment_file(&environment());
+        assert!(!file.contains("Evil"), "{file}");
+        // What a child of the shell gets, as the agent is one.
+        let script = format!("set -a\n{file}set +a\nexec printenv A HTTP_PROXY");
         let output = Command::new("sh").arg("-c").arg(&script).output().unwrap();
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
-            "b'c|http://p:3128/a b%c\"d\\e\n"
+            "b'c\nhttp://p:3128/a b%c\"d\\e$HOME`id`\n"
+        );
+    }
+
+    #[test]
+    fn systemd_gets_the_same_lines() {
+        assert_eq!(
+            environment_file(&environment()),
+            "HTTP_PROXY=\"http://p:3128/a b%c\\\"d\\\\e\\$HOME\\`id\\`\"\nA=\"b'c\"\n"
         );
     }
 
     #[test]
     fn openrc_script_is_shell() {
-        let script = openrc_script("/usr/local/bin", &environment());
+        let script = openrc_script("/usr/local/bin");
         let status = Command::new("sh")
             .args(["-n", "-c", &script])
             .status()
             .unwrap();
         assert!(status.success(), "{script}");
+        let args = "description=; supervisor=; command_args=";
+        let line = script
+            .lines()
+            .find(|line| line.starts_with("command_args="))
+            .unwrap();
+        // What OpenRC hands to the shell is shell, too.
+        let check = format!("{args}; {line}; eval \"set -- $command_args\"; sh -n -c \"$2\"");
+        let status = Command::new("sh").args(["-c", &check]).status().unwrap();
+        assert!(status.success(), "{line}");
     }
 }

@@ -66,6 +66,14 @@ begin() {
     rm -rf $saved
     mkdir $saved
     echo "$folder" >$saved/folder
+    former="$folder"
+    for other in "$folder" /usr/local/bin /opt/berth/bin /var/lib/berth/bin; do
+        if [ -e "$other/berthd" ]; then
+            former=$other
+            break
+        fi
+    done
+    echo "$former" >$saved/former
     : >$saved/paths
     : >$saved/trying
 }
@@ -181,7 +189,9 @@ start_agent() {
     word=$( (
         trap - HUP PIPE
         umask 022
+        set -a
         . /etc/berth/environment
+        set +a
         exec "$folder/berthd" watch --config /etc/berth/berthd.json --ready-fd 3
     ) 3>&1 >>"$log" 2>&1 </dev/null | within "$1" head -n 1) || :
     [ "$word" = ready ]
@@ -193,7 +203,8 @@ last_words() { tail -c "+$((${mark:-0} + 1))" "$log" | tail -n 20 || :; }
 pub(crate) const GO_BACK: &str = r#"
 go_back() {
     stop_agent
-    folder=$(cat $saved/folder)
+    # A former agent of another folder has stayed there.
+    folder=$(cat $saved/former 2>/dev/null || cat $saved/folder)
     restore
     register
     if start_agent 60; then
@@ -217,8 +228,15 @@ pub(crate) fn tools(init: Init, folder: &str) -> String {
 }
 
 /// Returns the file that services run before the agent: where one that is still being tried has been
-/// started five times since the machine was, it takes the former one back.
-pub(crate) fn guard() -> String {
+/// started five times since the machine was, it takes the former one back and fails, so that the
+/// service begins again with what it was before.
+pub(crate) fn guard(init: Init) -> String {
+    let again = match init {
+        Init::Systemd => "systemctl daemon-reload",
+        // Its supervisor, of whose processes this is one, has to go first.
+        Init::OpenRc => "setsid rc-service berthd restart >/dev/null 2>&1 </dev/null &",
+        Init::Own => "",
+    };
     format!(
         "#!/bin/sh\n# Written by berth; runs before each start of its agent.\n\
          etc=/etc/berth\nsaved=/etc/berth/previous\n\
@@ -227,7 +245,7 @@ pub(crate) fn guard() -> String {
          echo \"$boot\" >>$saved/trying\n\
          [ \"$(grep -c \"$boot\" $saved/trying)\" -gt 5 ] || exit 0\n\
          echo 'berth: the new agent does not start, so the former one is taken back' >&2\n\
-         {RESTORE}restore\n"
+         {RESTORE}restore\n{again}\nexit 75\n"
     )
 }
 
@@ -240,7 +258,10 @@ mod tests {
     #[test]
     fn scripts_are_shell() {
         for init in [Init::Systemd, Init::OpenRc, Init::Own] {
-            for text in [format!("{}{CHANGE}{GO_BACK}", tools(init, "/x")), guard()] {
+            for text in [
+                format!("{}{CHANGE}{GO_BACK}", tools(init, "/x")),
+                guard(init),
+            ] {
                 let status = Command::new("sh").args(["-n", "-c", &text]).status();
                 assert!(status.unwrap().success(), "{text}");
             }

@@ -148,7 +148,7 @@ impl Session {
     pub async fn open_command(
         &self,
         command: &str,
-    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static, ExecError> {
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, ExecError> {
         let channel = self.handle.channel_open_session().await?;
         channel.exec(true, command).await?;
         Ok(channel.into_stream())

@@ -96,6 +96,32 @@ async fn agent_that_is_not_trusted_is_taken_back_by_the_controller() {
 }
 
 #[tokio::test]
+async fn former_agent_of_another_folder_is_taken_back_from_there() {
+    let mut fixture = Fixture::start("");
+    let session = fixture.session().await;
+    fixture.settled(&session).await;
+    let good = fixture.agent.clone();
+    host(
+        &session,
+        "mount --bind /usr/local/bin /usr/local/bin && \
+         mount -o remount,bind,ro /usr/local/bin",
+    )
+    .await;
+    fixture.rebuild("two");
+    let report = fixture.run(&session).await.unwrap();
+    assert_eq!(report.folder, "/opt/berth/bin");
+    assert_eq!(running(&session).await.1, fixture.agent.sha256());
+    let error = go_back(&session, &report.facts, &report.folder, Passwords::NONE).await;
+    assert!(
+        matches!(error, ProvisionError::WentBack { runs: true, .. }),
+        "{error:?}"
+    );
+    assert_eq!(running(&session).await.1, good.sha256());
+    expect_settled(&session).await;
+    host(&session, "! test -e /opt/berth/bin/berthd").await;
+}
+
+#[tokio::test]
 async fn change_that_nobody_settled_is_settled_by_the_next() {
     let mut fixture = Fixture::start("");
     let session = fixture.session().await;

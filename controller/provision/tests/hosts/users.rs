@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use berth_controller_provision::{Passwords, ProvisionError};
+use berth_controller_provision::{Passwords, ProvisionError, Root, enter};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
 use crate::fixture::{Fixture, host};
@@ -118,6 +119,16 @@ async fn password_reaches_sudo_on_standard_input_alone() {
         !called.contains("sesame") && !called.contains("wrong"),
         "{called}"
     );
+    // Whoever orders something later is let in the same way, and sees neither password nor prompt.
+    let facts = enter(&session, passwords).await.unwrap();
+    let root = Root::new(&session, &facts, passwords);
+    let ordered = root.order("echo \"got $0\"; cat").await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&ordered.stdout), "got sh\n");
+    let mut stream = root.open("exec head -n 1").await.unwrap();
+    stream.write_all(b"there and back\n").await.unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "there and back\n");
     let nowhere = "! grep -rq sesame /etc/berth /var/log/berthd.log /var/lib/berth";
     host(&session, nowhere).await;
 }
