@@ -215,7 +215,12 @@ impl Fleet {
             words.push(match &place.machine {
                 None => local(path),
                 Some(_) => {
-                    let mut word = OsString::from(way.ssh.target_of(place.user.as_deref()));
+                    let target = way.ssh.target_of(place.user.as_deref());
+                    let target = target.map_err(|error| SshError::System {
+                        machine: machine.clone(),
+                        source: error.into(),
+                    })?;
+                    let mut word = OsString::from(target);
                     word.push(":");
                     word.push(path);
                     word

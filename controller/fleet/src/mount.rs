@@ -63,12 +63,13 @@ impl Fleet {
         }
         let loaded = self.load(name).map_err(SshError::from)?;
         let way = self.system_ssh(&loaded).await?;
-        let mut source = OsString::from(way.ssh.target_of(user));
+        let target = way.ssh.target_of(user).map_err(SystemError::from)?;
+        let mut source = OsString::from(target);
         source.push(":");
         source.push(path);
         let mut command = OsString::from("ssh_command=");
         command.push(way.ssh.sshfs_command());
-        let words = ["-o".into(), command, source, point.as_os_str().to_owned()];
+        let words = ["-o".into(), command, source, path_word(point)];
         Ok(ssh::run_program(OsStr::new("sshfs"), &words).await?)
     }
 
@@ -81,7 +82,7 @@ impl Fleet {
         let mut missing = SystemError::Missing("fusermount".to_owned());
         for (program, words) in UNMOUNTERS {
             let words = words.iter().map(OsString::from);
-            let words: Vec<_> = words.chain([point.as_os_str().to_owned()]).collect();
+            let words: Vec<_> = words.chain([path_word(point)]).collect();
             match ssh::run_program(OsStr::new(program), &words).await {
                 Err(SystemError::Missing(_)) if program != "umount" => {}
                 Err(error) => missing = error,
@@ -89,5 +90,25 @@ impl Fleet {
             }
         }
         Err(missing.into())
+    }
+}
+
+/// A path that no program takes for an option.
+fn path_word(path: &Path) -> OsString {
+    if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
+        return Path::new(".").join(path).into_os_string();
+    }
+    path.as_os_str().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_is_an_option() {
+        assert_eq!(path_word(Path::new("-oallow_other")), "./-oallow_other");
+        assert_eq!(path_word(Path::new("/mnt")), "/mnt");
+        assert_eq!(path_word(Path::new("a")), "a");
     }
 }

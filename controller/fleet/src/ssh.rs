@@ -382,6 +382,15 @@ async fn way_with(
     Ok((endpoint, policy))
 }
 
+/// Makes sure that a record that somebody else wrote names nothing as host and user that programs
+/// or a shell could take for something else.
+pub(crate) fn check_names(record: &MachineRecord) -> Result<(), ssh::NameError> {
+    let driver = record.config.driver();
+    let text = |key: &str| driver[key].as_str().unwrap_or_default();
+    ssh::check_host(text("IPAddress"))?;
+    ssh::check_user(text("SSHUser"))
+}
+
 pub(crate) fn ssh_endpoint(endpoint: SshEndpoint) -> ssh::Endpoint {
     ssh::Endpoint {
         host: endpoint.host,

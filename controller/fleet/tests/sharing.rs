@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use berth_controller_fleet::{
-    DockerMachineError, Fleet, ImportError, ImportOptions, SealError, Silent,
+    DockerMachineError, Fleet, ImportError, ImportOptions, SealError, Silent, SshError,
 };
 use berth_controller_store::{EngineOptions, HostConfig, MachineRecord, SideRecord, Store};
 use berth_provisioners_api::Registry;
@@ -118,6 +118,33 @@ async fn torn_bundles_leave_nothing_behind() {
     assert_eq!(to.names().unwrap(), Vec::<String>::new());
     let left = |folder: &str| fs::read_dir(two.path().join(folder)).unwrap().count();
     assert_eq!(left("machines"), 0);
+}
+
+#[tokio::test]
+async fn bundle_whose_host_or_user_is_an_option_is_refused() {
+    for (key, value) in [
+        ("SSHUser", "-oProxyCommand=touch /tmp/x;#"),
+        ("IPAddress", "$(touch${IFS}/tmp/x)"),
+        ("IPAddress", "-oProxyCommand=id"),
+    ] {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let from = fleet(one.path());
+        machine(from.store(), "demo");
+        let mut record = from.store().load(&"demo".parse().unwrap()).unwrap();
+        let mut driver = record.config.driver().clone();
+        driver[key] = json!(value);
+        record.config.set_driver(driver);
+        record.side.host_key = None;
+        from.store().save(&record).unwrap();
+        let sealed = from.export("demo", "p", &Silent).await.unwrap();
+        let to = fleet(two.path());
+        let refused = to.import(&sealed, "p", &ImportOptions::default(), &Silent);
+        assert!(matches!(refused, Err(ImportError::Names(_))), "{refused:?}");
+        assert_eq!(to.names().unwrap(), Vec::<String>::new());
+        // Nor does a machine that is there already with such a name lead anywhere.
+        let refused = from.ssh("demo").await.unwrap_err();
+        assert!(matches!(refused, SshError::Config { .. }), "{refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::login::{NameError, check_host, check_user};
 use crate::{Endpoint, HostKey, known_hosts};
 
 /// The name under which the machine's key is written down for the program.
@@ -39,6 +40,9 @@ pub enum SystemError {
         #[source]
         source: io::Error,
     },
+    /// A name would be taken for something else by it.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// The host's key cannot be written down for it.
     #[error("host key cannot be written to {}", path.display())]
     KnownHosts {
@@ -56,12 +60,16 @@ impl SystemSsh {
     ///
     /// # Errors
     ///
-    /// When the key cannot be written.
+    /// When the key cannot be written, or the host or its user has a name that nobody is given.
     pub fn new(
         endpoint: &Endpoint,
         host_key: &HostKey,
         known_hosts: &Path,
     ) -> Result<Self, SystemError> {
+        let name = endpoint.alias.as_ref().unwrap_or(&endpoint.host);
+        check_host(name)?;
+        check_host(&endpoint.host)?;
+        check_user(&endpoint.user)?;
         write(known_hosts, &known_hosts::line(KEY_NAME, 22, host_key)).map_err(|source| {
             SystemError::KnownHosts {
                 path: known_hosts.to_owned(),
@@ -89,23 +97,24 @@ impl SystemSsh {
         Ok(Self {
             settings,
             user: endpoint.user.clone(),
-            name: endpoint
-                .alias
-                .clone()
-                .unwrap_or_else(|| endpoint.host.clone()),
+            name: name.clone(),
         })
     }
 
     /// Returns user (the machine's if none is given) and name for programs that run `ssh`
     /// themselves.
-    #[must_use]
-    pub fn target_of(&self, user: Option<&str>) -> String {
+    ///
+    /// # Errors
+    ///
+    /// When no user is called that.
+    pub fn target_of(&self, user: Option<&str>) -> Result<String, NameError> {
         let user = user.unwrap_or(&self.user);
-        if self.name.contains(':') {
+        check_user(user)?;
+        Ok(if self.name.contains(':') {
             format!("{user}@[{}]", self.name)
         } else {
             format!("{user}@{}", self.name)
-        }
+        })
     }
 
     /// Returns the settings as words `-o Keyword=value`.
@@ -120,14 +129,15 @@ impl SystemSsh {
         self.settings.iter().flat_map(word).collect()
     }
 
-    /// Returns the settings as one line of shell words, for programs that take one.
+    /// Returns the settings as one line of words, as rsync takes it: between quotes, a doubled one
+    /// stands for itself.
     #[must_use]
     pub fn line(&self) -> String {
         let mut line = "ssh".to_owned();
         for word in self.words() {
             line.push(' ');
             let word = word.to_string_lossy();
-            line.push_str(&format!("'{}'", word.replace('\'', r"'\''")));
+            line.push_str(&format!("'{}'", word.replace('\'', "''")));
         }
         line
     }
@@ -152,7 +162,7 @@ impl SystemSsh {
     /// When there is no such program.
     pub async fn run(&self, words: &[String]) -> Result<u8, SystemError> {
         let mut arguments = self.words();
-        arguments.push(OsString::from(format!("{}@{}", self.user, self.name)));
+        arguments.extend(["-l", &self.user, &self.name].map(OsString::from));
         arguments.extend(words.iter().map(OsString::from));
         run(OsStr::new("ssh"), &arguments).await
     }
@@ -213,4 +223,70 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJGEG8o3MMtSIXPYQdrFBl8xhbCVhmwe7QbbLmNOgGbQ";
+
+    fn ssh(host: &str, user: &str, key: &str, folder: &Path) -> Result<SystemSsh, SystemError> {
+        let endpoint = Endpoint {
+            host: host.to_owned(),
+            port: 22,
+            user: user.to_owned(),
+            key: Some(PathBuf::from(key)),
+            ..Endpoint::default()
+        };
+        let known_hosts = folder.join("known_hosts");
+        SystemSsh::new(&endpoint, &HostKey::parse(KEY).unwrap(), &known_hosts)
+    }
+
+    #[test]
+    fn names_that_are_options_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |host, user| ssh(host, user, "/k", folder.path());
+        let option = "-oProxyCommand=id";
+        for refused in [made(option, "root"), made("web", option)] {
+            assert!(matches!(refused, Err(SystemError::Name(_))), "{refused:?}");
+        }
+        let fine = made("::1", "root").unwrap();
+        assert_eq!(fine.target_of(None).unwrap(), "root@[::1]");
+        assert_eq!(fine.target_of(Some("me")).unwrap(), "me@[::1]");
+        fine.target_of(Some(option)).unwrap_err();
+    }
+
+    #[test]
+    fn no_path_of_a_key_becomes_a_word_of_its_own_for_rsync() {
+        let folder = tempfile::tempdir().unwrap();
+        // In the place of ssh: it tells its words, and rsync that nobody answers.
+        let program = folder.path().join("ssh");
+        let said = folder.path().join("said");
+        let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > '{}'\n", said.display());
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let key = "/it's' -oProxyCommand=id '\"";
+        let ssh = ssh("web", "root", key, folder.path()).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let ran = std::process::Command::new("rsync")
+            .env("PATH", format!("{}:{path}", folder.path().display()))
+            .args(["-e", &ssh.line(), "--", "root@web:/x"])
+            .arg(folder.path().join("to"))
+            .output()
+            .unwrap();
+        assert!(!ran.status.success(), "{ran:?}");
+        let said = fs::read_to_string(&said).unwrap();
+        let words: Vec<&str> = said.lines().collect();
+        let whole = format!("IdentityFile=\"{key}\"");
+        assert!(words.contains(&whole.as_str()), "{said}");
+        assert!(!words.contains(&"-oProxyCommand=id"), "{said}");
+        assert!(
+            words.windows(2).any(|pair| pair == ["-l", "root"]),
+            "{said}"
+        );
+    }
 }

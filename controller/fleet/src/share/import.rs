@@ -61,6 +61,9 @@ pub enum ImportError {
     /// The record in it makes no sense.
     #[error("the bundle's config.json cannot be used")]
     Config(#[source] ConfigError),
+    /// Its host or user would be taken for something else.
+    #[error("the bundle's config.json is not to be trusted")]
+    Names(#[from] berth_controller_ssh::NameError),
     /// Our part of the record in it makes no sense.
     #[error("the bundle's berth.json cannot be used")]
     Side(#[source] serde_json::Error),
@@ -132,6 +135,7 @@ impl Fleet {
             }
         }
         let record = self.imported_record(name, bundle, side)?;
+        crate::ssh::check_names(&record)?;
         let staged = self.store.stage()?;
         for (file, content) in &bundle.files {
             if file != CONFIG && file != SIDE {

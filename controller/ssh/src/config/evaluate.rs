@@ -10,6 +10,7 @@ use super::pattern::matches_list;
 use super::tokens::{self, Facts};
 use super::values::{check, glob, is_none, seconds, strict, truth};
 use super::{AgentChoice, Config, Family, HostConfig, home, local_user};
+use crate::login::{NameError, check_host, check_user};
 
 /// How deep files may include each other.
 const MAX_DEPTH: usize = 16;
@@ -40,6 +41,9 @@ pub enum ConfigError {
     /// A jump host is not `[user@]host[:port]`.
     #[error("jump host {0:?} is not of the form [user@]host[:port]")]
     Jump(String),
+    /// What is known of the host is no name.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// Jump hosts lead to each other.
     #[error("jump host {0:?}: too many jump hosts, or they lead in a circle")]
     Circle(String),
@@ -73,6 +77,9 @@ impl Config {
         user: Option<&str>,
         port: Option<u16>,
     ) -> Result<HostConfig, ConfigError> {
+        // Before anything else: lines may put them into commands.
+        check_host(name)?;
+        user.map_or(Ok(()), check_user)?;
         let mut reading = Reading {
             name,
             user,

@@ -19,6 +19,7 @@ pub(crate) use tokens::expand_home;
 
 use crate::Endpoint;
 use crate::endpoint::Via;
+use crate::login::check_host;
 
 /// Names the file to read instead of the operator's own, or `none` for no file at all.
 const OVERRIDE: &str = "BERTH_SSH_CONFIG";
@@ -188,8 +189,10 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// As [`Config::host`], and when jump hosts make no sense.
+    /// As [`Config::host`], when jump hosts make no sense, and when the host or user that is known
+    /// has a name that nobody is given.
     pub fn complete(&self, name: &str, known: Endpoint) -> Result<Endpoint, ConfigError> {
+        check_host(&known.host)?;
         let config = self.evaluate(name, Some(&known.user), Some(known.port))?;
         let mut known = known;
         if name == known.host

@@ -247,3 +247,36 @@ fn places_are_split_as_they_are_written() {
     assert_eq!(text("@host"), None);
     assert_eq!(text(""), None);
 }
+
+#[test]
+fn names_that_a_shell_would_follow_are_refused_before_any_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, mark) = (folder.path().join("config"), folder.path().join("mark"));
+    let text = "Match exec \"test %h = x -o %r = y\"\n  Port 1\nHost *\n  ProxyCommand nc %h %p\n";
+    fs::write(&path, text).unwrap();
+    let config = Config::of_file(&path);
+    let complete = |name: &str, host: &str, user: &str| {
+        let known = Endpoint {
+            host: host.to_owned(),
+            port: 22,
+            user: user.to_owned(),
+            ..Endpoint::default()
+        };
+        config.complete(name, known)
+    };
+    let command = format!("$(touch${{IFS}}{})", mark.display());
+    let option = format!("-oProxyCommand=touch {};#", mark.display());
+    for bad in [&command, &option] {
+        for refused in [
+            complete(bad, bad, "root"),
+            complete("web", bad, "root"),
+            complete("web", "web", bad),
+        ] {
+            assert!(matches!(refused, Err(ConfigError::Name(_))), "{refused:?}");
+        }
+        config.host(bad, None).unwrap_err();
+    }
+    assert!(!mark.exists());
+    let fine = complete("web", "web", "root").unwrap();
+    assert_eq!(fine.via, Via::Command("nc web 22".to_owned()));
+}
