@@ -99,7 +99,7 @@ impl Copying<'_> {
             }
         }
         if sources.is_empty() {
-            let absent = SideError::Local(std::io::ErrorKind::NotFound.into());
+            let absent = SideError::Local(nix::errno::Errno::ENOENT.into());
             return Err(path_error("read", self.from, path)(absent));
         }
         Ok(sources)
@@ -199,7 +199,7 @@ impl Copying<'_> {
             match self.from.look(&from).await {
                 Ok(Some(found)) => self.one(&from, &found, &to, depth + 1).await,
                 looked => {
-                    let absent = SideError::Local(std::io::ErrorKind::NotFound.into());
+                    let absent = SideError::Local(nix::errno::Errno::ENOENT.into());
                     let source = looked.err().unwrap_or(absent);
                     self.n_problems.fetch_add(1, Ordering::Relaxed);
                     self.progress
