@@ -9,7 +9,7 @@ use crate::words;
 use crate::world::Failure;
 
 /// The machine that is meant when none is named.
-const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 
 pub(crate) const ONE_EXPECTED: &str = "Error: Expected one machine name as an argument";
 pub(crate) const SOME_EXPECTED: &str =
@@ -92,7 +92,8 @@ fn is_built_in(fleet: &Fleet, name: &str) -> bool {
 /// The word that the original has for a state.
 pub(crate) fn state_word(state: MachineState) -> &'static str {
     match state {
-        MachineState::NotFound => MachineState::Error.as_str(),
+        // It has a state for this that has no word.
+        MachineState::NotFound => "",
         other => other.as_str(),
     }
 }

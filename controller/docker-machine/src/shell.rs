@@ -62,23 +62,33 @@ impl NoProxy {
 // === impl Shell ===
 
 impl Shell {
-    /// Returns the shell of a name such as `fish`.
+    /// Returns the shell of a name such as `fish`, of the names that docker-machine knows.
     #[must_use]
     pub fn named(name: &str) -> Self {
         match name {
             "fish" => Self::Fish,
-            "powershell" | "pwsh" => Self::Power,
+            "powershell" => Self::Power,
             "cmd" => Self::Cmd,
-            "tcsh" | "csh" => Self::Tcsh,
+            "tcsh" => Self::Tcsh,
             "emacs" => Self::Emacs,
             _ => Self::Bash,
         }
     }
 
-    /// Returns the shell that `$SHELL` names.
+    /// Returns the shell of any name that it has.
     #[must_use]
-    pub fn at(path: &str) -> Option<Self> {
-        Some(Self::named(Path::new(path).file_name()?.to_str()?))
+    pub fn of_any_name(name: &str) -> Self {
+        match name {
+            "pwsh" => Self::Power,
+            "csh" => Self::Tcsh,
+            name => Self::named(name),
+        }
+    }
+
+    /// Returns the name of the shell at `path`, such as the one in `$SHELL`.
+    #[must_use]
+    pub fn name_at(path: &str) -> Option<&str> {
+        Path::new(path).file_name()?.to_str()
     }
 
     /// Returns the lines that set `variables`, and how to use them: `command` is what was typed.
@@ -209,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn docker_machine_takes_names_that_it_does_not_know_for_bash() {
+        for name in ["pwsh", "csh", "ksh"] {
+            assert_eq!(Shell::named(name), Shell::Bash, "{name}");
+        }
+        assert_eq!(Shell::of_any_name("pwsh"), Shell::Power);
+        assert_eq!(Shell::of_any_name("csh"), Shell::Tcsh);
+        assert_eq!(Shell::of_any_name("fish"), Shell::Fish);
+    }
+
+    #[test]
     fn the_proxy_is_told_once() {
         let proxy = |value: &str| NoProxy {
             name: "no_proxy",
@@ -237,8 +257,9 @@ mod tests {
 
     #[test]
     fn shell_is_known_by_the_end_of_its_path() {
-        assert_eq!(Shell::at("/usr/bin/fish"), Some(Shell::Fish));
-        assert_eq!(Shell::at("/bin/dash"), Some(Shell::Bash));
-        assert_eq!(Shell::at("/"), None);
+        let at = |path| Shell::name_at(path).map(Shell::named);
+        assert_eq!(at("/usr/bin/fish"), Some(Shell::Fish));
+        assert_eq!(at("/bin/dash"), Some(Shell::Bash));
+        assert_eq!(at("/"), None);
     }
 }

@@ -18,10 +18,17 @@ const DEFAULT_DRIVER: &str = "virtualbox";
 /// Makes a machine.
 pub(crate) fn run(context: &Context<'_>, global: &Parsed, command: &Command) -> Outcome {
     let fleet = app::fleet(context, global)?;
-    let driver = wanted_driver(context);
-    let specs = specs(&fleet, &driver)?;
+    let wanted = wanted_driver(context);
+    let driver = wanted.clone().unwrap_or_else(|| DEFAULT_DRIVER.to_owned());
+    let specs = match specs(&fleet, &driver) {
+        // In the original this driver is always there: that it is not is only told when all else
+        // is right.
+        Err(failure) if wanted.is_none() => Err(failure),
+        found => Ok(found?),
+    };
     let mut command = command.clone();
-    command.flags.extend(specs.iter().map(Flag::of_driver));
+    let known = specs.as_deref().unwrap_or_default();
+    command.flags.extend(known.iter().map(Flag::of_driver));
     command.flags.sort_by_key(Flag::line);
     // Mistakes in the words of this one command are failures.
     let options = app::options(context, &command, &global.args[1..]);
@@ -45,7 +52,7 @@ pub(crate) fn run(context: &Context<'_>, global: &Parsed, command: &Command) -> 
     // The flags may name another driver than the words seemed to.
     let named = options.text("driver");
     let specs = if named == driver {
-        specs
+        specs?
     } else {
         self::specs(&fleet, named)?
     };
@@ -134,7 +141,7 @@ fn announce_certificates(context: &Context<'_>, fleet: &Fleet) {
 }
 
 /// Finds the driver before anything else is understood, wherever among the words it stands.
-fn wanted_driver(context: &Context<'_>) -> String {
+fn wanted_driver(context: &Context<'_>) -> Option<String> {
     let words = &context.words;
     let named = words.iter().enumerate().find_map(|(at, word)| {
         if matches!(word.as_str(), "-d" | "--driver" | "-driver") {
@@ -146,7 +153,6 @@ fn wanted_driver(context: &Context<'_>) -> String {
     named
         .filter(|name| !name.is_empty())
         .or_else(|| context.world.env("MACHINE_DRIVER"))
-        .unwrap_or_else(|| DEFAULT_DRIVER.to_owned())
 }
 
 fn request(name: &str, driver: &str, specs: &[FlagSpec], options: &Parsed) -> CreateRequest {

@@ -87,8 +87,8 @@ fn shell(order: &Order<'_>) -> Result<Shell, Failure> {
         return Ok(Shell::named(named));
     }
     let world = order.world();
-    if let Some(shell) = world.env("SHELL").as_deref().and_then(Shell::at) {
-        return Ok(shell);
+    if let Some(name) = world.env("SHELL").as_deref().and_then(Shell::name_at) {
+        return Ok(Shell::named(name));
     }
     world.print(
         "The default lines below are for a sh/bash shell, you can specify the shell you're \

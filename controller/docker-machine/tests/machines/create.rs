@@ -174,6 +174,38 @@ fn words_of_create_that_make_no_sense_are_a_failure() {
 }
 
 #[test]
+fn usual_driver_that_is_not_there_is_told_last() {
+    let mut operator = Operator::new();
+    let page = operator.types("create --help");
+    assert_eq!((page.code, page.stderr.as_str()), (0, ""));
+    assert!(page.stdout.contains("--engine-opt"), "{}", page.stdout);
+    let page = page.stdout;
+    operator
+        .types("create")
+        .is(1, &page, "Error: No machine name specified\n");
+    operator.types("create --frob m").is(
+        1,
+        &format!("Incorrect Usage.\n\n{page}"),
+        "flag provided but not defined: -frob\n",
+    );
+    operator
+        .types("create a b")
+        .is(1, "", "Invalid command line. Found extra arguments [b]\n");
+    operator.types("create a_b").is(
+        1,
+        "",
+        "Error creating machine: Invalid hostname specified. Allowed hostname chars are: \
+         0-9a-zA-Z . -\n",
+    );
+    // Whoever names a driver wants to know its flags.
+    let failed = operator.types("create -d frob --help");
+    assert_eq!((failed.code, failed.stdout.as_str()), (1, ""));
+    assert!(failed.stderr.starts_with("Driver \"frob\" not found."));
+    operator.set("MACHINE_DRIVER", "frob");
+    assert_eq!(operator.types("create --help").code, 1);
+}
+
+#[test]
 fn driver_that_fails_says_where() {
     let operator = Operator::new();
     operator.machine("other", "tcp://192.0.2.7:2376");

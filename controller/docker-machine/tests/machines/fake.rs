@@ -25,6 +25,7 @@ impl Driver for FakeDriver {
             FlagSpec::text("fake-url", "tcp://127.0.0.1:1", "Where it answers")
                 .with_env("FAKE_URL"),
             FlagSpec::number("fake-size", 3, "How large it is"),
+            FlagSpec::switch("fake-gone", "Has no state"),
             FlagSpec::switch("fake-slow", "Takes its time to tell its state"),
             FlagSpec::list("fake-tag", "What it is called").with_env("FAKE_TAGS"),
             FlagSpec::text(
@@ -50,7 +51,7 @@ impl Driver for FakeDriver {
             config: json!({
                 "IPAddress": "127.0.0.1",
                 "MachineName": context.name,
-                "State": "Running",
+                "State": if flags.switch("fake-gone") { "Gone" } else { "Running" },
                 "URL": flags.text("fake-url"),
                 "Size": flags.number("fake-size"),
                 "Tags": flags.list("fake-tag"),
@@ -104,6 +105,7 @@ impl Machine for FakeMachine {
         }
         Ok(match self.config["State"].as_str() {
             Some("Stopped") => MachineState::Stopped,
+            Some("Gone") => MachineState::NotFound,
             Some("Paused") => MachineState::Paused,
             _ => MachineState::Running,
         })

@@ -18,6 +18,16 @@ fn operator() -> Operator {
 }
 
 #[test]
+fn machine_without_a_state_has_an_empty_one() {
+    let operator = Operator::new();
+    let made = operator.types("create -d fake --fake-gone lost");
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    operator.types("status lost").is(0, "\n", "");
+    let row = operator.gives(&["ls", "--format", "{{.Name}}[{{.State}}]"]);
+    row.is(0, "lost[]\n", "");
+}
+
+#[test]
 fn machines_are_stopped_and_started() {
     let operator = operator();
     operator

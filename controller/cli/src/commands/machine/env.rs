@@ -125,8 +125,8 @@ fn unset(shell: Shell, proxy: Option<&NoProxy>, command: &str) -> String {
 /// The shell that was named, or the one that `$SHELL` names.
 fn shell(named: Option<&str>) -> Option<Shell> {
     match named {
-        Some(name) => Some(Shell::named(name)),
-        None => Shell::at(&engine::set("SHELL")?),
+        Some(name) => Some(Shell::of_any_name(name)),
+        None => Shell::name_at(&engine::set("SHELL")?).map(Shell::of_any_name),
     }
 }
 
