@@ -8,7 +8,7 @@ use berth_provisioners_api::Registry;
 use crate::args::{Flag, Parsed, parse, parse_bool, permuted};
 use crate::catalogue::{Command, commands};
 use crate::world::{Failure, World};
-use crate::{commands as verbs, help, words};
+use crate::{commands as verbs, help, machines, words};
 
 /// What every command needs to know.
 #[derive(Debug)]
@@ -260,10 +260,60 @@ fn default_store(world: &World) -> Result<PathBuf, Failure> {
         })
 }
 
-/// Opens the machines of the store that the global options name.
+/// Opens the machines of the store that the global options name, with the certificates that they
+/// name.
 pub(crate) fn fleet(context: &Context<'_>, global: &Parsed) -> Result<Fleet, Failure> {
     let path = PathBuf::from(global.text("storage-path"));
-    Fleet::open(&path, context.drivers.clone()).map_err(|error| Failure::new(words::chain(&error)))
+    let fleet = Fleet::open(&path, context.drivers.clone())
+        .map_err(|error| Failure::new(words::chain(&error)))?;
+    let mut certs = fleet.store().certs();
+    for (flag, file) in [
+        ("tls-ca-cert", &mut certs.ca),
+        ("tls-ca-key", &mut certs.ca_key),
+        ("tls-client-cert", &mut certs.cert),
+        ("tls-client-key", &mut certs.key),
+    ] {
+        let named = global.text(flag);
+        if !named.is_empty() {
+            // It is put on record, and read again from anywhere.
+            *file = std::path::absolute(named)?;
+        }
+    }
+    Ok(fleet.with_certs(certs))
+}
+
+/// Takes the certificates that the machines were made with, where these are others than usual.
+fn with_certs_on_record(fleet: Fleet, machines: &[String]) -> Fleet {
+    let paths = |name: &String| {
+        let record = fleet.inspect(name).ok()?;
+        let auth = &record["HostOptions"]["AuthOptions"];
+        let mut certs = fleet.store().certs();
+        for (key, file) in [
+            ("CaCertPath", &mut certs.ca),
+            ("CaPrivateKeyPath", &mut certs.ca_key),
+            ("ClientCertPath", &mut certs.cert),
+            ("ClientKeyPath", &mut certs.key),
+        ] {
+            let named = auth[key].as_str().map(PathBuf::from);
+            // What has gone since is of no use to anybody.
+            if let Some(named) = named.filter(|path| path.is_absolute() && path.is_file()) {
+                *file = named;
+            }
+        }
+        Some(certs)
+    };
+    let default = [machines::DEFAULT.to_owned()];
+    let machines = if machines.is_empty() {
+        &default
+    } else {
+        machines
+    };
+    // Other words, such as those of a remote command, are no machines and say nothing.
+    let mut all = machines.iter().filter_map(paths);
+    match all.next() {
+        Some(certs) if all.all(|other| other == certs) => fleet.with_certs(certs),
+        _ => fleet,
+    }
 }
 
 // === impl Order ===
@@ -279,7 +329,8 @@ impl Order<'_> {
 
     /// The machines.
     pub(crate) fn fleet(&self) -> Result<Fleet, Failure> {
-        fleet(self.context, self.global)
+        let fleet = fleet(self.context, self.global)?;
+        Ok(with_certs_on_record(fleet, self.args()))
     }
 
     /// Prints the command's help page, and fails.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use berth_controller_store::{LoadError, MachineName, MachineRecord, NameError, Store};
+use berth_controller_store::{CertPaths, LoadError, MachineName, MachineRecord, NameError, Store};
 use berth_provisioners_api::{
     Driver, DriverError, FlagSpec, Machine, MachineContext, MachineState, Registry,
 };
@@ -97,6 +97,13 @@ impl Fleet {
     #[must_use]
     pub fn with_agent(mut self, path: &Path) -> Self {
         self.agent_path = Some(path.to_owned());
+        self
+    }
+
+    /// Takes the authority and the client's certificate from other files than the store's own.
+    #[must_use]
+    pub fn with_certs(mut self, certs: CertPaths) -> Self {
+        self.store = self.store.with_certs(certs);
         self
     }
 

@@ -145,7 +145,11 @@ pub(super) fn under_lock(
 
 /// Returns where the key of an authority lies that is about to be put in force.
 pub(super) fn next_key(paths: &CertPaths) -> PathBuf {
-    paths.directory.join("next-ca-key.pem")
+    // Beside the one that it is to replace, so that a rename can do that.
+    let name = paths.ca_key.file_name().unwrap_or_default();
+    let mut next = std::ffi::OsString::from("next-");
+    next.push(name);
+    paths.ca_key.with_file_name(next)
 }
 
 /// Finishes a change of the authorities that was cut off: a key whose certificate is in its place
