@@ -160,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    fn store() -> (tempfile::TempDir, Store) {
+    fn store() -> (TempDir, Store) {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path()).unwrap();
         (root, store)
