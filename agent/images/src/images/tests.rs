@@ -4,9 +4,10 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use berth_agent_snapshots::Overlay;
-use berth_agent_state::State;
+use berth_agent_state::{OpenError, State};
 
 use super::{Images, ImagesConfig, ImportRequest};
 use crate::records::{BlobRecord, LayerRecord};
@@ -17,10 +18,22 @@ use crate::{Digest, Image, Reference};
 /// The mark of a layer that was unpacked before the machine went down.
 const OTHER_BOOT: &str = "00000000-0000-0000-0000-000000000000#1";
 
+/// Opens the database as soon as nobody else has it: what settles an earlier store's layers on the disk
+/// lives on until that is done.
+fn open_state(path: &Path) -> State {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match State::open(path) {
+            Err(OpenError::InUse { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            state => return state.expect("state"),
+        }
+    }
+}
+
 fn open(root: &Path) -> Images {
     let config = ImagesConfig {
         root: root.join("content"),
-        state: State::open(&root.join("state.redb")).expect("state"),
+        state: open_state(&root.join("state.redb")),
         snapshotter: Arc::new(Overlay::open(&root.join("snapshots")).expect("snapshots")),
         insecure_registries: Vec::new(),
         mirrors: Vec::new(),

@@ -26,12 +26,14 @@ fn unknown_machines_are_named_as_docker_machine_does() {
     for verb in [
         "status", "ip", "url", "inspect", "env", "start", "stop", "ssh", "config",
     ] {
+        // What is not the remote command's own code is told apart from it, as ssh does.
+        let code = if verb == "ssh" { 255 } else { 1 };
         run(&home, &["machine", verb, "nobody"]).fails(
-            1,
+            code,
             "Docker machine \"nobody\" does not exist. Use \"berth machine ls\"",
         );
         run(&home, &["machine", verb]).fails(
-            1,
+            code,
             "Error: No machine name(s) specified and no \"default\" machine exists",
         );
     }
