@@ -35,6 +35,7 @@ pub(crate) const TESTS: &[Package] = &[
     package("gcc", "/usr/bin/gcc"),
     package("curl", "/usr/bin/curl"),
     package("openssl", "/usr/bin/openssl"),
+    package("rsync", "/usr/bin/rsync"),
     package("python3", "/usr/bin/python3"),
     // The engine of machines that docker-machine made.
     package("docker.io", "/usr/sbin/dockerd"),
