@@ -1,5 +1,7 @@
 //! Making a machine.
 
+use std::sync::Arc;
+
 use berth_controller_pki::stable_name;
 use berth_controller_provision::OptionError;
 use berth_controller_store::{
@@ -136,7 +138,7 @@ impl Fleet {
         let mut lock = self.store.lock_machine(&name)?;
         let begun = match self.cut_off(&name, &request.driver)? {
             Some(record) => self.go_on(record, progress),
-            None => self.begin(&name, &*driver, request, progress).await,
+            None => self.begin(&name, &driver, request, progress).await,
         };
         if !self.store.exists(&name) {
             lock.retire();
@@ -191,22 +193,33 @@ impl Fleet {
     async fn begin(
         &self,
         name: &MachineName,
-        driver: &dyn Driver,
+        driver: &Arc<dyn Driver>,
         request: &CreateRequest,
         progress: &dyn Progress,
     ) -> Result<Begun, CreateError> {
         progress.step(name.as_str(), "Running pre-create checks");
         // Nothing is made for an engine that cannot be as it is asked to be.
         crate::provision::settings(request.engine.clone()).read()?;
-        let specs = driver.flags().map_err(MachineError::from)?;
-        let (flags, references) =
-            secret::resolve_flags(&specs, &request.flags).map_err(MachineError::from)?;
-        let secrets = secret::look_up(&references).map_err(MachineError::from)?;
+        let specs = ask(driver, |driver| driver.flags())
+            .await
+            .map_err(MachineError::from)?;
+        let secret::Resolved {
+            flags,
+            references,
+            secrets,
+        } = secret::resolve_flags(&specs, &request.flags)
+            .await
+            .map_err(MachineError::from)?;
         let flags = with_shared(flags, request);
-        let machine = driver
-            .configure(&self.context(name), &flags)
+        let context = self.context(name);
+        let machine = ask(driver, move |driver| driver.configure(&context, &flags))
+            .await
             .map_err(|error| MachineError::from(veil::clean(error, &secrets)))?;
-        let machine = veil::veil(machine, secrets);
+        let machine = if references.is_empty() {
+            machine
+        } else {
+            veil::veil(machine, secrets)
+        };
         machine
             .pre_create_check()
             .await
@@ -269,4 +282,16 @@ impl Fleet {
         journal::step(&self.store, &mut record, "ready")?;
         Ok(())
     }
+}
+
+/// Asks a driver where waiting for the answer holds up nobody: a plugin may hang, while other
+/// machines are made and the operator gives up.
+async fn ask<T: Send + 'static>(
+    driver: &Arc<dyn Driver>,
+    question: impl FnOnce(&dyn Driver) -> Result<T, DriverError> + Send + 'static,
+) -> Result<T, DriverError> {
+    let driver = Arc::clone(driver);
+    tokio::task::spawn_blocking(move || question(&*driver))
+        .await
+        .unwrap_or_else(|error| Err(DriverError::failed("the driver gave no answer", error)))
 }

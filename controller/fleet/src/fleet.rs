@@ -8,7 +8,7 @@ use berth_provisioners_api::{
 };
 use serde_json::Value;
 
-use crate::{secret, veil};
+use crate::veil::Sealed;
 
 /// All machines of one store.
 #[derive(Clone, Debug)]
@@ -32,6 +32,9 @@ pub enum MachineError {
     /// Its creation was cut off.
     #[error("machine {0:?} is not complete: its creation was cut off")]
     Incomplete(String),
+    /// Its removal was cut off.
+    #[error("machine {0:?} is half removed: its removal was cut off")]
+    HalfRemoved(String),
     /// Its record cannot be read.
     #[error("record of machine {machine:?} cannot be read")]
     Record {
@@ -245,13 +248,13 @@ impl Fleet {
     /// Returns the driver's side of a machine whose record has been read.
     pub(crate) fn machine(&self, record: &MachineRecord) -> Result<Box<dyn Machine>, MachineError> {
         let driver = self.driver(record.config.driver_name())?;
-        let secrets = secret::look_up(&record.side.secrets)?;
-        let mut config = record.config.driver().clone();
-        secrets.reveal(&mut config);
-        let machine = driver
-            .load(&self.context(&record.name), config)
-            .map_err(|error| veil::clean(error, &secrets))?;
-        Ok(veil::veil(machine, secrets))
+        let sealed = Sealed {
+            driver,
+            context: self.context(&record.name),
+            config: record.config.driver().clone(),
+            references: record.side.secrets.clone(),
+        };
+        Ok(sealed.load()?)
     }
 
     pub(crate) fn context(&self, name: &MachineName) -> MachineContext {
@@ -264,6 +267,15 @@ impl Fleet {
 }
 
 impl Loaded {
+    /// Like [`Loaded::require_complete`], for what makes something of a machine: one that is half
+    /// removed can only be removed.
+    pub(crate) fn require_whole(&self) -> Result<(), MachineError> {
+        if self.record.side.progress == berth_controller_store::Progress::Removing {
+            return Err(MachineError::HalfRemoved(self.record.name.to_string()));
+        }
+        self.require_complete()
+    }
+
     pub(crate) fn require_complete(&self) -> Result<(), MachineError> {
         if self.record.side.progress == berth_controller_store::Progress::Creating {
             return Err(MachineError::Incomplete(self.record.name.to_string()));
@@ -284,6 +296,7 @@ impl MachineError {
                 "berth machine resume {name} goes on, or the same berth machine create again; berth \
                  machine rm {name} takes it back"
             )),
+            Self::HalfRemoved(name) => Some(format!("berth machine rm {name} ends it")),
             Self::NoDriver { driver, known } => Some(format!(
                 "drivers of this berth: {known}; for another, put its plugin \
                  docker-machine-driver-{driver} into a folder of PATH"

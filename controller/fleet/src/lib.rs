@@ -19,6 +19,7 @@ mod docker_machine;
 mod doctor;
 mod fleet;
 mod host;
+mod hush;
 mod journal;
 mod lifecycle;
 mod list;
@@ -50,6 +51,7 @@ pub use docker_machine::{Conversion, ConvertError, DockerMachineError, TakenOver
 pub use doctor::{Check, Diagnosis, Health};
 pub use fleet::{EnvFacts, Fleet, MachineError};
 pub use host::HostError;
+pub use hush::hushed;
 pub use lifecycle::LifecycleError;
 pub use list::{LsRow, RecordFacts, RowState};
 pub use mount::MountError;
@@ -59,7 +61,10 @@ pub use provision::{ProvisionError, ProvisionReport};
 pub use remove::RemoveError;
 pub use resume::{Resumed, Unfinished};
 pub use secret::SecretError;
-pub use share::{BundleError, ExportError, ImportError, ImportOptions, Imported, SealError};
+pub use share::{
+    BundleError, ExportError, ExportOptions, Exported, ImportError, ImportOptions, Imported,
+    SealError,
+};
 pub use ssh::{SshError, SshProgram};
 pub use sudo::{Sudo, SudoAsk};
 pub use upgrade::UpgradeReport;

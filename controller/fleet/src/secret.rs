@@ -1,8 +1,8 @@
 //! Secrets of drivers that are kept elsewhere: the store has a reference, never the value.
 //!
 //! `env:NAME`, `file:PATH` and `cred:HELPER/KEY` (docker's credential helpers) are looked up each
-//! time that a driver is loaded. What the driver writes down, says or fails with goes through a
-//! veil that puts the reference where the value was.
+//! time that a driver has to work with them. What the driver writes down, says or fails with goes
+//! through a veil that puts the reference where the value was.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -10,19 +10,23 @@ use std::fmt;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use berth_provisioners_api::{FlagSpec, FlagValue, FlagValues};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 /// How long a credential helper may take; it may ask a person.
 const HELPER_LIMIT: Duration = Duration::from_secs(120);
 /// How often a helper is looked at.
 const HELPER_PAUSE: Duration = Duration::from_millis(5);
+/// How long a helper that has ended may keep its answer open: another process may have inherited it.
+const HELPER_REST: Duration = Duration::from_millis(500);
 /// The longest answer of a helper, and the largest file with a secret.
 const MAX_BYTES: u64 = 64 * 1024;
 /// A value shorter than this is only replaced where it is the whole text: as a part, it would be
@@ -78,6 +82,9 @@ pub enum SecretError {
         /// Where it is.
         reference: String,
     },
+    /// Nobody could be sent to look.
+    #[error("the secrets of the driver could not be looked up")]
+    Nobody(#[source] std::io::Error),
     /// The helper failed.
     #[error("flag --{flag}: {program} gave no secret for {key:?}: {said}")]
     Helper {
@@ -93,7 +100,7 @@ pub enum SecretError {
 }
 
 /// The secrets of one machine, with their values.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Secrets {
     known: Vec<(String, Zeroizing<String>)>,
 }
@@ -110,6 +117,7 @@ impl SecretError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Nobody(_) => return None,
             Self::Reference { .. } => {
                 "write env:NAME, file:PATH or cred:HELPER/KEY, or the secret itself".to_owned()
             }
@@ -124,37 +132,73 @@ impl SecretError {
     }
 }
 
-/// Replaces references in secret flags by their values; returns also which they were, by flag.
-pub(crate) fn resolve_flags(
+/// Flags whose references were replaced by values.
+pub(crate) struct Resolved {
+    pub(crate) flags: FlagValues,
+    /// The references, by flag.
+    pub(crate) references: BTreeMap<String, String>,
+    pub(crate) secrets: Secrets,
+}
+
+/// Replaces references in secret flags by their values.
+pub(crate) async fn resolve_flags(
     specs: &[FlagSpec],
     flags: &FlagValues,
-) -> Result<(FlagValues, BTreeMap<String, String>), SecretError> {
-    let mut resolved = flags.clone();
+) -> Result<Resolved, SecretError> {
     let mut references = BTreeMap::new();
     for spec in specs.iter().filter(|spec| spec.is_secret()) {
         let name = spec.name.as_ref();
-        let Some(reference) = Reference::parse(name, flags.text(name))? else {
-            continue;
-        };
-        let value = reference.value(name)?;
-        resolved.set(name, FlagValue::Text(value.to_string()));
-        references.insert(name.to_owned(), reference.to_string());
+        if let Some(reference) = Reference::parse(name, flags.text(name))? {
+            references.insert(name.to_owned(), reference.to_string());
+        }
     }
-    Ok((resolved, references))
+    let secrets = look_up(&references).await?;
+    let mut flags = flags.clone();
+    for (name, reference) in &references {
+        if let Some((_, value)) = secrets.known.iter().find(|(known, _)| known == reference) {
+            flags.set(name, FlagValue::Text(value.to_string()));
+        }
+    }
+    Ok(Resolved {
+        flags,
+        references,
+        secrets,
+    })
 }
 
-/// Looks up the secrets of a machine.
-pub(crate) fn look_up(references: &BTreeMap<String, String>) -> Result<Secrets, SecretError> {
-    let mut known = Vec::new();
+/// Looks up the secrets of a machine, beside everything else that goes on.
+pub(crate) async fn look_up(references: &BTreeMap<String, String>) -> Result<Secrets, SecretError> {
+    if references.is_empty() {
+        return Ok(Secrets::default());
+    }
+    let references = references.clone();
+    let (answer, asked) = oneshot::channel();
+    // Not one of the runtime's threads: whoever is interrupted shall not wait for a helper.
+    thread::Builder::new()
+        .name("secrets".to_owned())
+        .spawn(move || answer.send(look_up_now(&references)))
+        .map_err(SecretError::Nobody)?;
+    asked
+        .await
+        .unwrap_or_else(|error| Err(SecretError::Nobody(std::io::Error::other(error))))
+}
+
+fn look_up_now(references: &BTreeMap<String, String>) -> Result<Secrets, SecretError> {
+    let mut known: Vec<(String, Zeroizing<String>)> = Vec::new();
     for (flag, text) in references {
         let Some(reference) = Reference::parse(flag, text)? else {
             continue;
         };
-        known.push((text.clone(), reference.value(flag)?));
+        // Whoever is asked for a password is asked once.
+        if !known.iter().any(|(before, _)| before == text) {
+            known.push((text.clone(), reference.value(flag)?));
+        }
     }
     // A value that has another one in it goes first.
-    known.sort_by_key(|(_, value): &(String, Zeroizing<String>)| std::cmp::Reverse(value.len()));
-    Ok(Secrets { known })
+    known.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+    let secrets = Secrets { known };
+    crate::hush::remember(&secrets);
+    Ok(secrets)
 }
 
 // === impl Reference ===
@@ -205,7 +249,15 @@ impl Reference {
                 path: path.clone(),
                 source,
             })?,
-            Self::Helper { helper, key } => ask(flag, helper, key)?,
+            Self::Helper { helper, key } => {
+                let program = format!("docker-credential-{helper}");
+                ask(&program, key, HELPER_LIMIT).map_err(|said| SecretError::Helper {
+                    flag: flag.to_owned(),
+                    program,
+                    key: key.clone(),
+                    said,
+                })?
+            }
         };
         let trimmed = value.trim_end_matches(['\r', '\n']);
         if trimmed.is_empty() || trimmed.contains('\0') {
@@ -302,53 +354,67 @@ fn read(path: &Path) -> std::io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-/// Asks `docker-credential-HELPER` for a key.
-fn ask(flag: &str, helper: &str, key: &str) -> Result<Zeroizing<String>, SecretError> {
-    let program = format!("docker-credential-{helper}");
-    let failed = |said: String| SecretError::Helper {
-        flag: flag.to_owned(),
-        program: program.clone(),
-        key: key.to_owned(),
-        said,
-    };
-    let mut child = Command::new(&program)
+/// Asks a credential helper for a key; fails with what went wrong, in words.
+fn ask(program: &str, key: &str, limit: Duration) -> Result<Zeroizing<String>, String> {
+    let deadline = Instant::now() + limit;
+    let mut child = Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
-        .map_err(|error| failed(format!("it cannot be run ({error})")))?;
-    if let Some(mut pipe) = child.stdin.take() {
-        // A helper that reads nothing says itself what is wrong.
-        let _ = pipe.write_all(key.as_bytes());
-    }
-    let output = child.stdout.take();
-    let reader = thread::spawn(move || {
-        let mut said = Zeroizing::new(Vec::new());
-        if let Some(pipe) = output {
-            // What was not read is missed by the parser.
-            let _ = pipe.take(MAX_BYTES).read_to_end(&mut said);
-        }
-        said
-    });
-    let ended = wait(&mut child);
-    let Some(success) = ended else {
-        let limit = HELPER_LIMIT.as_secs();
-        return Err(failed(format!("no answer within {limit} s")));
+        .map_err(|error| format!("it cannot be run ({error})"))?;
+    let answer = converse(child.stdin.take(), child.stdout.take(), key);
+    let Some(success) = wait(&mut child, deadline) else {
+        return Err(format!("no answer within {} s", limit.as_secs()));
     };
-    let said = reader.join().unwrap_or_default();
+    let mut said = Zeroizing::new(Vec::new());
+    let rest = deadline.min(Instant::now() + HELPER_REST);
+    // What it has written is in the pipe by now; who else may hold that has nothing to add.
+    while let Ok(part) = answer.recv_timeout(rest.saturating_duration_since(Instant::now())) {
+        said.extend_from_slice(&part);
+    }
     if !success {
-        return Err(failed(String::from_utf8_lossy(&said).trim().to_owned()));
+        return Err(String::from_utf8_lossy(&said).trim().to_owned());
     }
     // The parser's own words could have parts of the answer in them.
     serde_json::from_slice::<Answer>(&said)
         .map(|answer| Zeroizing::new(answer.secret))
-        .map_err(|_error| failed("its answer is not the JSON of a credential helper".to_owned()))
+        .map_err(|_error| "its answer is not the JSON of a credential helper".to_owned())
+}
+
+/// Gives a helper its key and passes on what it answers, on a thread that nobody waits for.
+fn converse(
+    input: Option<ChildStdin>,
+    output: Option<ChildStdout>,
+    key: &str,
+) -> Receiver<Zeroizing<Vec<u8>>> {
+    let (parts, answer) = mpsc::channel();
+    let key = key.to_owned();
+    thread::spawn(move || {
+        if let Some(mut pipe) = input {
+            // A helper that reads nothing says itself what is wrong.
+            let _ = pipe.write_all(key.as_bytes());
+        }
+        let Some(pipe) = output else { return };
+        let mut pipe = pipe.take(MAX_BYTES);
+        loop {
+            let mut part = Zeroizing::new(vec![0; 4096]);
+            match pipe.read(&mut part) {
+                // What was not read is missed by the parser.
+                Ok(0) | Err(_) => return,
+                Ok(length) => part.truncate(length),
+            }
+            if parts.send(part).is_err() {
+                return;
+            }
+        }
+    });
+    answer
 }
 
 /// Waits for a helper; `None` when it took too long and was ended.
-fn wait(child: &mut Child) -> Option<bool> {
-    let deadline = Instant::now() + HELPER_LIMIT;
+fn wait(child: &mut Child, deadline: Instant) -> Option<bool> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status.success()),
@@ -396,8 +462,8 @@ mod tests {
         assert!(!format!("{secrets:?}").contains("s3cr3t"));
     }
 
-    #[test]
-    fn references_are_looked_up_where_they_point() {
+    #[tokio::test]
+    async fn references_are_looked_up_where_they_point() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         fs::write(&path, "from a file\n").unwrap();
@@ -411,14 +477,14 @@ mod tests {
             FlagValue::Text(format!("file:{}", path.display())),
         );
         flags.set("x-name", FlagValue::Text("env:NOT_A_SECRET".to_owned()));
-        let (resolved, references) = resolve_flags(&specs, &flags).unwrap();
-        assert_eq!(resolved.text("x-token"), "from a file");
-        assert_eq!(resolved.text("x-name"), "env:NOT_A_SECRET");
-        assert_eq!(references.len(), 1);
-        assert!(!look_up(&references).unwrap().is_empty());
+        let resolved = resolve_flags(&specs, &flags).await.unwrap();
+        assert_eq!(resolved.flags.text("x-token"), "from a file");
+        assert_eq!(resolved.flags.text("x-name"), "env:NOT_A_SECRET");
+        assert_eq!(resolved.references.len(), 1);
+        assert!(resolved.secrets.veiled("from a file").is_some());
         fs::remove_file(&path).unwrap();
         assert!(matches!(
-            look_up(&references),
+            look_up(&resolved.references).await,
             Err(SecretError::File { .. })
         ));
     }
@@ -439,10 +505,46 @@ mod tests {
         assert_eq!(Reference::parse("x-token", "plain").unwrap(), None);
         let unset = Reference::Environment("NOBODY_SETS_THIS_ONE".to_owned());
         assert!(matches!(unset.value("x"), Err(SecretError::Unset { .. })));
-        let error = ask("x-token", "nobody-has-this-helper", "k").unwrap_err();
+        let absent = Reference::Helper {
+            helper: "nobody-has-this-helper".to_owned(),
+            key: "k".to_owned(),
+        };
+        let error = absent.value("x-token").unwrap_err();
         assert!(
             error.to_string().contains("docker-credential-nobody"),
             "{error}"
         );
+    }
+
+    /// Makes a helper of a few lines of shell.
+    fn helper(folder: &tempfile::TempDir, lines: &str) -> String {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = folder.path().join("helper");
+        fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn process_that_a_helper_leaves_behind_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = r#"{"ServerURL":"x","Username":"u","Secret":"the secret"}"#;
+        // It waits for its end as long as this test runs, with the answer's pipe open.
+        let pipe = folder.path().join("end");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let lines = format!("cat '{}' 2>&1 &\necho '{answer}'", pipe.display());
+        let begin = Instant::now();
+        let secret = ask(&helper(&folder, &lines), "k", Duration::from_secs(60)).unwrap();
+        assert_eq!(*secret, "the secret");
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        drop(fs::File::options().write(true).open(&pipe).unwrap());
+    }
+
+    #[test]
+    fn helper_that_never_answers_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = helper(&folder, "exec sleep 600");
+        let error = ask(&program, "k", Duration::from_millis(200)).unwrap_err();
+        assert!(error.contains("no answer"), "{error}");
     }
 }

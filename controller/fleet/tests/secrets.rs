@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use berth_controller_fleet::{CreateRequest, Fleet, MachineError, Progress, SecretError};
+use berth_controller_fleet::{CreateRequest, Fleet, Progress};
 use berth_provisioners_api::{
     Driver, DriverError, FlagSpec, FlagValue, FlagValues, Journal, Machine, MachineContext,
     MachineState, Registry, SshEndpoint,
@@ -29,6 +29,7 @@ struct Careless {
 struct CarelessMachine {
     driver: Careless,
     token: String,
+    address: String,
 }
 
 impl Driver for Careless {
@@ -50,6 +51,7 @@ impl Driver for Careless {
         Ok(Box::new(CarelessMachine {
             driver: self.clone(),
             token: flags.text("careless-token").to_owned(),
+            address: String::new(),
         }))
     }
 
@@ -58,11 +60,10 @@ impl Driver for Careless {
         _context: &MachineContext,
         config: Value,
     ) -> Result<Box<dyn Machine>, DriverError> {
-        let token = config["AccessToken"].as_str().unwrap().to_owned();
-        self.seen.lock().unwrap().push(token.clone());
         Ok(Box::new(CarelessMachine {
             driver: self.clone(),
-            token,
+            token: config["AccessToken"].as_str().unwrap().to_owned(),
+            address: config["IPAddress"].as_str().unwrap().to_owned(),
         }))
     }
 }
@@ -71,7 +72,7 @@ impl Driver for Careless {
 impl Machine for CarelessMachine {
     fn config(&self) -> Value {
         json!({
-            "IPAddress": "", "AccessToken": self.token,
+            "IPAddress": self.address, "AccessToken": self.token,
             "Url": format!("https://me:{}@api.example.org", self.token), "Tags": [self.token],
         })
     }
@@ -88,6 +89,7 @@ impl Machine for CarelessMachine {
     }
 
     async fn state(&self) -> Result<MachineState, DriverError> {
+        self.driver.seen.lock().unwrap().push(self.token.clone());
         Ok(MachineState::Stopped)
     }
 
@@ -107,7 +109,14 @@ impl Machine for CarelessMachine {
         Ok(())
     }
 
+    fn facts_are_at_hand(&self) -> bool {
+        !self.address.is_empty()
+    }
+
     async fn ip(&self) -> Result<String, DriverError> {
+        if !self.address.is_empty() {
+            return Ok(self.address.clone());
+        }
         Err(DriverError::refused(format!(
             "{} has no address",
             self.token
@@ -187,7 +196,7 @@ async fn is_kept_out_of_the_store(reference: &str) -> (tempfile::TempDir, Fleet,
 }
 
 #[tokio::test]
-async fn secret_of_a_file_is_read_at_each_load() {
+async fn secret_of_a_file_is_read_each_time_that_it_is_needed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     fs::write(&path, format!("{SECRET}\n")).unwrap();
@@ -198,11 +207,31 @@ async fn secret_of_a_file_is_read_at_each_load() {
     assert_eq!(driver.seen.lock().unwrap().last().unwrap(), "another-one");
     fs::remove_file(&path).unwrap();
     let error = fleet.state("demo").await.unwrap_err();
+    let told = format!("{error:?}");
     assert!(
-        matches!(&error, MachineError::Secret(SecretError::File { .. })),
-        "{error:?}"
+        told.contains("secrets of machine demo are missing"),
+        "{told}"
     );
+    assert!(told.contains("File"), "{told}");
     assert!(error.hint().is_some());
+    // What the record says needs no secret.
+    let mut record = fleet.store().load(&"demo".parse().unwrap()).unwrap();
+    record.side.progress = berth_controller_store::Progress::Ready;
+    let mut config = record.config.driver().clone();
+    config["IPAddress"] = json!("192.0.2.7");
+    record.config.set_driver(config);
+    fleet.store().save(&record).unwrap();
+    assert_eq!(fleet.ip("demo").await.unwrap(), "192.0.2.7");
+    let facts = fleet.env_facts("demo").await.unwrap();
+    assert_eq!(facts.url, "tcp://192.0.2.7:2376");
+    // Nothing is written down of a removal that cannot begin.
+    let error = fleet.remove("demo", false, &Told::default()).await;
+    error.unwrap_err();
+    let record = fleet.store().load(&"demo".parse().unwrap()).unwrap();
+    assert_eq!(
+        record.side.progress,
+        berth_controller_store::Progress::Ready
+    );
     // What is left is removed all the same.
     fleet.remove("demo", true, &Told::default()).await.unwrap();
     assert!(!fleet.exists("demo"));

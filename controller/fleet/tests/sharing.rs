@@ -7,10 +7,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 
 use berth_controller_fleet::{
-    DockerMachineError, Fleet, ImportError, ImportOptions, SealError, Silent, SshError,
+    DockerMachineError, ExportOptions, Fleet, ImportError, ImportOptions, Progress, SealError,
+    Silent, SshError,
 };
+use berth_controller_pki::{CertificateFacts, key_belongs};
 use berth_controller_store::{EngineOptions, HostConfig, MachineRecord, SideRecord, Store};
 use berth_provisioners_api::Registry;
 use berth_provisioners_generic::GenericDriver;
@@ -18,6 +21,13 @@ use serde_json::json;
 
 fn fleet(root: &Path) -> Fleet {
     Fleet::open(root, Registry::new().with(GenericDriver)).unwrap()
+}
+
+async fn export(fleet: &Fleet, passphrase: &str) -> Vec<u8> {
+    let exported = fleet
+        .export("demo", passphrase, &ExportOptions::default(), &Silent)
+        .await;
+    exported.unwrap().bundle
 }
 
 /// Makes a machine as `create` leaves it.
@@ -55,7 +65,7 @@ async fn imported_machine_is_the_exported_one_in_its_new_place() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let from = fleet(one.path());
     machine(from.store(), "demo");
-    let sealed = from.export("demo", "open sesame", &Silent).await.unwrap();
+    let sealed = export(&from, "open sesame").await;
     assert!(!String::from_utf8_lossy(&sealed).contains("content of"));
     let to = fleet(two.path());
     let import = |passphrase: &str, name: Option<&str>| {
@@ -99,12 +109,104 @@ async fn imported_machine_is_the_exported_one_in_its_new_place() {
     assert!(!folder.join("disk.img").exists() && !folder.join("disks").exists());
 }
 
+/// Keeps what an operator is told.
+#[derive(Debug, Default)]
+struct Told(Mutex<String>);
+
+impl Progress for Told {
+    fn step(&self, _machine: &str, _text: &str) {}
+
+    fn notice(&self, _machine: &str, text: &str) {
+        self.0.lock().unwrap().push_str(text);
+    }
+}
+
+#[tokio::test]
+async fn bundle_has_a_certificate_of_its_own_and_no_key_of_others() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let from = fleet(one.path());
+    machine(from.store(), "demo");
+    from.ensure_authority().unwrap();
+    let folder = one.path().join("machines/demo");
+    for file in ["ca.pem", "cert.pem", "key.pem"] {
+        fs::copy(one.path().join("certs").join(file), folder.join(file)).unwrap();
+    }
+    for file in [
+        "server-key.pem",
+        "next-server-key.pem",
+        "config.json.bak",
+        "config.json.tmp123",
+        "ssh_host_ed25519_key",
+    ] {
+        fs::write(folder.join(file), "stays at home").unwrap();
+    }
+    let mut record = from.store().load(&"demo".parse().unwrap()).unwrap();
+    let mut driver = record.config.driver().clone();
+    driver["AccessToken"] = json!("t0ken");
+    record.config.set_driver(driver);
+    from.store().save(&record).unwrap();
+
+    let told = Told::default();
+    let options = ExportOptions {
+        client: Some("for-ann.berth".to_owned()),
+        ..ExportOptions::default()
+    };
+    let first = from.export("demo", "p", &options, &told).await.unwrap();
+    assert_eq!(first.client.as_deref(), Some("for-ann.berth"));
+    let second = from.export("demo", "p", &options, &told).await.unwrap();
+    assert_eq!(second.client.as_deref(), Some("for-ann.berth-2"));
+    let told = told.0.into_inner().unwrap();
+    for said in [
+        "revoke-client for-ann.berth",
+        "AccessToken",
+        "/home/me/id_ed25519",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    assert!(!told.contains("t0ken"), "{told}");
+
+    let to = fleet(two.path());
+    let imported = two.path().join("machines/demo");
+    to.import(&first.bundle, "p", &ImportOptions::default(), &Silent)
+        .unwrap();
+    let files: Vec<String> = fs::read_dir(&imported)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for file in &files {
+        let text = fs::read_to_string(imported.join(file)).unwrap();
+        assert!(!text.contains("stays at home"), "{file}");
+    }
+    assert!(!files.contains(&"server-key.pem".to_owned()), "{files:?}");
+    let read = |folder: &Path, file: &str| fs::read_to_string(folder.join(file)).unwrap();
+    assert_ne!(read(&imported, "key.pem"), read(&folder, "key.pem"));
+    let pem = read(&imported, "cert.pem");
+    let certificate = CertificateFacts::parse(&pem).unwrap();
+    let authority = CertificateFacts::parse(&read(&one.path().join("certs"), "ca.pem")).unwrap();
+    assert!(certificate.is_signed_by(&authority));
+    assert!(key_belongs(&read(&imported, "key.pem"), &pem));
+
+    let report = from.revoke_client("for-ann.berth", &Silent).await.unwrap();
+    assert_eq!(
+        report.revoked,
+        [(certificate.fingerprint(), "for-ann.berth".to_owned())]
+    );
+    assert!(!report.own_replaced, "the operator's own stays good");
+
+    // Whoever was given the machine gives on what they have, and is told so.
+    let told = Told::default();
+    let again = to.export("demo", "p", &options, &told).await.unwrap();
+    assert_eq!(again.client, None);
+    let told = told.0.into_inner().unwrap();
+    assert!(told.contains("only whoever gave it to you"), "{told}");
+}
+
 #[tokio::test]
 async fn torn_bundles_leave_nothing_behind() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let from = fleet(one.path());
     machine(from.store(), "demo");
-    let sealed = from.export("demo", "p", &Silent).await.unwrap();
+    let sealed = export(&from, "p").await;
     let to = fleet(two.path());
     for length in [0, 20, 200, sealed.len() / 2, sealed.len() - 1] {
         to.import(&sealed[..length], "p", &ImportOptions::default(), &Silent)
@@ -136,7 +238,7 @@ async fn bundle_whose_host_or_user_is_an_option_is_refused() {
         record.config.set_driver(driver);
         record.side.host_key = None;
         from.store().save(&record).unwrap();
-        let sealed = from.export("demo", "p", &Silent).await.unwrap();
+        let sealed = export(&from, "p").await;
         let to = fleet(two.path());
         let refused = to.import(&sealed, "p", &ImportOptions::default(), &Silent);
         assert!(matches!(refused, Err(ImportError::Names(_))), "{refused:?}");
@@ -161,7 +263,7 @@ async fn references_to_secrets_are_not_followed_for_strangers() {
         .secrets
         .insert("x-token".to_owned(), reference.clone());
     from.store().save(&record).unwrap();
-    let sealed = from.export("demo", "p", &Silent).await.unwrap();
+    let sealed = export(&from, "p").await;
     let to = fleet(two.path());
     let mut options = ImportOptions::default();
     to.import(&sealed, "p", &options, &Silent).unwrap();

@@ -120,16 +120,21 @@ impl Fleet {
         let mut lock = self.store.lock_machine(&name)?;
         let done = async {
             self.require_free(&name)?;
-            let trust = self
-                .make_trusted(&name, request, (&host, &found), progress)
-                .await?;
-            trust.write(&self.store, &staged)?;
-            progress.step(name.as_str(), "Checking connection to the agent");
+            let authority = certificates::authority(&self.store)?;
+            let trust = Trust::new(&name, (&authority, &self.store), &found, request)?;
             let port = request.engine_port.unwrap_or(found.port);
-            let tunnel = tunnel(&*machine, &session).await?;
-            let agent = answer(&staged, &trust, (&request.host, port), tunnel).await?;
             let mut record = self.adopted(&name, &*machine, &staged, (&found, &trust), port);
             record.side.host_key = Some(session.host_key().to_openssh());
+            // A store that cannot be written is noticed while the host is as it was: keys that
+            // its agent is given must not be lost.
+            trust.write(&self.store, &staged)?;
+            staged.prepare(&self.store, &record)?;
+            progress.step(name.as_str(), "Making the agent trust this operator");
+            host.run("changing whom the agent trusts", &trust.script())
+                .await?;
+            progress.step(name.as_str(), "Checking connection to the agent");
+            let tunnel = tunnel(&*machine, &session).await?;
+            let agent = answer(&staged, &trust, (&request.host, port), tunnel).await?;
             let version = agent.version.clone();
             record.side.agent = Some(agent);
             staged.commit(&self.store, &record)?;
@@ -191,22 +196,6 @@ impl Fleet {
         };
         machine.create(&journal).await.map_err(MachineError::from)?;
         Ok(machine)
-    }
-
-    /// Has the agent trust this operator's authority, beside the others or alone.
-    async fn make_trusted(
-        &self,
-        name: &MachineName,
-        request: &AdoptRequest,
-        (host, found): (&Host<'_>, &Found),
-        progress: &dyn Progress,
-    ) -> Result<Trust, AdoptError> {
-        progress.step(name.as_str(), "Making the agent trust this operator");
-        let authority = certificates::authority(&self.store)?;
-        let trust = Trust::new(name, (&authority, &self.store), found, request)?;
-        host.run("changing whom the agent trusts", &trust.script())
-            .await?;
-        Ok(trust)
     }
 
     fn adopted(

@@ -3,7 +3,7 @@
 use berth_controller_pki::{
     Authority, CertificateFacts, ClientIdentity, Issued, Validity, key_belongs,
 };
-use berth_controller_store::{Store, write_private};
+use berth_controller_store::{MachineRecord, Store, write_private};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -51,22 +51,94 @@ impl Fleet {
         life: std::time::Duration,
     ) -> Result<IssuedClient, CredentialsError> {
         let _lock = self.store.lock_certs()?;
-        let now = OffsetDateTime::now_utc();
-        let authority = under_lock(&self.store, now)?;
-        let identity = ClientIdentity {
-            organisation: name.to_owned(),
-            role: String::new(),
-        };
-        let life = life.try_into().unwrap_or(LONGEST_LIFE).min(LONGEST_LIFE);
-        let issued = authority.issue_client_for(&identity, Validity::lasting(now, life))?;
-        let fingerprint = register(&self.store, &authority, name, &issued)?;
-        Ok(IssuedClient {
-            ca_pem: super::files::require(&self.store.certs().ca)?,
-            certificate_pem: issued.certificate_pem,
-            key_pem: issued.key_pem,
-            fingerprint,
-        })
+        let authority = under_lock(&self.store, OffsetDateTime::now_utc())?;
+        issue(&self.store, &authority, name, life)
     }
+
+    /// Makes a certificate for whoever gets a machine from the operator. It is called `name`, or
+    /// something like it that no other certificate is called, so that it can be revoked by that.
+    pub(crate) fn issue_guest(
+        &self,
+        record: &MachineRecord,
+        name: &str,
+        life: std::time::Duration,
+    ) -> Result<Guest, CredentialsError> {
+        let _lock = self.store.lock_certs()?;
+        // Whoever has no authority has got the machine from somebody else.
+        if read(&self.store.certs().ca)?.is_none() {
+            return Ok(Guest::Foreign);
+        }
+        let authority = under_lock(&self.store, OffsetDateTime::now_utc())?;
+        if !knows(&self.store, record, &authority)? {
+            return Ok(if self.is_foreign(record) {
+                Guest::Foreign
+            } else {
+                Guest::Unsettled
+            });
+        }
+        let register = Register::load(&self.store)?;
+        let is_free = |name: &String| register.clients.iter().all(|client| client.name != *name);
+        let others = (2_u32..).map(|number| format!("{name}-{number}"));
+        let mut names = std::iter::once(name.to_owned()).chain(others);
+        let name = names.find(is_free).unwrap_or_else(|| name.to_owned());
+        let client = issue(&self.store, &authority, &name, life)?;
+        Ok(Guest::Issued { name, client })
+    }
+}
+
+/// What somebody who gets a machine from the operator can be given.
+#[derive(Debug)]
+pub(crate) enum Guest {
+    /// A certificate of their own.
+    Issued {
+        /// What it is called.
+        name: String,
+        /// The certificate.
+        client: IssuedClient,
+    },
+    /// Only what the operator has got from whoever looks after the machine.
+    Foreign,
+    /// Nothing yet: the machine does not know the authority that signs now.
+    Unsettled,
+}
+
+/// Returns whether a machine takes what the authority signs now, as far as its files say.
+fn knows(
+    store: &Store,
+    record: &MachineRecord,
+    authority: &Authority,
+) -> Result<bool, CredentialsError> {
+    let issuer = CertificateFacts::parse(authority.certificate_pem())?;
+    let paths = store.machine(&record.name);
+    let (own, trusted) = (read(&paths.cert)?, read(&paths.ca)?);
+    // The operator's copy is replaced once the machine knows who signed the new one.
+    let own = own.and_then(|own| CertificateFacts::parse(&own).ok());
+    let trusted = trusted.and_then(|trusted| CertificateFacts::parse_all(&trusted).ok());
+    Ok(own.is_some_and(|own| own.is_signed_by(&issuer))
+        || trusted.is_some_and(|trusted| trusted.contains(&issuer)))
+}
+
+/// Signs and notes a certificate, under the lock.
+fn issue(
+    store: &Store,
+    authority: &Authority,
+    name: &str,
+    life: std::time::Duration,
+) -> Result<IssuedClient, CredentialsError> {
+    let identity = ClientIdentity {
+        organisation: name.to_owned(),
+        role: String::new(),
+    };
+    let life = life.try_into().unwrap_or(LONGEST_LIFE).min(LONGEST_LIFE);
+    let validity = Validity::lasting(OffsetDateTime::now_utc(), life);
+    let issued = authority.issue_client_for(&identity, validity)?;
+    let fingerprint = register(store, authority, name, &issued)?;
+    Ok(IssuedClient {
+        ca_pem: super::files::require(&store.certs().ca)?,
+        certificate_pem: issued.certificate_pem,
+        key_pem: issued.key_pem,
+        fingerprint,
+    })
 }
 
 /// Makes sure that the operator has a good certificate of this authority, under the lock.

@@ -40,6 +40,7 @@ pub use revoke::{RevokeError, RevokeOutcome, RevokeReport};
 pub use rollover::{RolloverError, RolloverReport, RolloverState};
 
 pub(crate) use authority::authority;
+pub(crate) use clients::Guest;
 pub(crate) use due::Book;
 pub(crate) use machine::machine_files;
 pub(crate) use over_ssh::on_host;

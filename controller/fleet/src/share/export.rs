@@ -1,9 +1,14 @@
 //! Packing a machine.
+//!
+//! What travels is what somebody else needs, and not more where that can be had: a client
+//! certificate made for this bundle, which can be revoked by its name, instead of the operator's own;
+//! not the machine's private key, nor former texts of its record. The rest is told.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use berth_controller_store::{HostConfig, LockError, MachineRecord};
 use berth_provisioners_api::DriverError;
@@ -12,8 +17,33 @@ use berth_provisioners_api::Machine;
 use super::age::{self, SealError};
 use super::bundle::{Bundle, BundleError, Facts, MAX_FILE, Manifest, is_plain};
 use super::record::{CONFIG, MACHINE, SIDE, STORE};
+use super::telling;
+use crate::certificates::Guest;
 use crate::fleet::Loaded;
-use crate::{Fleet, MachineError, Progress};
+use crate::{CredentialsError, Fleet, MachineError, Progress};
+
+/// The operator's client certificate in a machine's folder, and its key.
+const CLIENT: [&str; 2] = ["cert.pem", "key.pem"];
+
+/// How to export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// What the client certificate for this bundle is called; `NAME.berth` when there is nothing,
+    /// or nothing that can be typed.
+    pub client: Option<String>,
+    /// How long it is good.
+    pub life: Duration,
+}
+
+/// A bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// What only the passphrase opens.
+    pub bundle: Vec<u8>,
+    /// By what name the client certificate in it can be revoked; nothing when it is one that the
+    /// operator has got from somebody else, or there is none.
+    pub client: Option<String>,
+}
 
 /// A machine cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +73,12 @@ pub enum ExportError {
         #[source]
         source: BundleError,
     },
+    /// The client certificate for the bundle cannot be made.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The machine does not know the authority yet by which that would be signed.
+    #[error("machine {0:?} does not know the operator's new authority yet")]
+    Unsettled(String),
     /// The bundle cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -54,13 +90,27 @@ impl ExportError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Machine(error) => error.hint(),
+            Self::Credentials(error) => error.hint(),
+            Self::Unsettled(name) => Some(format!(
+                "berth machine start {name}, then berth machine rotate-ca, and export it again"
+            )),
             _ => None,
         }
     }
 }
 
+impl Default for ExportOptions {
+    fn default() -> Self {
+        Self {
+            client: None,
+            life: Duration::from_secs(365 * 86_400),
+        }
+    }
+}
+
 impl Fleet {
-    /// Returns a machine as a bundle that only `passphrase` opens.
+    /// Returns a machine as a bundle that only `passphrase` opens, and tells what is in it that
+    /// opens more than the machine.
     ///
     /// # Errors
     ///
@@ -69,45 +119,45 @@ impl Fleet {
         &self,
         name: &str,
         passphrase: &str,
+        options: &ExportOptions,
         progress: &dyn Progress,
-    ) -> Result<Vec<u8>, ExportError> {
+    ) -> Result<Exported, ExportError> {
         let checked = self.record(name)?.name;
         let _lock = self.store.lock_machine(&checked)?;
         let Loaded { record, machine } = self.load(name)?;
         if record.side.progress != berth_controller_store::Progress::Ready {
             return Err(MachineError::Incomplete(name.to_owned()).into());
         }
-        for (flag, reference) in &record.side.secrets {
-            let text = format!(
-                "the secret of --{flag} stays where it is ({reference}); whoever imports the \
-                 machine needs their own to start, stop or remove it"
-            );
-            progress.notice(name, &text);
-        }
-        let bundle = self.bundle(&record, &*machine, progress).await?;
+        telling::secrets(&record, progress);
+        let (bundle, client) = self.bundle(&record, &*machine, options, progress).await?;
         let packed = bundle.pack().map_err(|source| ExportError::Pack {
             machine: name.to_owned(),
             source,
         })?;
-        Ok(age::seal(&packed, passphrase)?)
+        Ok(Exported {
+            bundle: age::seal(&packed, passphrase)?,
+            client,
+        })
     }
 
     async fn bundle(
         &self,
         record: &MachineRecord,
         machine: &dyn Machine,
+        options: &ExportOptions,
         progress: &dyn Progress,
-    ) -> Result<Bundle, ExportError> {
+    ) -> Result<(Bundle, Option<String>), ExportError> {
         let folder = self.store.machine(&record.name).directory;
         let mut files = small_files(&folder, |left_out| {
             let text = format!("{left_out} belongs to this computer and is left out");
             progress.notice(record.name.as_str(), &text);
         })?;
-        // What proves that the host is itself stays with the host.
-        files.retain(|name, _content| !name.starts_with("ssh_host_"));
+        files.retain(|name, _content| travels(name));
         let facts = facts(machine, &folder, &mut files)
             .await
             .map_err(MachineError::from)?;
+        telling::ssh_key(record, &facts, &folder, progress);
+        let client = self.put_client(record, &mut files, options, progress)?;
         let driver = record.config.driver_name();
         let local = self.driver(driver).is_ok_and(|driver| driver.is_local());
         let config = portable(&record.config, &folder, self.store.root());
@@ -121,8 +171,53 @@ impl Fleet {
             local,
             ..Manifest::default()
         };
-        Ok(Bundle { manifest, files })
+        Ok((Bundle { manifest, files }, client))
     }
+
+    /// Puts a client certificate for this bundle in the place of the operator's own.
+    fn put_client(
+        &self,
+        record: &MachineRecord,
+        files: &mut BTreeMap<String, Vec<u8>>,
+        options: &ExportOptions,
+        progress: &dyn Progress,
+    ) -> Result<Option<String>, ExportError> {
+        // Machines that nobody serves containers on have none.
+        if !CLIENT.iter().all(|file| files.contains_key(*file)) {
+            files.retain(|name, _content| !CLIENT.contains(&name.as_str()));
+            return Ok(None);
+        }
+        let wished = options.client.as_deref().filter(|name| is_plain(name));
+        let name = wished.map_or_else(|| format!("{}.berth", record.name), ToOwned::to_owned);
+        match self.issue_guest(record, &name, options.life)? {
+            Guest::Issued { name, client } => {
+                let texts = [client.certificate_pem.as_bytes(), client.key_pem.as_bytes()];
+                for (file, text) in CLIENT.into_iter().zip(texts) {
+                    files.insert(file.to_owned(), text.to_vec());
+                }
+                telling::client(record, &name, options.life, progress);
+                Ok(Some(name))
+            }
+            Guest::Foreign => {
+                telling::foreign(record, progress);
+                Ok(None)
+            }
+            Guest::Unsettled => Err(ExportError::Unsettled(record.name.to_string())),
+        }
+    }
+}
+
+/// Returns whether a file of a machine's folder is for others: not what proves that the host or its
+/// agent is itself, nor an authority's key, nor former and unfinished texts of records, in which
+/// secrets may stand that the present one has not.
+fn travels(name: &str) -> bool {
+    let stays = ["server-key.pem", "ca-key.pem"];
+    let former = [".bak", ".tmp", ".good", "~"];
+    !stays.contains(&name)
+        && !name.starts_with("next-")
+        && !name.starts_with("ssh_host_")
+        && !former.iter().any(|end| name.ends_with(end))
+        && !name.contains(".json.")
 }
 
 /// Returns the record with marks in the place of this computer's folders.

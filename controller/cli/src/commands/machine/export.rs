@@ -2,6 +2,9 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use berth_controller_fleet::ExportOptions;
 
 use super::passphrase;
 use super::trouble::Trouble as _;
@@ -10,19 +13,29 @@ use crate::failure::{Failure, Outcome};
 use crate::ui;
 use crate::ui::progress::MachineSteps;
 
-/// Pack a machine's record, certificates and keys into a file for another operator
+/// Pack what another operator needs to use a machine into a file
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   berth machine export demo
   berth machine export demo -o /media/stick/demo.berth --passphrase-file ~/secret
 
-Whoever has the file and its passphrase can use the machine as you can: reach its engine and log in
-to its host. The file has the format of `age -p`. Disks of virtual machines and your authority's key
-stay here.")]
+Whoever has the file and its passphrase can reach the machine's engine and log in to its host. In it
+are, and nothing less opens a machine:
+  a client certificate made for this file, called like the file. It opens all machines of your
+  authority until it ends, or until berth machine revoke-client takes it back
+  the private key of SSH for the host
+  what the driver keeps in its record, also secrets that were not given by reference
+What of these travels is told. Your own client certificate, the machine's key, your authority's key
+and disks of virtual machines stay here. The file has the format of `age -p`.")]
 pub(crate) struct Args {
     /// File to write; `-` for standard output [default: NAME.berth in this folder]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Days that the client certificate in the file is good
+    #[arg(long, value_name = "DAYS", default_value_t = 365)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    days: u16,
 
     /// File whose first line is the passphrase; asked for otherwise
     #[arg(long, value_name = "FILE")]
@@ -50,15 +63,20 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         return Err(exists(&output));
     }
     let passphrase = passphrase::new(args.passphrase_file.as_deref())?;
-    let bundle = fleet
-        .export(&args.name, &passphrase, &MachineSteps::told())
+    let file = output.file_name().filter(|_name| !to_stdout);
+    let options = ExportOptions {
+        client: file.map(|name| name.to_string_lossy().into_owned()),
+        life: Duration::from_secs(u64::from(args.days) * 86_400),
+    };
+    let exported = fleet
+        .export(&args.name, &passphrase, &options, &MachineSteps::told())
         .await
         .map_err(|error| error.failure())?;
     if to_stdout {
-        ui::print_bytes(&bundle)?;
+        ui::print_bytes(&exported.bundle)?;
         return Ok(0);
     }
-    write(&output, &bundle, args.force)?;
+    write(&output, &exported.bundle, args.force)?;
     ui::line(&format!(
         "Machine {:?} is in {}. On the other computer: berth machine import {}",
         args.name,

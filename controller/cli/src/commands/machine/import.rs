@@ -22,8 +22,9 @@ const MAX_BYTES: u64 = 32 * 1024 * 1024;
   berth machine import demo.berth
   berth machine import --name theirs --passphrase-file ~/secret /media/stick/demo.berth
 
-The machine can be used at once, with the certificates and keys of whoever exported it. One that runs
-on their computer is reached like any host, but cannot be started or stopped from here.")]
+The machine can be used at once, with the client certificate that was made for this file and the key
+of SSH in it, until the certificate ends or whoever exported the machine revokes it. One that runs on
+their computer is reached like any host, but cannot be started or stopped from here.")]
 pub(crate) struct Args {
     /// Name of the machine here [default: the one that it had]
     #[arg(long, value_name = "NAME")]
