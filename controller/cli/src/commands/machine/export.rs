@@ -19,13 +19,13 @@ use crate::ui::progress::MachineSteps;
   berth machine export demo
   berth machine export demo -o /media/stick/demo.berth --passphrase-file ~/secret
 
-Whoever has the file and its passphrase can reach the machine's engine and log in to its host. In it
-are, and nothing less opens a machine:
+Whoever has the file and its passphrase can reach the machine's engine and log in to its host. In the
+file are:
   a client certificate made for this file, called like the file. It opens all machines of your
   authority until it ends, or until berth machine revoke-client takes it back
   the private key of SSH for the host
   what the driver keeps in its record, also secrets that were not given by reference
-What of these travels is told. Your own client certificate, the machine's key, your authority's key
+It is told which of these travel. Your own client certificate, the machine's key, your authority's key
 and disks of virtual machines stay here. The file has the format of `age -p`.")]
 pub(crate) struct Args {
     /// File to write; `-` for standard output [default: NAME.berth in this folder]
