@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_controller_ssh::{Endpoint, HostKeyPolicy, Session};
+use berth_controller_ssh::{Config, Endpoint, HostKeyPolicy, Session};
 use berth_provisioners_api::{Fallback, Registry, SshEndpoint};
 use berth_provisioners_generic::GenericDriver;
 use berth_provisioners_none::NoneDriver;
@@ -20,6 +20,8 @@ const REBOOT: &str = "if [ \"$(id -u)\" = 0 ]; then shutdown -r now || reboot; \
                       else sudo -n shutdown -r now || sudo -n reboot; fi";
 /// How long a host may take to let somebody in who wants to reboot it.
 const LOGIN: Duration = Duration::from_secs(30);
+/// How long it may take to answer the order; one that goes down may never do so.
+const ORDER: Duration = Duration::from_secs(30);
 
 /// The drivers that are part of berth.
 pub(crate) fn embedded() -> Registry {
@@ -34,6 +36,8 @@ pub(crate) fn embedded() -> Registry {
 /// The drivers that are found in `PATH`; `log` gets what their plugins print.
 pub(crate) fn found(log: fn(&Line<'_>)) -> Fallback {
     let options = PluginOptions::from_env().with_keeper(THIS_PROGRAM);
+    // What a plugin prints, it prints beside the veil of its machine.
+    let options = options.with_filter(berth_controller_fleet::hushed);
     berth_provisioners_plugin::fallback(options.with_log(log))
 }
 
@@ -90,14 +94,17 @@ async fn reboot(endpoint: SshEndpoint) -> Result<(), String> {
         key: endpoint.key,
         ..Endpoint::default()
     };
-    let session = Session::connect(&endpoint, &HostKeyPolicy::Learn, LOGIN).await;
+    let name = endpoint.host.clone();
+    let endpoint = Config::of_operator().complete(&name, endpoint);
+    let endpoint = endpoint.map_err(|error| crate::failure::chain(&error))?;
+    let session = Session::connect(&endpoint, &HostKeyPolicy::KnownHostsOrLearn, LOGIN).await;
     let session = session.map_err(|error| crate::failure::chain(&error))?;
-    match session.exec(REBOOT, b"").await {
-        Ok(output) if !output.status.success() => {
+    match tokio::time::timeout(ORDER, session.exec(REBOOT, b"")).await {
+        Ok(Ok(output)) if !output.status.success() => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             Err(format!("the host did not restart: {said}"))
         }
         // The connection may break before the command has ended.
-        Ok(_) | Err(_) => Ok(()),
+        Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
     }
 }

@@ -8,12 +8,16 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use berth_tests_support::{Background, Machine, Operator, Outcome, berth_program, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures");
+
+/// The variable in which the plugin's token is, and the token.
+const SECRET: (&str, &str) = ("BERTH_TEST_PLUGIN_TOKEN", "open-sesame-2026");
 
 /// An operator who has the plugin `pytest`.
 struct Bench {
@@ -47,7 +51,7 @@ impl Bench {
             "{}:/usr/sbin:/usr/bin:/sbin:/bin",
             self.home().join("bin").display()
         );
-        command.env("PATH", folders);
+        command.env("PATH", folders).env(SECRET.0, SECRET.1);
         command
     }
 
@@ -94,6 +98,8 @@ fn create(bench: &Bench, host: &Machine<'_>) -> Outcome {
         &host.ip(),
         "--pytest-ssh-key",
         &key.to_string_lossy(),
+        "--pytest-token",
+        &format!("env:{}", SECRET.0),
         "--engine-label",
         "kind=plugged",
         "m1",
@@ -157,7 +163,17 @@ fn machine_of_a_plugin_is_like_any_other() {
         bench.berth(&["machine", "status", "m1"]).success(),
         "Stopped"
     );
-    let started = bench.berth(&["machine", "start", "m1"]).exits_with(0);
+    bench.misbehave("tell:Start,tell:GetState");
+    let started = bench
+        .berth(&["--debug", "machine", "start", "m1"])
+        .exits_with(0);
+    bench.misbehave("");
+    let told = started.stderr();
+    assert!(
+        told.contains("(m1) My token is env:BERTH_TEST_PLUGIN_TOKEN"),
+        "{told}"
+    );
+    assert!(!told.contains(SECRET.1), "{told}");
     assert!(
         started.stderr().contains("(m1) Starting instance"),
         "{}",
@@ -230,6 +246,42 @@ fn creations_that_end_badly_leave_nothing_behind() {
         assert_eq!(bench.berth(&["machine", "ls", "-q"]).success(), "");
         bench.no_process_is_left();
     }
+}
+
+#[test]
+fn a_plugin_that_hangs_before_anything_is_made_holds_up_nobody() {
+    let bench = Bench::new();
+    bench.misbehave("hang:SetConfigFromFlags");
+    let create =
+        Background::start(&mut bench.command(&["machine", "create", "-d", "pytest", "m1", "m2"]));
+    wait_until("both machines are being configured", || {
+        bench.record("calls").matches("SetConfigFromFlags").count() == 2
+    });
+    let began = Instant::now();
+    create.signal(Signal::SIGINT);
+    assert_eq!(create.outcome().code(), Some(130));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    bench.no_process_is_left();
+    assert_eq!(bench.berth(&["machine", "ls", "-q"]).success(), "");
+}
+
+#[test]
+fn what_is_left_at_a_provider_is_told_by_its_names() {
+    let bench = Bench::new();
+    bench.misbehave("error:late");
+    let _ = bench
+        .berth(&["machine", "create", "-d", "pytest", "m1"])
+        .fails_saying(&["asked to fail in late"]);
+    bench.misbehave("error:Remove");
+    let removed = bench
+        .berth(&["machine", "rm", "-f", "-y", "m1"])
+        .exits_with(0);
+    let told = removed.stderr();
+    assert!(told.contains("driver pytest makes its machines"), "{told}");
+    assert!(told.contains("InstanceId i-m1"), "{told}");
+    assert!(!told.contains("orphans"), "they would not be found: {told}");
+    bench.no_process_is_left();
 }
 
 #[test]
