@@ -12,6 +12,9 @@ use tonic::{Code, Status};
 /// distinguishable.
 pub(crate) const ENGINE_ERROR: u8 = 125;
 
+/// Exit code where all was done that could be done now, and the rest follows by itself.
+pub(crate) const PENDING: u8 = 75;
+
 /// Exit code of a program that SIGPIPE would have killed.
 const BROKEN_PIPE: u8 = 141;
 

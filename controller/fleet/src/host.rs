@@ -1,8 +1,9 @@
 //! Doing things as root on a host that is not, or not yet, a machine with our agent.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
-use berth_controller_provision::{HostFacts, Privilege, ProvisionError, probe};
+use berth_controller_provision::{HostFacts, Passwords, ProvisionError, Root, enter};
 use berth_controller_ssh::{ExecError, Session};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -18,15 +19,9 @@ const MAX_SAID: usize = 2000;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// It cannot be told what the host is.
-    #[error("the host cannot be looked at")]
-    Probe(#[source] Box<ProvisionError>),
-    /// The user cannot become root.
-    #[error("user {user:?} is not root and cannot become root on the host")]
-    NoPrivilege {
-        /// The user.
-        user: String,
-    },
+    /// It cannot be told what the host is, or the user cannot become root there.
+    #[error(transparent)]
+    Enter(Box<ProvisionError>),
     /// The command could not be run.
     #[error("{what} could not be run on the host")]
     Ssh {
@@ -56,7 +51,7 @@ pub enum HostError {
 pub(crate) struct Host<'a> {
     session: &'a Session,
     pub(crate) facts: HostFacts,
-    password: Option<Zeroizing<String>>,
+    password: Mutex<Option<Zeroizing<String>>>,
 }
 
 impl HostError {
@@ -64,31 +59,24 @@ impl HostError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Probe(error) => error.hint(),
-            Self::NoPrivilege { user } => Some(format!(
-                "log in as root, or allow {user} to use sudo on the host (BERTH_SUDO_PASSWORD_FILE \
-                 names a file with the password where sudo wants one)"
-            )),
+            Self::Enter(error) => error.hint(),
             _ => None,
         }
     }
 }
 
 impl<'a> Host<'a> {
-    /// Looks at the host behind `session`.
+    /// Looks at the host behind `session`, and finds the way to be root on it.
     pub(crate) async fn look(
         session: &'a Session,
         name: &str,
         sudo: &Sudo,
     ) -> Result<Self, HostError> {
-        let facts = probe(session)
+        let password = Mutex::new(None);
+        let ask = |user: &str, attempt| sudo.ask(name, user, attempt);
+        let facts = enter(session, Passwords::new(&ask, &password))
             .await
-            .map_err(|error| HostError::Probe(Box::new(error)))?;
-        let password = match facts.privilege {
-            Privilege::Root | Privilege::Sudo | Privilege::Doas => None,
-            Privilege::SudoWithPassword => sudo.ask(name, &facts.user, 0),
-            _ => None,
-        };
+            .map_err(|error| HostError::Enter(Box::new(error)))?;
         Ok(Self {
             session,
             facts,
@@ -96,25 +84,17 @@ impl<'a> Host<'a> {
         })
     }
 
+    /// Returns the way to be root.
+    pub(crate) fn root(&self) -> Root<'_> {
+        let passwords = Passwords::new(&|_user, _attempt| None, &self.password);
+        Root::new(self.session, &self.facts, passwords)
+    }
+
     /// Runs a script as root and returns what it printed. The script travels on standard input.
     pub(crate) async fn run(&self, what: &'static str, script: &str) -> Result<String, HostError> {
-        let refused = || HostError::NoPrivilege {
-            user: self.facts.user.clone(),
-        };
         // All of it is read before any of it runs, so that half a script does nothing.
-        let script = format!("main() {{\n{script}\n}}\nmain </dev/null\n");
-        let (command, input) = match (&self.facts.privilege, &self.password) {
-            (Privilege::Root, _) => ("sh -s", Zeroizing::new(script)),
-            (Privilege::Sudo, _) => ("sudo -n sh -s", Zeroizing::new(script)),
-            (Privilege::Doas, _) => ("doas -n sh -s", Zeroizing::new(script)),
-            // With `-k` the password is read even where it would not be needed.
-            (Privilege::SudoWithPassword, Some(password)) => (
-                "sudo -k -S -p '' sh -s",
-                Zeroizing::new(format!("{}\n{script}", **password)),
-            ),
-            _ => return Err(refused()),
-        };
-        let ran = timeout(LIMIT, self.session.exec(command, input.as_bytes())).await;
+        let script = Zeroizing::new(format!("main() {{\n{script}\n}}\nmain </dev/null\n"));
+        let ran = timeout(LIMIT, self.root().order(&script)).await;
         let output = ran
             .map_err(|_elapsed| HostError::Timeout { what })?
             .map_err(|source| HostError::Ssh { what, source })?;

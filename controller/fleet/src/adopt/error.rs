@@ -2,7 +2,7 @@
 
 use berth_controller_client::IdentityError;
 use berth_controller_pki::IssueError;
-use berth_controller_ssh::{ConnectError, HostKeyError};
+use berth_controller_ssh::{ConfigError, ConnectError, HostKeyError};
 use berth_controller_store::{LockError, WriteError};
 
 use crate::host::HostError;
@@ -30,6 +30,15 @@ pub enum AdoptError {
     /// The host's key that was given makes no sense.
     #[error("host key that was given cannot be used")]
     HostKey(#[source] HostKeyError),
+    /// The operator's SSH configuration cannot be used.
+    #[error("cannot find the way to {host}")]
+    Config {
+        /// The host.
+        host: String,
+        /// Why.
+        #[source]
+        source: ConfigError,
+    },
     /// The host cannot be logged in to.
     #[error("cannot log in to {host}")]
     Connect {

@@ -17,10 +17,19 @@ pub struct Conversion {
     pub containers: Vec<String>,
 }
 
+/// Sets `$pid` to the process of Docker's daemon; a number that its file still names may be another
+/// process's by now.
+const DAEMON: &str = r#"
+    pid=$(cat /var/run/docker.pid 2>/dev/null || :)
+    case $(readlink "/proc/${pid:-none}/exe" 2>/dev/null || :) in
+        */dockerd|*/dockerd\ *|*/dockerd-*) ;;
+        *) pid= ;;
+    esac
+"#;
+
 /// Tells what would be stopped; changes nothing.
 const LOOK: &str = r#"
     put() { echo "berth:$1=$2"; }
-    pid=$(cat /var/run/docker.pid 2>/dev/null || :)
     if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then put runs 1; fi
     if command -v docker >/dev/null 2>&1; then
         docker ps --format '{{.Names}}' 2>/dev/null | sed 's/^/berth:container=/'
@@ -30,7 +39,6 @@ const LOOK: &str = r#"
 
 /// Ends the daemon by its process id, where nobody else looks after it.
 const STOP_PROCESS: &str = r#"
-    pid=$(cat /var/run/docker.pid 2>/dev/null || :)
     if [ -n "$pid" ] && kill -TERM "$pid" 2>/dev/null; then
         tries=0
         while kill -0 "$pid" 2>/dev/null; do
@@ -80,7 +88,9 @@ impl Fleet {
         progress.step(name, "Looking at the host");
         let session = self.ssh(name).await?;
         let host = Host::look(&session, name, &self.sudo).await?;
-        let said = host.run("looking at Docker", LOOK).await?;
+        let said = host
+            .run("looking at Docker", &format!("{DAEMON}{LOOK}"))
+            .await?;
         session.close().await;
         Ok(Conversion {
             runs: marked(&said, "runs").trim() == "1",
@@ -124,7 +134,7 @@ impl Fleet {
         // A daemon that was started by hand is nobody's service.
         host.run(
             "stopping Docker",
-            &format!("set -eu\n{stop}\n{STOP_PROCESS}"),
+            &format!("set -eu\n{stop}\n{DAEMON}{STOP_PROCESS}"),
         )
         .await?;
         if record.side.host_key.is_none() {
@@ -139,5 +149,69 @@ impl Fleet {
             .await
             .map_err(Box::new)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Child, Command, Output};
+
+    use super::*;
+
+    /// A process that runs a copy of `sleep` called `name`; ended with the test.
+    struct Process(Child);
+
+    impl Process {
+        fn start(folder: &Path, name: &str) -> Self {
+            let path = folder.join(name);
+            fs::copy("/bin/sleep", &path).unwrap();
+            let process = Self(Command::new(&path).arg("1000").spawn().unwrap());
+            fs::write(folder.join("docker.pid"), process.0.id().to_string()).unwrap();
+            process
+        }
+    }
+
+    impl Drop for Process {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn run(folder: &Path, script: &str) -> Output {
+        let pid_file = folder.join("docker.pid");
+        let script = script.replace("/var/run/docker.pid", pid_file.to_str().unwrap());
+        let ran = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        ran
+    }
+
+    #[test]
+    fn process_that_only_has_the_number_of_dockers_daemon_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = Process::start(folder.path(), "database");
+        let looked = run(folder.path(), &format!("{DAEMON}{LOOK}"));
+        let said = String::from_utf8(looked.stdout).unwrap();
+        assert!(!said.contains("runs"), "{said}");
+        run(folder.path(), &format!("set -eu\n{DAEMON}{STOP_PROCESS}"));
+        assert_eq!(process.0.try_wait().unwrap(), None);
+    }
+
+    #[test]
+    fn dockers_daemon_is_found_and_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = Process::start(folder.path(), "dockerd");
+        let looked = run(folder.path(), &format!("{DAEMON}{LOOK}"));
+        let said = String::from_utf8(looked.stdout).unwrap();
+        assert!(said.contains("berth:runs=1"), "{said}");
+        // Whoever has started it takes note of its end, as an init would.
+        let ended = std::thread::scope(|scope| {
+            let waits = scope.spawn(|| process.0.wait().unwrap());
+            run(folder.path(), &format!("set -eu\n{DAEMON}{STOP_PROCESS}"));
+            waits.join().unwrap()
+        });
+        assert!(!ended.success());
     }
 }

@@ -4,7 +4,7 @@ use berth_controller_fleet::{RevokeError, RevokeReport};
 
 use super::trouble::Trouble as _;
 use crate::engine::Global;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, PENDING};
 use crate::ui;
 use crate::ui::progress::MachineSteps;
 
@@ -13,7 +13,9 @@ use crate::ui::progress::MachineSteps;
 #[command(
     after_help = "Its open connections end at once. A machine that cannot be reached is told when
 it is next contacted; `berth machine certs` shows which still have to be told. Your own certificate
-is replaced by a new one first."
+is replaced by a new one first.
+
+The exit code is 75 while machines still have to be told."
 )]
 pub(crate) struct ClientArgs {
     /// The client's name, or the beginning of the certificate's fingerprint
@@ -26,7 +28,7 @@ pub(crate) struct ClientArgs {
 #[command(
     after_help = "For a machine whose key may be in somebody else's hands. berth does not speak to
 it any more until `berth machine regenerate-certs` has given it another certificate through ssh, or
-it is removed."
+it is removed. The exit code is 75 while other machines still have to be told."
 )]
 pub(crate) struct MachineArgs {
     /// Do not ask
@@ -104,5 +106,9 @@ fn tell(report: &RevokeReport) -> Outcome {
             ));
         }
     }
-    Ok(0)
+    Ok(if n_told < report.machines.len() {
+        PENDING
+    } else {
+        0
+    })
 }

@@ -61,6 +61,11 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         Ok(())
     };
     let code = super::lifecycle::told(join_all(names.iter().map(remove)).await);
-    // Whoever forces wants it gone, and gone it is.
-    Ok(if args.force { 0 } else { code })
+    // Whoever forces wants it gone, whatever was said on the way; but gone it must be.
+    let is_gone = |name: &String| !fleet.exists(name);
+    Ok(if args.force && names.iter().all(is_gone) {
+        0
+    } else {
+        code
+    })
 }

@@ -3,7 +3,7 @@
 use berth_controller_fleet::{RolloverError, RolloverReport, RolloverState};
 
 use crate::engine::Global;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, PENDING};
 use crate::ui;
 use crate::ui::progress::MachineSteps;
 
@@ -15,7 +15,7 @@ reached, while both are trusted; others follow when they are next contacted. Giv
 on. With --finish the old authority is not trusted any more.
 
 Nothing restarts, and ca.pem always is a file that docker can use. It is also the way out when the
-authority's key is lost."
+authority's key is lost. The exit code is 75 while machines still have to follow."
 )]
 pub(crate) struct Args {
     /// Stop trusting the old authority
@@ -69,5 +69,5 @@ fn tell(report: &RolloverReport, finish: bool) -> Outcome {
     if !finish && waiting == 0 {
         ui::line("Every machine has moved: berth machine rotate-ca --finish ends it.")?;
     }
-    Ok(0)
+    Ok(if waiting > 0 { PENDING } else { 0 })
 }
