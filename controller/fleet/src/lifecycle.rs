@@ -8,11 +8,11 @@ use berth_provisioners_api::{DriverError, Machine, Restart};
 use tokio::time::{Instant, timeout};
 
 use crate::fleet::Loaded;
+use crate::host::{Host, HostError};
 use crate::{Fleet, MachineError, Progress, ProvisionError, SshError};
 
-/// Reboots a host, whoever has logged in.
-const REBOOT: &str = "if [ \"$(id -u)\" = 0 ]; then shutdown -r now || reboot; \
-                      else sudo -n shutdown -r now || sudo -n reboot; fi";
+/// Reboots a host, as root.
+const REBOOT: &str = "shutdown -r now || reboot";
 /// How long a host may take for a reboot.
 const REBOOT_PATIENCE: Duration = Duration::from_secs(600);
 /// How long a host may take to let us in before it reboots.
@@ -49,6 +49,15 @@ pub enum LifecycleError {
     /// The host could not be told to restart.
     #[error(transparent)]
     Ssh(#[from] SshError),
+    /// The user cannot become root to restart the host.
+    #[error("cannot restart machine {machine:?}")]
+    Host {
+        /// The machine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: Box<HostError>,
+    },
     /// The host refused to restart.
     #[error("machine {machine:?} did not restart: {said}")]
     Reboot {
@@ -70,6 +79,7 @@ impl LifecycleError {
             Self::Machine(error) => error.hint(),
             Self::Driver { source, .. } => source.hint().map(ToOwned::to_owned),
             Self::Ssh(error) => error.hint(),
+            Self::Host { source, .. } => source.hint(),
             Self::Provision(error) => error.hint(),
             _ => None,
         }
@@ -132,7 +142,7 @@ impl Fleet {
         let _lock = self.store.lock_machine(&self.record(name)?.name)?;
         let loaded = self.load(name)?;
         if matches!(action, Action::Start | Action::Restart) {
-            loaded.require_complete()?;
+            loaded.require_whole()?;
         }
         let Loaded {
             mut record,
@@ -173,7 +183,7 @@ impl Fleet {
         let left = || deadline.saturating_duration_since(Instant::now());
         let mut session = self.log_in(record, machine, LOGIN_PATIENCE).await?;
         let before = boot_id(record, &session).await?;
-        order_reboot(record, &session).await?;
+        self.order_reboot(record, &session).await?;
         loop {
             // A host that goes down in order closes its connections; one that is just gone is
             // noticed by asking.
@@ -191,21 +201,29 @@ impl Fleet {
             }
         }
     }
-}
 
-/// Gives the order to reboot; that nothing is heard of it any more is no failure.
-async fn order_reboot(record: &MachineRecord, session: &Session) -> Result<(), LifecycleError> {
-    let asked = timeout(ORDER_PATIENCE, session.exec(REBOOT, b"")).await;
-    if let Ok(Ok(output)) = asked
-        && !output.status.success()
-    {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(LifecycleError::Reboot {
-            machine: record.name.to_string(),
-            said,
-        });
+    /// Gives the order to reboot; that nothing is heard of it any more is no failure.
+    async fn order_reboot(
+        &self,
+        record: &MachineRecord,
+        session: &Session,
+    ) -> Result<(), LifecycleError> {
+        let machine = record.name.to_string();
+        let host = match Host::look(session, &machine, &self.sudo).await {
+            Ok(host) => host,
+            Err(source) => {
+                let source = Box::new(source);
+                return Err(LifecycleError::Host { machine, source });
+            }
+        };
+        if let Ok(Ok(output)) = timeout(ORDER_PATIENCE, host.root().order(REBOOT)).await
+            && !output.status.success()
+        {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(LifecycleError::Reboot { machine, said });
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 async fn boot_id(record: &MachineRecord, session: &Session) -> Result<Vec<u8>, SshError> {

@@ -1,7 +1,5 @@
 //! Replacing a machine's agent by this berth's, with containers running.
 
-use berth_controller_store as store;
-
 use crate::agent::is_off;
 use crate::fleet::Loaded;
 use crate::{Fleet, MachineError, Progress, ProvisionError, ProvisionReport};
@@ -36,14 +34,11 @@ impl Fleet {
     ) -> Result<UpgradeReport, ProvisionError> {
         let _lock = self.store.lock_machine(&self.record(name)?.name)?;
         let loaded = self.load(name)?;
-        loaded.require_complete()?;
+        loaded.require_whole()?;
         let Loaded {
             mut record,
             mut machine,
         } = loaded;
-        if record.side.progress == store::Progress::Removing {
-            return Err(MachineError::Incomplete(name.to_owned()).into());
-        }
         if machine.state().await.is_ok_and(is_off) {
             progress.step(name, "Starting");
             let started = machine.start().await;

@@ -12,10 +12,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use berth_controller_fleet::{
-    CreateError, CreateRequest, Fleet, MachineError, Progress, RemoveError, RowState, Silent,
-    SshError,
+    CreateError, CreateRequest, Fleet, LifecycleError, MachineError, Progress, ProvisionError,
+    RemoveError, RowState, Silent, SshError,
 };
-use berth_controller_store::{LockError, Store};
+use berth_controller_store::{self as store, LockError, StepRecord, Store};
 use berth_provisioners_api::{MachineState, Registry};
 use berth_tests_support::{Sshd, SshdOptions, free_port};
 use cloud::{Cloud, PARTS};
@@ -95,6 +95,53 @@ async fn failed_create_is_on_record_and_can_be_removed() {
         assert_eq!(fixture.fleet.names().unwrap(), [""; 0]);
         assert_eq!(fixture.locks(), 0);
     }
+}
+
+#[tokio::test]
+async fn half_removed_machine_can_only_be_removed() {
+    let fixture = Fixture::new();
+    let wish = |wishes: &mut cloud::Wishes| wishes.fail_after = Some("instance");
+    fixture.cloud.wish(wish);
+    fixture.create("m1").await.unwrap_err();
+    let store = Store::open(fixture.root.path()).unwrap();
+    let mut record = store.load(&"m1".parse().unwrap()).unwrap();
+    let done = StepRecord {
+        step: "the driver is done".to_owned(),
+        at: 1,
+    };
+    record.side.journal.push(done);
+    record.side.progress = store::Progress::Removing;
+    store.save_side(&record).unwrap();
+    let before = fixture.side("m1");
+    let provision = fixture.fleet.provision("m1", &Silent).await.unwrap_err();
+    assert!(
+        matches!(
+            &provision,
+            ProvisionError::Machine(MachineError::HalfRemoved(name)) if name == "m1"
+        ),
+        "{provision:?}"
+    );
+    assert!(provision.hint().unwrap().contains("machine rm m1"));
+    let upgrade = fixture.fleet.upgrade("m1", &Silent).await.unwrap_err();
+    assert!(
+        matches!(
+            upgrade,
+            ProvisionError::Machine(MachineError::HalfRemoved(_))
+        ),
+        "{upgrade:?}"
+    );
+    for error in [
+        fixture.fleet.start("m1", &Silent).await.unwrap_err(),
+        fixture.fleet.restart("m1", &Silent).await.unwrap_err(),
+    ] {
+        assert!(
+            matches!(error, LifecycleError::Machine(MachineError::HalfRemoved(_))),
+            "{error:?}"
+        );
+    }
+    assert_eq!(fixture.side("m1"), before);
+    fixture.fleet.remove("m1", false, &Silent).await.unwrap();
+    assert_eq!(fixture.fleet.names().unwrap(), [""; 0]);
 }
 
 #[tokio::test]

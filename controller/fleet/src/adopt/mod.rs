@@ -13,9 +13,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use berth_controller_client::{Identity, Target, Tunnel, connect};
-use berth_controller_ssh::{HostKey, HostKeyPolicy, Session};
+use berth_controller_ssh::{Config, Endpoint, HostKey, HostKeyPolicy, Session};
 use berth_controller_store::{
-    AgentRecord, EngineOptions, HostConfig, MachineName, MachineRecord, SideRecord, Staging,
+    AgentRecord, HostConfig, MachineName, MachineRecord, SideRecord, Staging,
 };
 use berth_provisioners_api::{
     FlagValue, FlagValues, Journal, JournalError, Machine, MachineContext,
@@ -109,7 +109,8 @@ impl Fleet {
         let told = request.name.as_deref().unwrap_or(&request.host);
         progress.step(told, "Logging in");
         let machine = self.generic(request, &staged, told, progress).await?;
-        let session = login(request, &*machine).await?;
+        let endpoint = endpoint(request, &*machine).await?;
+        let session = login(request, &endpoint).await?;
         let host = Host::look(&session, told, &self.sudo).await?;
         let found = look(&host, &request.host).await?;
         let name: MachineName = match &request.name {
@@ -133,7 +134,7 @@ impl Fleet {
             host.run("changing whom the agent trusts", &trust.script())
                 .await?;
             progress.step(name.as_str(), "Checking connection to the agent");
-            let tunnel = tunnel(&*machine, &session).await?;
+            let tunnel = tunnel(endpoint, &session);
             let agent = answer(&staged, &trust, (&request.host, port), tunnel).await?;
             let version = agent.version.clone();
             record.side.agent = Some(agent);
@@ -207,13 +208,7 @@ impl Fleet {
         port: u16,
     ) -> MachineRecord {
         let place = (&self.store.certs(), &self.store.machine(name));
-        let engine = EngineOptions {
-            labels: found.file.labels.clone(),
-            insecure_registries: found.file.insecure_registries.clone(),
-            registry_mirrors: found.file.registry_mirrors.clone(),
-            ..EngineOptions::default()
-        };
-        let mut config = HostConfig::new(name, GENERIC, &engine, &[], place);
+        let mut config = HostConfig::new(name, GENERIC, &found.engine, &[], place);
         let mut driver = machine.config();
         driver["EnginePort"] = Value::from(port);
         config.set_driver(driver);
@@ -223,6 +218,7 @@ impl Fleet {
             certificate_names: found.certificate.names().to_vec(),
             trusted: trust.others.clone(),
             authorities: trust.fingerprints(),
+            adopted: true,
             ..SideRecord::default()
         };
         MachineRecord {
@@ -233,13 +229,24 @@ impl Fleet {
     }
 }
 
-async fn login(request: &AdoptRequest, machine: &dyn Machine) -> Result<Session, AdoptError> {
+/// Returns how the operator's own configuration of SSH leads to the host.
+async fn endpoint(request: &AdoptRequest, machine: &dyn Machine) -> Result<Endpoint, AdoptError> {
     let endpoint = machine.ssh_endpoint().await.map_err(MachineError::from)?;
+    Config::of_operator()
+        .complete(&request.host, ssh_endpoint(endpoint))
+        .map_err(|source| AdoptError::Config {
+            host: request.host.clone(),
+            source,
+        })
+}
+
+/// Logs in; a host that the operator knows already must show the key that it is known by.
+async fn login(request: &AdoptRequest, endpoint: &Endpoint) -> Result<Session, AdoptError> {
     let policy = match &request.host_key {
         Some(text) => HostKeyPolicy::Pinned(HostKey::parse(text).map_err(AdoptError::HostKey)?),
-        None => HostKeyPolicy::Learn,
+        None => HostKeyPolicy::KnownHostsOrLearn,
     };
-    Session::connect(&ssh_endpoint(endpoint), &policy, SSH_TIMEOUT)
+    Session::connect(endpoint, &policy, SSH_TIMEOUT)
         .await
         .map_err(|source| AdoptError::Connect {
             host: request.host.clone(),
@@ -248,13 +255,12 @@ async fn login(request: &AdoptRequest, machine: &dyn Machine) -> Result<Session,
 }
 
 /// Returns the way through SSH, for hosts whose firewall closes the agent's port.
-async fn tunnel(machine: &dyn Machine, session: &Session) -> Result<Tunnel, AdoptError> {
-    let endpoint = machine.ssh_endpoint().await.map_err(MachineError::from)?;
-    Ok(Tunnel {
-        endpoint: ssh_endpoint(endpoint),
+fn tunnel(endpoint: Endpoint, session: &Session) -> Tunnel {
+    Tunnel {
+        endpoint,
         host_key: HostKeyPolicy::Pinned(session.host_key().clone()),
         socket: AGENT_SOCKET.to_owned(),
-    })
+    }
 }
 
 /// Asks the agent who it is, with the certificates that the machine will have.

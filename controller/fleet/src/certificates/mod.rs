@@ -14,6 +14,7 @@
 //! certs/{cert,key}.pem    the client certificate
 //! certs/berth.json        retired authorities, revocations, issued clients ([`register`])
 //! certs/next-ca-key.pem   the key of an authority about to be put in force
+//! machines/NAME/next-server{,-key}.pem  what an agent gets that has not answered with it yet
 //! ```
 
 mod authority;
@@ -42,6 +43,5 @@ pub use rollover::{RolloverError, RolloverReport, RolloverState};
 pub(crate) use authority::authority;
 pub(crate) use clients::Guest;
 pub(crate) use due::Book;
-pub(crate) use machine::machine_files;
-pub(crate) use over_ssh::on_host;
+pub(crate) use machine::{OnHost, confirm, foreign_issuer, machine_files, shown_name};
 pub(crate) use register::revoked_machines;

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use berth_controller_client::{Agent, over};
-use berth_controller_ssh::Session;
 use berth_controller_store::MachineRecord;
 use berth_provisioners_api::Machine;
 use tokio::time::timeout;
 
 use super::CertificatesError;
-use super::machine::OnHost;
+use crate::host::Host;
 use crate::list::failed_call;
 use crate::{Fleet, SshError};
 
@@ -17,33 +16,15 @@ use crate::{Fleet, SshError};
 const SSH_PATIENCE: Duration = Duration::from_secs(20);
 /// How long its agent may take to answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
-/// Starts the very program that runs as the agent, as root, to pass bytes on to it.
+/// Starts the very program that runs as the agent, to pass bytes on to it. A number that is left in
+/// the agent's file may be any program's by now; nothing but the agent's is started as root.
 const CONNECT: &str = "\
-s='b=/proc/$(cat /run/berth/berthd.pid 2>/dev/null || echo none)/exe; \
-[ -x \"$b\" ] || b=$(command -v berthd || echo /usr/local/bin/berthd); exec \"$b\" connect'; \
-if [ \"$(id -u)\" = 0 ]; then exec sh -c \"$s\"; else exec sudo -n sh -c \"$s\"; fi";
-
-/// Reads whom the agent trusts and which certificate it has; its key stays where it is.
-const READ: &str = "\
-s='cat /etc/berth/ca.pem; echo =====; cat /etc/berth/server.pem'; \
-if [ \"$(id -u)\" = 0 ]; then exec sh -c \"$s\"; else exec sudo -n sh -c \"$s\"; fi";
-
-/// Returns what the agent has that runs on a host already. A machine that was never ours has
-/// nothing that should stay.
-pub(crate) async fn on_host(session: &Session, record: &MachineRecord) -> OnHost {
-    if record.side.agent.is_none() {
-        return OnHost::default();
-    }
-    let Ok(output) = session.exec(READ, b"").await else {
-        return OnHost::default();
-    };
-    let text = String::from_utf8_lossy(&output.stdout);
-    let (ca, cert) = text.split_once("=====").unwrap_or_default();
-    OnHost {
-        ca: ca.to_owned(),
-        cert: cert.trim_start().to_owned(),
-    }
-}
+b=/proc/$(cat /run/berth/berthd.pid 2>/dev/null || echo none)/exe; \
+case $(readlink \"$b\" 2>/dev/null) in \
+*/berthd|*/berthd\\ *|*/.berthd-*) ;; \
+*) b=; for f in /usr/local/bin /opt/berth/bin /var/lib/berth/bin; do \
+if [ -x $f/berthd ]; then b=$f/berthd; break; fi; done ;; esac; \
+exec \"${b:-berthd}\" connect";
 
 impl Fleet {
     /// Connects to a machine's agent through SSH, whatever its certificates are.
@@ -54,7 +35,12 @@ impl Fleet {
     ) -> Result<Agent, CertificatesError> {
         let name = record.name.to_string();
         let session = self.log_in(record, machine, SSH_PATIENCE).await?;
-        let stream = session.open_command(CONNECT).await;
+        let host = Host::look(&session, &name, &self.sudo).await;
+        let host = host.map_err(|source| CertificatesError::Host {
+            machine: name.clone(),
+            source: Box::new(source),
+        })?;
+        let stream = host.root().open(CONNECT).await;
         let stream = stream.map_err(|source| SshError::Exec {
             machine: name.clone(),
             source,
@@ -67,5 +53,43 @@ impl Fleet {
             Err(_elapsed) => "it did not answer in time".to_owned(),
         };
         Err(CertificatesError::Silent { machine: name, why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Runs the command on a host whose agent's file has the number of a process called `name`, and
+    /// returns what was started. Nothing is installed.
+    fn started(folder: &Path, name: &str) -> String {
+        let program = folder.join(name);
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut process = Command::new(&program).arg("1000").spawn().unwrap();
+        let pid_file = folder.join("pid");
+        fs::write(&pid_file, process.id().to_string()).unwrap();
+        let line = CONNECT
+            .replace("/run/berth/berthd.pid", pid_file.to_str().unwrap())
+            .replace("/usr/local/bin /opt/berth/bin /var/lib/berth/bin", "/none")
+            .replace("exec ", "echo ");
+        let ran = Command::new("sh").args(["-c", &line]).output().unwrap();
+        let expected = format!("/proc/{}/exe", process.id());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let said = String::from_utf8(ran.stdout).unwrap();
+        said.trim().replace(&expected, "that process")
+    }
+
+    #[test]
+    fn only_the_agents_own_program_is_started_as_root() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(started(folder.path(), "berthd"), "that process connect");
+        for other in ["database", "berthdx", "berthctl"] {
+            assert_eq!(started(folder.path(), other), "berthd connect", "{other}");
+        }
     }
 }

@@ -9,7 +9,8 @@ use super::CredentialsError;
 use super::authority::under_lock;
 use super::clients::renew_own;
 use super::due::ServerDue;
-use crate::{AgentError, Fleet, MachineError, Progress, SshError};
+use super::machine::is_of_others;
+use crate::{AgentError, Fleet, HostError, MachineError, Progress, SshError};
 
 /// What to make anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,15 @@ pub enum CertificatesError {
     /// The machine cannot be reached by SSH either.
     #[error(transparent)]
     Ssh(Box<SshError>),
+    /// There is no way to the agent on the host.
+    #[error("cannot get to the agent on machine {machine:?}")]
+    Host {
+        /// The machine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: Box<HostError>,
+    },
     /// The agent cannot be reached.
     #[error(transparent)]
     Agent(Box<AgentError>),
@@ -87,6 +97,7 @@ impl CertificatesError {
             Self::Machine(error) => error.hint(),
             Self::Credentials(error) => error.hint(),
             Self::Ssh(error) => error.hint(),
+            Self::Host { source, .. } => source.hint(),
             Self::Agent(error) => error.hint(),
             Self::Silent { machine, .. } => Some(format!(
                 "berth machine provision {machine} repairs the agent, berth machine doctor \
@@ -95,7 +106,7 @@ impl CertificatesError {
             Self::OldAgent { machine } => Some(format!("berth machine upgrade {machine}")),
             Self::Foreign { machine } => Some(format!(
                 "whoever shared it renews them; berth machine provision {machine} adds your own \
-                 authority"
+                 authority, and berth machine adopt --exclusive makes it yours alone"
             )),
             _ => None,
         }
@@ -129,7 +140,7 @@ impl Fleet {
         if options.client {
             self.regenerate_client()?;
         }
-        if self.is_foreign(&loaded.record) {
+        if self.is_foreign(&loaded.record) || is_of_others(&self.store, &loaded.record)? {
             return Err(CertificatesError::Foreign {
                 machine: name.to_owned(),
             });

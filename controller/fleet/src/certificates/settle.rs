@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::due::{Book, Due, ServerDue};
 use super::files::{require, settle};
-use super::machine::{bundle, copy_client, has_all};
+use super::machine::{bundle, copy_client, has_all, is_of_others};
 use super::{CertificatesError, CredentialsError};
 use crate::list::failed_call;
 use crate::{Fleet, MachineError, Progress};
@@ -41,7 +41,8 @@ impl Settling<'_> {
         if due.bundle {
             self.copy_authorities(due)?;
         }
-        if let Some(why) = due.server {
+        let is_ours = !is_of_others(&fleet.store, &self.record)?;
+        if let Some(why) = due.server.filter(|_why| is_ours) {
             self.progress.notice(self.record.name.as_str(), why.text());
             self.renew(&agent, &authority, why).await?;
         }
@@ -102,8 +103,8 @@ impl Settling<'_> {
         authority: &Authority,
         why: ServerDue,
     ) -> Result<(), CertificatesError> {
-        let identity = self.identity().await?;
         let paths = self.fleet.store.machine(&self.record.name);
+        let identity = self.identity().await?;
         if why != ServerDue::Asked && self.adopt_newer(agent, authority, &identity).await? {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use time::{Duration, OffsetDateTime};
 use super::due::{Book, Due, ServerDue};
 use super::machine::OnHost;
 use super::register::Register;
-use super::{CredentialsError, authority, machine_files};
+use super::{CredentialsError, authority, confirm, foreign_issuer, machine_files};
 
 fn store() -> (tempfile::TempDir, Store) {
     let root = tempfile::tempdir().unwrap();
@@ -53,7 +53,9 @@ fn settled(store: &Store) -> MachineRecord {
     let mut record = record(store, "demo");
     let authority = authority(store).unwrap();
     let host = OnHost::default();
-    machine_files(store, &mut record, &authority, &identity("10.0.0.1"), &host).unwrap();
+    let identity = identity("10.0.0.1");
+    let tls = machine_files(store, &mut record, &authority, &identity, &host).unwrap();
+    confirm(store, &mut record, &tls, &identity).unwrap();
     store.save(&record).unwrap();
     record
 }
@@ -208,11 +210,13 @@ fn certificate_is_made_again_only_for_new_names() {
     assert_ne!(second, first);
     // A crash between the two files leaves a key that is not the certificate's.
     let name: MachineName = "demo".parse().unwrap();
-    fs::write(store.machine(&name).server_key, &first.key_pem).unwrap();
+    let paths = store.machine(&name);
+    let next = paths.directory.join("next-server-key.pem");
+    fs::write(&next, &first.key_pem).unwrap();
     let third = files("10.0.0.2", &host);
     assert!(key_belongs(&third.key_pem, &third.cert_pem));
     // The agent has made a key since, which nobody else knows.
-    fs::remove_file(store.machine(&name).server_key).unwrap();
+    fs::remove_file(&next).unwrap();
     let on_host = OnHost {
         ca: String::new(),
         cert: third.cert_pem.clone(),
@@ -247,6 +251,104 @@ fn whoever_else_the_agent_trusts_stays_trusted_and_who_is_retired_does_not() {
     let friend = CertificateFacts::parse(friend.certificate_pem()).unwrap();
     assert!(trusted.contains(&friend) && !trusted.contains(&retired));
     assert!(trusted.contains(&facts(&store.certs().ca)));
+}
+
+#[test]
+fn certificate_that_the_host_has_not_kept_is_not_on_record() {
+    let (_root, store) = store();
+    let mut record = settled(&store);
+    let own = authority(&store).unwrap();
+    let paths = store.machine(&record.name);
+    let before = fs::read_to_string(&paths.server).unwrap();
+    let on_host = OnHost {
+        ca: fs::read_to_string(&paths.ca).unwrap(),
+        cert: before.clone(),
+    };
+    let moved = identity("10.0.0.2");
+    let offered = machine_files(&store, &mut record, &own, &moved, &on_host).unwrap();
+    assert_ne!(offered.cert_pem, before);
+    // The host has taken the former agent back, so nothing is confirmed.
+    assert_eq!(fs::read_to_string(&paths.server).unwrap(), before);
+    // The host has kept it, and nobody has heard: its key is still there to be sent again.
+    let on_host = OnHost {
+        cert: offered.cert_pem.clone(),
+        ..on_host
+    };
+    let again = machine_files(&store, &mut record, &own, &moved, &on_host).unwrap();
+    assert_eq!(again, offered);
+    confirm(&store, &mut record, &again, &moved).unwrap();
+    let kept = fs::read_to_string(&paths.server).unwrap();
+    assert_eq!(kept, offered.cert_pem);
+    let key = fs::read_to_string(&paths.server_key).unwrap();
+    assert!(key_belongs(&key, &kept));
+    assert!(!paths.directory.join("next-server-key.pem").exists());
+    assert_eq!(record.side.certificate_names, ["10.0.0.2"]);
+}
+
+#[test]
+fn authority_of_the_former_certificate_is_trusted_until_the_host_has_kept_the_new_one() {
+    let (_root, store) = store();
+    let mut record = settled(&store);
+    let paths = store.machine(&record.name);
+    let former = facts(&paths.ca);
+    let now = OffsetDateTime::now_utc();
+    let own = Authority::create("me", now).unwrap();
+    let mut register = Register::load(&store).unwrap();
+    register.retired.push(former.fingerprint());
+    register.save(&store).unwrap();
+    write_private(&store.certs().ca_key, own.key_pem().as_bytes()).unwrap();
+    write_private(&store.certs().ca, own.certificate_pem().as_bytes()).unwrap();
+    let (host, identity) = (OnHost::default(), identity("10.0.0.1"));
+    let tls = machine_files(&store, &mut record, &own, &identity, &host).unwrap();
+    let bundle = || CertificateFacts::parse_all(&fs::read_to_string(&paths.ca).unwrap()).unwrap();
+    assert!(bundle().contains(&former));
+    confirm(&store, &mut record, &tls, &identity).unwrap();
+    assert!(!bundle().contains(&former));
+}
+
+#[test]
+fn certificate_of_somebody_who_shares_the_machine_stays() {
+    let (_root, store) = store();
+    let mut record = settled(&store);
+    let own = authority(&store).unwrap();
+    let now = OffsetDateTime::now_utc();
+    let friend = Authority::create("friend", now).unwrap();
+    let theirs = |authority: &Authority| {
+        let named = ServerIdentity {
+            stable_name: "theirs.1.berth".to_owned(),
+            names: vec!["172.16.0.1".to_owned()],
+        };
+        let issued = authority.issue_server(&named, now).unwrap();
+        OnHost {
+            ca: authority.certificate_pem().to_owned(),
+            cert: issued.certificate_pem,
+        }
+    };
+    let on_host = theirs(&friend);
+    // Somebody whom this operator does not share the machine with has no say.
+    assert!(foreign_issuer(&store, &record, &on_host).unwrap().is_none());
+    record.side.trusted = vec![friend.certificate_pem().to_owned()];
+    // Also when they have moved to another authority meanwhile.
+    let later = Authority::create("friend", now).unwrap();
+    for (authority, on_host) in [(&friend, on_host), (&later, theirs(&later))] {
+        let identity = identity("10.0.0.1");
+        let tls = machine_files(&store, &mut record, &own, &identity, &on_host).unwrap();
+        assert_eq!((&tls.cert_pem, tls.key_pem.as_str()), (&on_host.cert, ""));
+        let issuer = CertificateFacts::parse(authority.certificate_pem()).unwrap();
+        let paths = store.machine(&record.name);
+        let known = CertificateFacts::parse_all(&fs::read_to_string(&paths.ca).unwrap()).unwrap();
+        assert!(known.contains(&issuer) && known.contains(&facts(&store.certs().ca)));
+        let trusted = CertificateFacts::parse_all(&tls.ca_pem).unwrap();
+        assert!(trusted.contains(&issuer) && trusted.contains(&facts(&store.certs().ca)));
+        confirm(&store, &mut record, &tls, &identity).unwrap();
+        assert!(
+            record
+                .side
+                .certificate_names
+                .contains(&"172.16.0.1".to_owned())
+        );
+        assert_eq!(due(&store, &record).server, None, "theirs to renew");
+    }
 }
 
 #[test]

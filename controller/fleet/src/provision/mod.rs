@@ -1,23 +1,30 @@
 //! Putting the agent on a machine, or checking that it is there.
 
+mod config;
+mod error;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
 use berth_controller_client::Agent;
 use berth_controller_pki::{ServerIdentity, stable_name};
 use berth_controller_provision::{
-    self as provision, AgentBinary, AgentConfig, BinaryError, Change, EngineSettings, HostFacts,
-    OptionError, Passwords, Plan, Report, Step,
+    self as provision, AgentBinary, Change, HostFacts, Passwords, Plan, Present, Report, Step,
 };
 use berth_controller_ssh::Session;
-use berth_controller_store::{self as store, AgentRecord, EngineOptions, MachineRecord};
+use berth_controller_store::{self as store, AgentRecord, MachineRecord};
 use berth_provisioners_api::{DriverError, Machine};
 use tokio::time::timeout;
 
+use self::config::agent_config;
+use crate::certificates::OnHost;
 use crate::fleet::Loaded;
 use crate::journal::{self, DRIVER_IS_DONE};
 use crate::list::{chain, failed_call};
-use crate::{AgentError, CredentialsError, Fleet, MachineError, Progress, SshError, certificates};
+use crate::{AgentError, Fleet, MachineError, Progress, certificates};
+
+pub(crate) use self::config::settings;
+pub use self::error::ProvisionError;
 
 /// How long a machine may take until its SSH server lets us in.
 const SSH_PATIENCE: Duration = Duration::from_secs(300);
@@ -40,124 +47,10 @@ pub struct ProvisionReport {
     pub version: String,
 }
 
-/// The agent could not be put on a machine.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProvisionError {
-    /// The machine cannot be worked with.
-    #[error(transparent)]
-    Machine(#[from] MachineError),
-    /// Another process works on that machine.
-    #[error(transparent)]
-    Locked(#[from] store::LockError),
-    /// The store cannot be written.
-    #[error(transparent)]
-    Store(#[from] store::WriteError),
-    /// The authority cannot be made or used.
-    #[error(transparent)]
-    Credentials(#[from] CredentialsError),
-    /// The agent's executable cannot be used.
-    #[error(transparent)]
-    Binary(#[from] BinaryError),
-    /// The machine cannot be reached by SSH.
-    #[error(transparent)]
-    Ssh(Box<SshError>),
-    /// A step on the host failed.
-    #[error("cannot put the agent on machine {machine:?}")]
-    Host {
-        /// The machine.
-        machine: String,
-        /// Why.
-        #[source]
-        source: Box<provision::ProvisionError>,
-    },
-    /// The agent runs, but does not answer as it should.
-    #[error("the agent of machine {machine:?} was started but does not answer over TLS")]
-    Answer {
-        /// The machine.
-        machine: String,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// An option of the engine cannot be met.
-    #[error("engine of machine {machine:?} cannot be as it is asked to be")]
-    Options {
-        /// The machine.
-        machine: String,
-        /// Why.
-        #[source]
-        source: OptionError,
-    },
-    /// The new agent was installed, but did not answer as it should, and was taken back.
-    #[error("the new agent of machine {machine:?} was not kept: {why}")]
-    NotKept {
-        /// The machine.
-        machine: String,
-        /// What was wrong with it.
-        why: String,
-        /// What became of it.
-        #[source]
-        source: Box<provision::ProvisionError>,
-    },
-    /// The machine's engine is Docker's, which nobody has asked to replace.
-    #[error("machine {machine:?} runs Docker's own engine, which is left as it is")]
-    Docker {
-        /// The machine.
-        machine: String,
-    },
-    /// The machine's Docker daemon does not answer.
-    #[error(transparent)]
-    DockerAnswer(Box<AgentError>),
-    /// A task of this program ended early.
-    #[error("reading the agent's executable was cut off")]
-    Task(#[source] tokio::task::JoinError),
-}
-
 /// Passes the progress of one machine on.
 struct Named<'a> {
     machine: &'a str,
     progress: &'a dyn Progress,
-}
-
-// === impl ProvisionError ===
-
-impl From<SshError> for ProvisionError {
-    fn from(error: SshError) -> Self {
-        Self::Ssh(Box::new(error))
-    }
-}
-
-impl ProvisionError {
-    /// Returns whether only the connection failed, not what was done over it.
-    fn is_lost_connection(&self) -> bool {
-        match self {
-            Self::Host { source, .. } => matches!(**source, provision::ProvisionError::Ssh { .. }),
-            _ => false,
-        }
-    }
-
-    /// Returns what the operator can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Machine(error) => error.hint(),
-            Self::Ssh(error) => error.hint(),
-            Self::Credentials(error) => error.hint(),
-            Self::Docker { machine } => Some(format!(
-                "berth machine import-docker-machine --convert {machine} replaces it by berthd"
-            )),
-            Self::DockerAnswer(error) => error.hint(),
-            Self::Host { source, .. } | Self::NotKept { source, .. } => source.hint(),
-            Self::Binary(BinaryError::Absent { .. }) => {
-                Some("cargo build -p berth-agent-daemon makes it".to_owned())
-            }
-            Self::Answer { machine, .. } => Some(format!(
-                "berth machine doctor {machine} tells what is wrong with it"
-            )),
-            _ => None,
-        }
-    }
 }
 
 // === impl Fleet ===
@@ -186,7 +79,10 @@ impl Fleet {
                 machine: name.to_owned(),
             });
         }
-        let unfinished = record.side.progress != store::Progress::Ready;
+        if record.side.progress == store::Progress::Removing {
+            return Err(MachineError::HalfRemoved(name.to_owned()).into());
+        }
+        let unfinished = record.side.progress == store::Progress::Creating;
         if unfinished
             && !record
                 .side
@@ -266,19 +162,22 @@ impl Fleet {
         progress: &dyn Progress,
     ) -> Result<ProvisionReport, ProvisionError> {
         let name = record.name.to_string();
-        let identity = self.identity(record, machine).await?;
+        let password = Mutex::new(None);
+        let ask = |user: &str, attempt| self.sudo.ask(&name, user, attempt);
+        let passwords = Passwords::new(&ask, &password);
+        let present = present(session, record, passwords).await;
+        let present = present.map_err(|source| host(&name, source))?;
+        let on_host = OnHost::from(&present);
         let authority = certificates::authority(&self.store)?;
-        let on_host = certificates::on_host(session, record).await;
+        let identity = self.identity(record, machine, &on_host).await?;
         let tls =
             certificates::machine_files(&self.store, record, &authority, &identity, &on_host)?;
-        let (config, without_effect) = agent_config(record, machine, &identity)?;
+        let (config, without_effect) = agent_config(record, machine, &identity, &present)?;
         let cache = self.store.cache();
         let named = Named {
             machine: &name,
             progress,
         };
-        let password = Mutex::new(None);
-        let ask = |user: &str, attempt| self.sudo.ask(&name, user, attempt);
         let mut plan = Plan {
             agent,
             cache: &cache,
@@ -286,7 +185,7 @@ impl Fleet {
             tls: &tls,
             restart,
             patience: provision::PATIENCE,
-            passwords: Passwords::new(&ask, &password),
+            passwords,
         };
         let mut report = provision::provision(session, &plan, &named)
             .await
@@ -306,12 +205,12 @@ impl Fleet {
             answer = self.verify(record, machine, agent, progress).await;
         }
         let version = settle(session, (&report, plan.passwords), &named, answer).await?;
+        certificates::confirm(&self.store, record, &tls, &identity)?;
         let before = record.side.agent.take().map(|agent| agent.version);
         record.side.agent = Some(AgentRecord {
             sha256: agent.sha256().to_owned(),
             version: version.clone(),
         });
-        record.side.certificate_names = identity.names;
         self.store.save_side(record)?;
         tell(&report, &name, progress);
         Ok(ProvisionReport {
@@ -387,17 +286,9 @@ impl Fleet {
         &self,
         record: &mut MachineRecord,
         machine: &dyn Machine,
+        on_host: &OnHost,
     ) -> Result<ServerIdentity, ProvisionError> {
-        let stable = match &record.side.stable_name {
-            Some(name) => name.clone(),
-            // A machine that docker-machine has made gets its name now.
-            None => {
-                let name = stable_name(record.name.as_str());
-                record.side.stable_name = Some(name.clone());
-                self.store.save_side(record)?;
-                name
-            }
-        };
+        let stable = self.known_as(record, on_host)?;
         let ip = machine
             .ip()
             .await
@@ -408,6 +299,27 @@ impl Fleet {
             stable_name: stable,
             names,
         })
+    }
+
+    /// Returns the name by which the machine's certificate is known; empty when somebody else has
+    /// given it one without.
+    fn known_as(
+        &self,
+        record: &mut MachineRecord,
+        on_host: &OnHost,
+    ) -> Result<String, ProvisionError> {
+        let before = record.side.stable_name.clone();
+        let foreign = certificates::foreign_issuer(&self.store, record, on_host)?;
+        record.side.stable_name = match (&before, foreign) {
+            (_, Some(_issuer)) => certificates::shown_name(on_host, before.as_deref()),
+            (Some(_), None) => return Ok(before.unwrap_or_default()),
+            // A machine that docker-machine has made gets its name now.
+            (None, None) => Some(stable_name(record.name.as_str())),
+        };
+        if record.side.stable_name != before {
+            self.store.save_side(record)?;
+        }
+        Ok(record.side.stable_name.clone().unwrap_or_default())
     }
 }
 
@@ -435,6 +347,19 @@ impl provision::Progress for Named<'_> {
     fn bytes(&self, done: u64, total: u64) {
         self.progress.bytes(self.machine, done, total);
     }
+}
+
+/// Reads what the agent on a machine was given before. One that was never ours or anybody's whom we
+/// know has nothing that should stay.
+async fn present(
+    session: &Session,
+    record: &MachineRecord,
+    passwords: Passwords<'_>,
+) -> Result<Present, provision::ProvisionError> {
+    if record.side.agent.is_none() && record.side.trusted.is_empty() {
+        return Ok(Present::default());
+    }
+    provision::present(session, passwords).await
 }
 
 /// Keeps the new agent if it answered, or has the host take it back.
@@ -486,42 +411,4 @@ fn tell(report: &Report, machine: &str, progress: &dyn Progress) {
         (true, false) => "Nothing to change; the agent answers".to_owned(),
     };
     progress.step(machine, &text);
-}
-
-/// Returns what the engine was asked to be.
-pub(crate) fn settings(engine: EngineOptions) -> EngineSettings {
-    EngineSettings {
-        options: engine.arbitrary_flags,
-        storage_driver: engine.storage_driver,
-        environment: engine.env,
-        labels: engine.labels,
-        insecure_registries: engine.insecure_registries,
-        registry_mirrors: engine.registry_mirrors,
-    }
-}
-
-fn agent_config(
-    record: &MachineRecord,
-    machine: &dyn Machine,
-    identity: &ServerIdentity,
-) -> Result<(AgentConfig, Vec<String>), ProvisionError> {
-    let read = settings(record.config.engine()).read();
-    let (mut config, without_effect) = read.map_err(|source| ProvisionError::Options {
-        machine: record.name.to_string(),
-        source,
-    })?;
-    // Hosts without IP version 6 cannot listen on its wildcard, and one of version 4 is not enough
-    // for a machine that is known by an address of version 6.
-    let any = if identity.names[0].contains(':') {
-        "[::]"
-    } else {
-        "0.0.0.0"
-    };
-    config.listen = vec![format!("{any}:{}", machine.engine_port())];
-    let provider = format!("provider={}", record.config.driver_name());
-    let has_own = |label: &String| label.starts_with("provider=");
-    if !config.labels.iter().any(has_own) {
-        config.labels.push(provider);
-    }
-    Ok((config, without_effect))
 }
