@@ -89,6 +89,9 @@ pub struct SideRecord {
     /// The revoked certificates (SHA-256, hex) that the machine's agent is known to turn away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<String>,
+    /// Whether the machine was taken over with an agent on it, whose configuration there counts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// Keys of later versions, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -109,6 +112,7 @@ impl Default for SideRecord {
             trusted: Vec::new(),
             authorities: Vec::new(),
             revoked: Vec::new(),
+            adopted: false,
             unknown: Map::new(),
         }
     }
