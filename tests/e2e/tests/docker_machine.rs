@@ -199,7 +199,8 @@ fn docker_is_replaced_by_berthd_after_a_question() {
         "kill $(cat /run/berth/watch.pid); rm -rf /etc/berth /usr/local/bin/berthd; \
          printf '#!/bin/sh\\necho web\\necho db\\n' >/usr/local/bin/docker; \
          chmod +x /usr/local/bin/docker; \
-         sleep 100000 >/dev/null 2>&1 </dev/null & echo $! >/var/run/docker.pid",
+         cp \"$(command -v sleep)\" /usr/local/bin/dockerd; \
+         dockerd 100000 >/dev/null 2>&1 </dev/null & echo $! >/var/run/docker.pid",
     )
     .success();
     let key = host.folder().join("id_ed25519");

@@ -243,9 +243,7 @@ fn record_check(record: &MachineRecord) -> Option<Check> {
         Stage::Creating => Some(Check::fail(
             "record",
             "its creation was cut off, or is still under way",
-            format!(
-                "berth machine provision {name} goes on with it, berth machine rm {name} ends it"
-            ),
+            format!("berth machine resume {name} goes on with it, berth machine rm {name} ends it"),
         )),
         Stage::Removing => Some(Check::fail(
             "record",
