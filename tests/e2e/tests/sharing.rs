@@ -79,6 +79,85 @@ fn adopted_machine_goes_on_undisturbed_for_both() {
     });
 }
 
+/// Everything that one operator has decided stays when another one upgrades the machine.
+#[test]
+fn adopted_machine_keeps_what_its_first_operator_has_decided() {
+    let (first, second) = (Operator::new(), Operator::new());
+    let flags = [
+        "--engine-label",
+        "team=harbour",
+        "--engine-opt",
+        "data-root=/var/lib/berth/elsewhere",
+        "--engine-opt",
+        "default-ulimit=nofile=4321",
+        "--engine-opt",
+        "dns=192.0.2.53",
+        "--engine-env",
+        "HARBOUR=it's 100% open",
+    ];
+    let machine = first.machine_with("demo", &flags);
+    let before = chatter(&machine);
+    let read = "cat /etc/berth/berthd.json /etc/berth/environment /etc/berth/server.pem";
+    let decided = machine.ssh(read).success();
+    assert!(
+        decided.contains("/var/lib/berth/elsewhere") && decided.contains("HARBOUR"),
+        "{decided}"
+    );
+    let key = key(&machine).display().to_string();
+    let host = format!("root@{}", machine.ip());
+    second
+        .berth(&[
+            "machine",
+            "adopt",
+            "--ssh-key",
+            &key,
+            "--name",
+            "mine",
+            &host,
+        ])
+        .success();
+    let mine = second.existing("mine");
+    // One thing that berth has no option for, and one that was decided after the adoption.
+    let edit = "sed -i -e 's/\"team=harbour\"/\"team=pier\"/' -e 's/^{/{ \"later\": [1],/' \
+                /etc/berth/berthd.json";
+    machine.ssh(edit).success();
+    let decided =
+        decided
+            .replacen("team=harbour", "team=pier", 1)
+            .replacen('{', "{ \"later\": [1],", 1);
+    for words in [
+        ["machine", "upgrade", "mine"],
+        ["machine", "provision", "mine"],
+        ["machine", "restart", "mine"],
+    ] {
+        let undisturbed = words[1] != "restart";
+        // An agent that is left alone has not read what was decided since.
+        let label = if undisturbed {
+            "team=harbour"
+        } else {
+            "team=pier"
+        };
+        second.berth(&words).success();
+        assert_eq!(mine.ssh(read).success(), decided, "{words:?}");
+        let labels = ["info", "-f", "{{.Labels}} {{.DockerRootDir}}"];
+        let said = mine.berth(&labels).success();
+        assert!(
+            said.contains(label) && said.contains("/var/lib/berth/elsewhere"),
+            "{said}"
+        );
+        let all = machine.berth(&["ps", "-a"]).success();
+        assert!(all.contains("chatter"), "its first operator gets in: {all}");
+        if undisturbed {
+            assert_eq!(pid(&machine), before);
+        }
+    }
+    // Another certificate would shut out whoever has given the machine this one.
+    let _ = second
+        .berth(&["machine", "regenerate-certs", "-f", "mine"])
+        .fails_saying(&["somebody else"]);
+    machine.berth(&["ps"]).success();
+}
+
 #[test]
 fn host_without_an_agent_is_not_adopted() {
     let (first, second) = (Operator::new(), Operator::new());
@@ -114,6 +193,8 @@ fn exported_machine_is_used_from_another_store_at_once() {
         &secret,
     ];
     first.berth(&export).success();
+    let clients = first.berth(&["machine", "certs"]).success();
+    assert!(clients.contains("demo.berth"), "{clients}");
     let _ = first
         .berth(&export)
         .fails_saying(&["exists already", "--force"]);
@@ -141,6 +222,13 @@ fn exported_machine_is_used_from_another_store_at_once() {
             &bundle,
         ])
         .exits_with(1);
+    // Its certificate is taken back; whoever exported it goes on with their own.
+    assert!(theirs.berth(&["ps"]).success().contains("chatter"));
+    first
+        .berth(&["machine", "revoke-client", "demo.berth"])
+        .success();
+    assert_ne!(theirs.berth(&["ps"]).code(), Some(0), "it is turned away");
+    assert!(machine.berth(&["ps"]).success().contains("chatter"));
     // Whoever imports cannot take the machine away from whoever runs it.
     second.berth(&["machine", "rm", "-y", "demo"]).success();
     assert_eq!(pid(&machine), before);
