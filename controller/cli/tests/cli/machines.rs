@@ -90,6 +90,7 @@ fn env_needs_to_know_the_shell() {
 fn create_shows_the_flags_of_its_driver() {
     let home = tempfile::tempdir().unwrap();
     let help = run(&home, &["machine", "create", "--help", "-d", "sandbox"]).success();
+    assert!(help.starts_with("Make machines\n"), "{help}");
     assert!(
         help.contains("--sandbox-") && help.contains("--engine-insecure-registry"),
         "{help}"

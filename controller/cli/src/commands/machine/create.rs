@@ -239,7 +239,6 @@ fn wanted_driver(words: &[OsString]) -> String {
 pub(crate) fn command(flags: &[FlagSpec]) -> Command {
     let command = Command::new("create")
         .bin_name("berth machine create")
-        .about("Make machines")
         .max_term_width(100)
         .after_help(
             "Examples:\n  berth machine create demo\n  berth machine create web1 web2 db\n  berth machine create -d generic \
@@ -249,7 +248,9 @@ pub(crate) fn command(flags: &[FlagSpec]) -> Command {
              `berth machine resume`.",
         );
     let command = Global::augment_args(Shared::augment_args(command));
+    // After the options, whose documentation would take its place.
     command
+        .about("Make machines")
         .next_help_heading("Driver options")
         .args(flags.iter().map(argument))
 }
