@@ -33,7 +33,7 @@ fn unknown_machines_are_named_as_docker_machine_does() {
             "Docker machine \"nobody\" does not exist. Use \"berth machine ls\"",
         );
         run(&home, &["machine", verb]).fails(
-            code,
+            1,
             "Error: No machine name(s) specified and no \"default\" machine exists",
         );
     }
