@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::berth::Berth;
 use crate::docker::Docker;
@@ -33,6 +33,13 @@ pub(crate) fn fresh_folder() -> Result<PathBuf> {
         .ancestors()
         .nth(3)
         .context("not started from a target folder")?;
+    // A machine has a /tmp of its own, and must see what is served from here.
+    if target.starts_with("/tmp") {
+        bail!(
+            "{} is below /tmp, which sandbox machines do not share: set CARGO_TARGET_DIR to another folder",
+            target.display()
+        );
+    }
     let folder = target.join("bench");
     for part in ["docker", "registry"] {
         match std::fs::remove_dir_all(folder.join(part)) {

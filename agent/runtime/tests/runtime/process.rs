@@ -219,7 +219,7 @@ async fn a_user_has_its_groups_no_capabilities_and_can_reopen_its_streams() {
     let mut request = container.script(script);
     edit(&mut request, |spec| {
         spec["process"]["user"] = json!({"uid": 1000, "gid": 1000, "additionalGids": [1000, 7]});
-        spec["process"]["cwd"] = json!("/work/here");
+        spec["process"]["cwd"] = json!("/some/where");
         spec["process"]["env"] = json!(["PATH=/bin", "HOME=/home/x"]);
         for set in ["effective", "permitted"] {
             spec["process"]["capabilities"][set] = json!([]);
@@ -228,7 +228,7 @@ async fn a_user_has_its_groups_no_capabilities_and_can_reopen_its_streams() {
     let (_, output) = container.run(request).await;
     assert_eq!(
         output,
-        "1000\n1000 7\nCapEff:\t0000000000000000\nagain\n/work/here\n/home/x\n"
+        "1000\n1000 7\nCapEff:\t0000000000000000\nagain\n/some/where\n/home/x\n"
     );
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn run(order: &Order<'_>) -> Outcome {
         let text: String = rows.iter().map(|row| format!("{}\n", row.name)).collect();
         return order.world().print(&text);
     }
-    rows.sort_by(|a, b| rows::natural(&a.name, &b.name));
+    rows.sort_by(|a, b| berth_controller_fleet::natural(&a.name, &b.name));
     let format = format?;
     let (text, problem) = format.apply(&rows);
     order.world().print(&text)?;

@@ -1,6 +1,5 @@
 //! `berth machine ls`.
 
-use std::cmp::Ordering;
 use std::time::Duration;
 
 use berth_controller_fleet::{LsRow, RecordFacts, RowState};
@@ -64,7 +63,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     let fleet = global.fleet()?;
     let mut names = fleet.names().map_err(|error| Failure::because(&error))?;
     names.retain(|name| filters.fit_record(name, || fleet.record_facts(name).ok()));
-    names.sort_by(|a, b| natural(a, b));
+    names.sort_by(|a, b| berth_controller_fleet::natural(a, b));
     // What is on record needs nobody's answer.
     if args.quiet && filters.states.is_empty() {
         ui::print(
@@ -201,37 +200,6 @@ fn among(wanted: &[String], value: &str) -> bool {
     wanted.is_empty() || all.any(|wanted| wanted.eq_ignore_ascii_case(value))
 }
 
-/// Orders names as people do: numbers inside by their value, capitals like small letters.
-fn natural(left: &str, right: &str) -> Ordering {
-    let key = |name: &str| parts(&name.to_lowercase());
-    key(left).cmp(&key(right)).then_with(|| left.cmp(right))
-}
-
-/// A piece of a name: digits as a number, the rest as text.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Number(u128),
-    Text(String),
-}
-
-fn parts(name: &str) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut rest = name;
-    while let Some(first) = rest.chars().next() {
-        let digits = first.is_ascii_digit();
-        let end = rest
-            .find(|c: char| c.is_ascii_digit() != digits)
-            .unwrap_or(rest.len());
-        let (piece, after) = rest.split_at(end);
-        parts.push(match piece.parse() {
-            Ok(number) if digits => Part::Number(number),
-            _ => Part::Text(piece.to_owned()),
-        });
-        rest = after;
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,12 +277,5 @@ mod tests {
         };
         assert_eq!(refused("bad"), "Unsupported filter syntax");
         assert_eq!(refused("foo=1"), "Unsupported filter key 'foo'");
-    }
-
-    #[test]
-    fn names_are_ordered_as_people_do() {
-        let mut names = ["web10", "Web2", "web1", "api"];
-        names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["api", "web1", "Web2", "web10"]);
     }
 }

@@ -1,20 +1,22 @@
 //! Ports and sockets that lead through a session: ours to the host's side, the host's to ours, and
 //! the operator's agent.
 
-use std::fmt;
+mod socks;
+mod words;
+
 use std::io;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use russh::client::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
+use self::socks::socks;
 use crate::dial::dial;
 use crate::{ExecError, Family, Session};
 
@@ -318,198 +320,5 @@ async fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
             let second = TcpListener::bind(("::1", port)).await.ok();
             Ok([first].into_iter().chain(second).collect())
         }
-    }
-}
-
-/// Reads where a client of SOCKS 4, 4a or 5 wants to go, and tells it to go on.
-async fn socks(stream: &mut Taken) -> io::Result<Place> {
-    let nonsense = || io::Error::from(io::ErrorKind::InvalidData);
-    if stream.read_u8().await? == 4 {
-        let (command, port) = (stream.read_u8().await?, stream.read_u16().await?);
-        let address = stream.read_u32().await?;
-        until_zero(stream).await?;
-        // Version 4a puts a name behind an address that cannot be.
-        let host = if (1..256).contains(&address) {
-            until_zero(stream).await?
-        } else {
-            std::net::Ipv4Addr::from(address).to_string()
-        };
-        if command != 1 {
-            return Err(nonsense());
-        }
-        stream.write_all(&[0, 90, 0, 0, 0, 0, 0, 0]).await?;
-        return Ok(Place::Port(Some(host), port));
-    }
-    let n_methods = stream.read_u8().await?;
-    let mut methods = vec![0; usize::from(n_methods)];
-    stream.read_exact(&mut methods).await?;
-    stream.write_all(&[5, 0]).await?;
-    let mut head = [0; 4];
-    stream.read_exact(&mut head).await?;
-    let host = match head[3] {
-        1 => std::net::Ipv4Addr::from(stream.read_u32().await?).to_string(),
-        4 => std::net::Ipv6Addr::from(stream.read_u128().await?).to_string(),
-        3 => {
-            let mut name = vec![0; usize::from(stream.read_u8().await?)];
-            stream.read_exact(&mut name).await?;
-            String::from_utf8(name).map_err(|_not_text| nonsense())?
-        }
-        _ => return Err(nonsense()),
-    };
-    let port = stream.read_u16().await?;
-    if head[..2] != [5, 1] {
-        stream.write_all(&[5, 7, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
-        return Err(nonsense());
-    }
-    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
-    Ok(Place::Port(Some(host), port))
-}
-
-async fn until_zero(stream: &mut Taken) -> io::Result<String> {
-    let mut text = Vec::new();
-    loop {
-        match stream.read_u8().await? {
-            0 => {
-                return String::from_utf8(text).map_err(|error| {
-                    io::Error::new(io::ErrorKind::InvalidData, error.utf8_error())
-                });
-            }
-            _ if text.len() > 255 => return Err(io::ErrorKind::InvalidData.into()),
-            byte => text.push(byte),
-        }
-    }
-}
-
-// === impl Forward ===
-
-impl Forward {
-    /// Reads `[address:]port`, for SOCKS.
-    ///
-    /// # Errors
-    ///
-    /// When it is something else.
-    pub fn dynamic(text: &str) -> Result<Self, ForwardError> {
-        let wrong = || ForwardError::Form(text.to_owned());
-        let listen = match parts(text).ok_or_else(wrong)?.as_slice() {
-            [port] => Place::Port(None, port.parse().map_err(|_not_number| wrong())?),
-            [host, port] => Place::Port(
-                Some(any(host)),
-                port.parse().map_err(|_not_number| wrong())?,
-            ),
-            _ => return Err(wrong()),
-        };
-        Ok(Self {
-            listen,
-            target: None,
-        })
-    }
-}
-
-impl FromStr for Forward {
-    type Err = ForwardError;
-
-    /// Reads `[address:]port:host:port`, addresses of IP version 6 in brackets, paths of sockets in
-    /// the place of `[address:]port` and of `host:port`.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || ForwardError::Form(text.to_owned());
-        let number = |text: &str| text.parse::<u16>().ok();
-        let parts = parts(text).ok_or_else(wrong)?;
-        let is_path = |text: &str| text.contains('/');
-        let words: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let port = |host: &str, port: &str| Some(Place::Port(Some(host.to_owned()), number(port)?));
-        let socket = |path: &str| Some(Place::Socket(PathBuf::from(path)));
-        let ends = match words.as_slice() {
-            [from, to] if is_path(from) && is_path(to) => (socket(from), socket(to)),
-            [from, to] if is_path(to) => (number(from).map(|p| Place::Port(None, p)), socket(to)),
-            [from, host, to] if is_path(from) => (socket(from), port(host, to)),
-            [host, from, to] if is_path(to) => (port(&any(host), from), socket(to)),
-            [from, host, to] => (number(from).map(|p| Place::Port(None, p)), port(host, to)),
-            [bind, from, host, to] => (port(&any(bind), from), port(host, to)),
-            _ => return Err(wrong()),
-        };
-        match ends {
-            (Some(listen), Some(target)) => Ok(Self {
-                listen,
-                target: Some(target),
-            }),
-            _ => Err(wrong()),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Port(None, port) => write!(formatter, "port {port}"),
-            Self::Port(Some(host), port) if host.contains(':') => {
-                write!(formatter, "[{host}]:{port}")
-            }
-            Self::Port(Some(host), port) => write!(formatter, "{host}:{port}"),
-            Self::Socket(path) => write!(formatter, "{}", path.display()),
-        }
-    }
-}
-
-/// An empty address is all addresses.
-fn any(host: &str) -> String {
-    if host.is_empty() { "*" } else { host }.to_owned()
-}
-
-/// Splits at colons outside brackets; `None` for a bracket that is left open.
-fn parts(text: &str) -> Option<Vec<String>> {
-    let mut parts = vec![String::new()];
-    let mut rest = text;
-    while !rest.is_empty() {
-        if let Some(tail) = rest.strip_prefix('[') {
-            let (inner, after) = tail.split_once(']')?;
-            parts.last_mut()?.push_str(inner);
-            rest = after;
-        } else if let Some(tail) = rest.strip_prefix(':') {
-            parts.push(String::new());
-            rest = tail;
-        } else {
-            let end = rest.find([':', '[']).unwrap_or(rest.len());
-            parts.last_mut()?.push_str(&rest[..end]);
-            rest = &rest[end..];
-        }
-    }
-    Some(parts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forwards_are_read_as_ssh_writes_them() {
-        let port = |host: &str, port| Place::Port(Some(host.to_owned()), port);
-        let socket = |path: &str| Place::Socket(PathBuf::from(path));
-        for (text, listen, target) in [
-            (
-                "8080:localhost:80",
-                Place::Port(None, 8080),
-                port("localhost", 80),
-            ),
-            ("*:1:[::1]:2", port("*", 1), port("::1", 2)),
-            (":1:h:2", port("*", 1), port("h", 2)),
-            ("[::1]:1:h:2", port("::1", 1), port("h", 2)),
-            ("1:/run/x.sock", Place::Port(None, 1), socket("/run/x.sock")),
-            ("/tmp/a:/tmp/b", socket("/tmp/a"), socket("/tmp/b")),
-            ("/tmp/a:h:2", socket("/tmp/a"), port("h", 2)),
-        ] {
-            let forward: Forward = text.parse().unwrap();
-            assert_eq!(
-                (forward.listen, forward.target),
-                (listen, Some(target)),
-                "{text}"
-            );
-        }
-        for text in ["", "80", "1:h", "1:h:70000", "[::1:1:h:2", "a:b:c:d:e"] {
-            text.parse::<Forward>().unwrap_err();
-        }
-        assert_eq!(
-            Forward::dynamic("1080").unwrap().listen,
-            Place::Port(None, 1080)
-        );
     }
 }
