@@ -99,6 +99,15 @@ impl Staging {
     }
 }
 
+impl Staging {
+    /// Removes a machine's folder by way of this one.
+    pub(crate) fn take_away(self, directory: &Path) -> io::Result<()> {
+        fs::rename(directory, self.folder().join("removed"))?;
+        files::sync_directory(&self.machines)?;
+        self.folder.close()
+    }
+}
+
 /// Renames a folder to a name that nobody has. `exclusive` is what some file systems (NFS, FUSE)
 /// do not know; there, the machine's lock keeps others away between the look and the rename.
 fn rename_to_new(from: &Path, to: &Path, exclusive: RenameFlags) -> io::Result<()> {

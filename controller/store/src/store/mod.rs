@@ -338,7 +338,14 @@ impl Store {
     /// When something in it cannot be removed.
     pub fn remove(&self, name: &MachineName) -> Result<(), RemoveError> {
         let path = self.machine(name).directory;
-        match fs::remove_dir_all(&path) {
+        let removed = match Staging::new(self) {
+            // Whole under another name first: what is left of it when we are killed must not be taken
+            // for a machine. The next staging sweeps it.
+            Ok(stage) => stage.take_away(&path),
+            // A full disk may have no room for that.
+            Err(_no_stage) => fs::remove_dir_all(&path),
+        };
+        match removed {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(RemoveError { path, source }),
