@@ -14,15 +14,15 @@ use berth_agent_state::{State, StateError};
 use berth_agent_volumes::Volumes;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::containers::Containers;
-use crate::defaults::ContainerDefaults;
+use crate::container::containers::Containers;
+use crate::container::record::EngineIdentity;
+use crate::create::rootfs::UserLookup;
 use crate::id::random_hex;
-use crate::mount_points;
 use crate::options::HostOptions;
+use crate::options::defaults::ContainerDefaults;
 use crate::paths::Paths;
-use crate::record::EngineIdentity;
-use crate::rootfs::UserLookup;
 use crate::spec::SecurityOptions;
+use crate::start::mount_points;
 
 /// Where the engine keeps things and how it behaves.
 #[derive(Clone, Debug)]

@@ -16,16 +16,16 @@ use tokio::task::JoinHandle;
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass, command_exit_code};
+use crate::container::status::Exit;
+use crate::create::network_request::{self, PortError};
+use crate::create::rootfs::UserLookupError;
 use crate::id::random_hex;
-use crate::network_files;
-use crate::network_request::{self, PortError};
+use crate::life::signal::SignalNumber;
 use crate::options::HostOptions;
-use crate::rootfs::UserLookupError;
-use crate::signal::SignalNumber;
 use crate::spec::{
     self, NetworkNamespace, ProcessInput, SecurityError, SecurityOptions, SpecError, SpecInput,
 };
-use crate::status::Exit;
+use crate::start::network_files;
 
 /// How the keys of steps begin, by which leftovers are known.
 pub(crate) const STEP_PREFIX: &str = "build-";

@@ -7,6 +7,7 @@ mod build;
 mod containers;
 mod context;
 mod convert;
+mod files;
 mod images;
 mod import;
 mod security;
@@ -21,6 +22,7 @@ use berth_agent_trust::Trust;
 use berth_proto::MAX_MESSAGE_BYTES;
 use berth_proto::v1::build_service_server::BuildServiceServer;
 use berth_proto::v1::container_service_server::ContainerServiceServer;
+use berth_proto::v1::file_service_server::FileServiceServer;
 use berth_proto::v1::image_service_server::ImageServiceServer;
 use berth_proto::v1::security_service_server::SecurityServiceServer;
 use berth_proto::v1::system_service_server::SystemServiceServer;
@@ -39,6 +41,7 @@ pub fn routes(engine: &Arc<Engine>, build: Build, trust: Option<Arc<Trust>>) -> 
     let system = system::System::new(Arc::clone(engine), build);
     let images = images::Images::new(Arc::clone(engine));
     let containers = containers::Containers::new(Arc::clone(engine));
+    let files = files::Files::new(Arc::clone(engine));
     let builds = build::Builds::new(Arc::clone(engine));
     let security = security::Security::new(trust);
     Routes::new(SystemServiceServer::new(system).max_decoding_message_size(MAX_MESSAGE_BYTES))
@@ -46,6 +49,7 @@ pub fn routes(engine: &Arc<Engine>, build: Build, trust: Option<Arc<Trust>>) -> 
         .add_service(
             ContainerServiceServer::new(containers).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
+        .add_service(FileServiceServer::new(files).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(BuildServiceServer::new(builds).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(SecurityServiceServer::new(security))
         .prepare()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use berth_agent_engine::{Engine, executable_digest, go_architecture, kernel_release};
 use berth_proto::v1;
+use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status, async_trait};
 
@@ -94,5 +95,14 @@ impl v1::system_service_server::SystemService for System {
             warnings: info.warnings,
             labels: config.labels.clone(),
         }))
+    }
+
+    type EventsStream = BoxStream<'static, Result<v1::Event, Status>>;
+
+    async fn events(
+        &self,
+        _request: Request<v1::EventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, Status> {
+        Err(Status::unimplemented("events"))
     }
 }

@@ -48,6 +48,15 @@ impl SystemService for System {
     async fn info(&self, _request: Request<InfoRequest>) -> Result<Response<InfoResponse>, Status> {
         Err(Status::unimplemented("not needed here"))
     }
+
+    type EventsStream = tokio_stream::Empty<Result<berth_proto::v1::Event, Status>>;
+
+    async fn events(
+        &self,
+        _request: Request<berth_proto::v1::EventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, Status> {
+        Err(Status::unimplemented("events"))
+    }
 }
 
 struct Connection(TlsStream<TcpStream>);

@@ -104,6 +104,7 @@ impl Client {
         let request = v1::CreateRequest {
             name: name.to_owned(),
             config: Some(config),
+            platform: String::new(),
         };
         Ok(self
             .containers
@@ -138,6 +139,7 @@ impl Client {
             container: container.to_owned(),
             force,
             volumes,
+            link: false,
         };
         self.containers.clone().remove(request).await.map(drop)
     }

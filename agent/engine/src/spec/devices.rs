@@ -8,7 +8,7 @@ use nix::sys::stat::{major, minor};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 
-use crate::bind::clean;
+use crate::create::bind::clean;
 use crate::options::HostOptions;
 
 /// A device of the machine that a container gets.

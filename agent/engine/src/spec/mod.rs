@@ -25,7 +25,7 @@ pub(crate) use process::{ProcessInput, process};
 pub use security::SecurityError;
 pub(crate) use security::SecurityOptions;
 
-use crate::bind::Tmpfs;
+use crate::create::bind::Tmpfs;
 use crate::options::HostOptions;
 
 /// Version of the specification that is written.

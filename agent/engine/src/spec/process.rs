@@ -6,8 +6,8 @@ use berth_agent_runtime::capabilities;
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{Process, ProcessBuilder, UserBuilder};
 
-use crate::env;
-use crate::user::ResolvedUser;
+use crate::create::env;
+use crate::create::user::ResolvedUser;
 
 use super::security::SecurityOptions;
 

@@ -33,6 +33,7 @@ pub(super) fn logs(
                 time: Some(line.time.into()),
                 data: line.data,
                 tty: logs.tty,
+                attributes: Vec::new(),
             }),
             Err(error) => Err(status::of(&error)),
         };

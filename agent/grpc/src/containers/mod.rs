@@ -33,7 +33,8 @@ impl v1::container_service_server::ContainerService for Containers {
         request: Request<v1::CreateRequest>,
     ) -> Result<Response<v1::CreateResponse>, Status> {
         let request = request.into_inner();
-        let options = convert::container_options(request.config.unwrap_or_default())?;
+        let options =
+            convert::container_options(request.config.unwrap_or_default(), request.platform)?;
         let created = self
             .engine
             .create(&request.name, options)
@@ -228,6 +229,57 @@ impl v1::container_service_server::ContainerService for Containers {
         exec::exec(&self.engine, request.into_inner())
             .await
             .map(Response::new)
+    }
+
+    async fn pause(
+        &self,
+        _request: Request<v1::PauseRequest>,
+    ) -> Result<Response<v1::PauseResponse>, Status> {
+        Err(Status::unimplemented("pause"))
+    }
+
+    async fn unpause(
+        &self,
+        _request: Request<v1::UnpauseRequest>,
+    ) -> Result<Response<v1::UnpauseResponse>, Status> {
+        Err(Status::unimplemented("unpause"))
+    }
+
+    async fn rename(
+        &self,
+        _request: Request<v1::RenameRequest>,
+    ) -> Result<Response<v1::RenameResponse>, Status> {
+        Err(Status::unimplemented("rename"))
+    }
+
+    async fn update(
+        &self,
+        _request: Request<v1::UpdateRequest>,
+    ) -> Result<Response<v1::UpdateResponse>, Status> {
+        Err(Status::unimplemented("update"))
+    }
+
+    async fn top(
+        &self,
+        _request: Request<v1::TopRequest>,
+    ) -> Result<Response<v1::TopResponse>, Status> {
+        Err(Status::unimplemented("top"))
+    }
+
+    type StatsStream = BoxStream<'static, Result<v1::StatsResponse, Status>>;
+
+    async fn stats(
+        &self,
+        _request: Request<v1::StatsRequest>,
+    ) -> Result<Response<Self::StatsStream>, Status> {
+        Err(Status::unimplemented("stats"))
+    }
+
+    async fn prune(
+        &self,
+        _request: Request<v1::PruneContainersRequest>,
+    ) -> Result<Response<v1::PruneContainersResponse>, Status> {
+        Err(Status::unimplemented("prune"))
     }
 }
 

@@ -72,10 +72,12 @@ pub(super) fn request(
         exposed_ports,
         console_size: if options.tty { terminal::size() } else { None },
         host: Some(host(options)?),
+        ..ContainerConfig::default()
     };
     Ok(CreateRequest {
         name: options.name.clone().unwrap_or_default(),
         config: Some(config),
+        platform: String::new(),
     })
 }
 
@@ -120,13 +122,14 @@ fn host(options: &ContainerOptions) -> Result<HostConfig, Failure> {
         pids_limit: options.limits.pids_limit.unwrap_or(0),
         cpu_shares: options.limits.cpu_shares.unwrap_or(0),
         runtime: options.security.runtime.clone().unwrap_or_default(),
-        init: options.security.init,
+        init: options.security.init.then_some(true),
         dns: dns.clone(),
         extra_hosts: add_host.iter().map(|line| host_line(line)).collect(),
         devices: options.security.device.clone(),
         tmpfs: options.storage.tmpfs.clone(),
         publish_all_ports: *publish_all,
         shm_size_bytes: options.storage.shm_size.unwrap_or(0),
+        ..HostConfig::default()
     })
 }
 

@@ -57,6 +57,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         tail_lines: tail(args.tail.as_deref())?,
         since: moment(&args.since)?,
         until: moment(&args.until)?,
+        details: false,
     };
     let engine = global.engine().await?;
     let mut records = engine.containers().logs(request).await?.into_inner();
@@ -124,6 +125,7 @@ mod tests {
             }),
             data: data.as_bytes().to_vec(),
             tty: false,
+            attributes: Vec::new(),
         }
     }
 

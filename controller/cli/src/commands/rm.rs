@@ -31,6 +31,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
             container: name.clone(),
             force: args.force,
             volumes: args.volumes,
+            link: false,
         };
         engine.containers().remove(request).await?;
         Ok(Some(name))

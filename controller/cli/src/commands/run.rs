@@ -148,6 +148,7 @@ async fn start(engine: &Engine, options: &ContainerOptions, id: &str) -> Result<
                     container: id.to_owned(),
                     force: true,
                     volumes: true,
+                    link: false,
                 };
                 // The agent may have removed it by itself.
                 let _ = engine.containers().remove(request).await;

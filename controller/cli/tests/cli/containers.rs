@@ -250,7 +250,12 @@ fn options_of_the_surroundings_reach_the_agent() {
         (host.cpu_shares, host.pids_limit, host.shm_size_bytes),
         (512, -1, 1 << 20)
     );
-    assert!(host.publish_all_ports && host.privileged && host.init && host.read_only_rootfs);
+    assert!(
+        host.publish_all_ports
+            && host.privileged
+            && host.init == Some(true)
+            && host.read_only_rootfs
+    );
     assert!(!host.auto_remove);
     assert_eq!(
         (host.network_mode.as_str(), host.runtime.as_str()),

@@ -16,7 +16,7 @@ type Answers<T> = ReceiverStream<Result<T, Status>>;
 #[tonic::async_trait]
 impl ContainerService for Seen {
     async fn create(&self, request: Request<CreateRequest>) -> Answer<CreateResponse> {
-        let CreateRequest { name, config } = request.into_inner();
+        let CreateRequest { name, config, .. } = request.into_inner();
         let config = config.unwrap_or_default();
         self.with(|state| {
             let pulled = state
@@ -133,6 +133,7 @@ impl ContainerService for Seen {
                 }),
                 data: data.as_bytes().to_vec(),
                 tty: false,
+                attributes: Vec::new(),
             };
             sender.send(Ok(record)).await.unwrap();
         }
@@ -321,6 +322,54 @@ impl ContainerService for Seen {
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn pause(
+        &self,
+        _request: Request<PauseRequest>,
+    ) -> Result<Response<PauseResponse>, Status> {
+        Err(Status::unimplemented("pause"))
+    }
+
+    async fn unpause(
+        &self,
+        _request: Request<UnpauseRequest>,
+    ) -> Result<Response<UnpauseResponse>, Status> {
+        Err(Status::unimplemented("unpause"))
+    }
+
+    async fn rename(
+        &self,
+        _request: Request<RenameRequest>,
+    ) -> Result<Response<RenameResponse>, Status> {
+        Err(Status::unimplemented("rename"))
+    }
+
+    async fn update(
+        &self,
+        _request: Request<UpdateRequest>,
+    ) -> Result<Response<UpdateResponse>, Status> {
+        Err(Status::unimplemented("update"))
+    }
+
+    async fn top(&self, _request: Request<TopRequest>) -> Result<Response<TopResponse>, Status> {
+        Err(Status::unimplemented("top"))
+    }
+
+    type StatsStream = Answers<StatsResponse>;
+
+    async fn stats(
+        &self,
+        _request: Request<StatsRequest>,
+    ) -> Result<Response<Self::StatsStream>, Status> {
+        Err(Status::unimplemented("stats"))
+    }
+
+    async fn prune(
+        &self,
+        _request: Request<PruneContainersRequest>,
+    ) -> Result<Response<PruneContainersResponse>, Status> {
+        Err(Status::unimplemented("prune"))
     }
 }
 

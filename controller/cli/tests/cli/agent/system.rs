@@ -29,4 +29,14 @@ impl SystemService for Seen {
             ..InfoResponse::default()
         }))
     }
+
+    type EventsStream =
+        tokio_stream::wrappers::ReceiverStream<Result<berth_proto::v1::Event, Status>>;
+
+    async fn events(
+        &self,
+        _request: Request<berth_proto::v1::EventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, Status> {
+        Err(Status::unimplemented("events"))
+    }
 }

@@ -1,0 +1,214 @@
+//! One container in memory: its record, a handle on it while it runs, and what waiters watch.
+
+pub(crate) mod containers;
+pub(crate) mod names;
+pub(crate) mod record;
+pub(crate) mod status;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use berth_agent_runtime::{Attachment, Running, TerminalSize};
+use tokio::sync::{oneshot, watch};
+
+use crate::container::record::ContainerRecord;
+use crate::container::status::{Event, Exit, Phase, Status};
+use crate::id::ContainerId;
+
+/// A container that exists.
+#[derive(Debug)]
+pub(crate) struct Container {
+    id: ContainerId,
+    /// Held while the container is started, cleaned up after or removed: one of these at a time.
+    pub(crate) lifecycle: tokio::sync::Mutex<()>,
+    inner: Mutex<Inner>,
+    observed: watch::Sender<Observed>,
+}
+
+/// A container's supervisor does not answer an agent that was started after it. The container counts
+/// as running until the supervisor says what became of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the supervisor of container {0} does not answer; it is asked again until it does")]
+pub struct Unreachable(pub ContainerId);
+
+#[derive(Debug)]
+struct Inner {
+    record: ContainerRecord,
+    running: Option<Running>,
+    /// Clients that attached before the start.
+    waiting: Vec<Waiter>,
+    /// Its next end is part of a restart, so that even `--rm` keeps it.
+    is_restarting: bool,
+    /// Size that a client gave before the start.
+    terminal_size: Option<TerminalSize>,
+}
+
+/// A client that attached to a container before it was started.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) stdin: bool,
+    pub(crate) attachment: oneshot::Sender<Attachment>,
+}
+
+/// What waiters see of a container: counters, so that nobody misses a short run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Observed {
+    pub(crate) phase: Phase,
+    pub(crate) n_exits: u64,
+    pub(crate) exit: Exit,
+    pub(crate) removed: bool,
+}
+
+impl Container {
+    pub(crate) fn new(record: ContainerRecord, running: Option<Running>) -> Self {
+        let observed = Observed {
+            phase: record.status.phase,
+            exit: record.status.exit,
+            ..Observed::default()
+        };
+        Self {
+            id: record.id.clone(),
+            lifecycle: tokio::sync::Mutex::new(()),
+            inner: Mutex::new(Inner {
+                record,
+                running,
+                waiting: Vec::new(),
+                is_restarting: false,
+                terminal_size: None,
+            }),
+            observed: watch::Sender::new(observed),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    pub(crate) fn record(&self) -> ContainerRecord {
+        self.lock().record.clone()
+    }
+
+    /// Looks at the record without copying it.
+    pub(crate) fn with_record<T>(&self, look: impl FnOnce(&ContainerRecord) -> T) -> T {
+        look(&self.lock().record)
+    }
+
+    /// Changes the record in memory, other than its status.
+    pub(crate) fn change_record(&self, change: impl FnOnce(&mut ContainerRecord)) {
+        change(&mut self.lock().record);
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.observed.borrow().phase
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.lock().record.name.clone()
+    }
+
+    /// Returns the handle while the container runs.
+    pub(crate) fn running(&self) -> Option<Running> {
+        self.lock().running.clone()
+    }
+
+    /// Returns the handle while the container runs, which one that does not answer has not.
+    pub(crate) fn running_or_unreachable(&self) -> Result<Option<Running>, Unreachable> {
+        let inner = self.lock();
+        if inner.running.is_none() && inner.record.status.phase.is_alive() {
+            return Err(Unreachable(self.id.clone()));
+        }
+        Ok(inner.running.clone())
+    }
+
+    pub(crate) fn set_running(&self, running: Option<Running>) {
+        self.lock().running = running;
+    }
+
+    pub(crate) fn observe(&self) -> watch::Receiver<Observed> {
+        self.observed.subscribe()
+    }
+
+    /// Applies `event` to the record and tells waiters; returns false when it cannot happen now.
+    pub(crate) fn apply(&self, event: Event) -> bool {
+        let is_exit = matches!(event, Event::Exited { .. } | Event::StartFailed { .. });
+        let mut inner = self.lock();
+        let Some(status) = inner.record.status.after(event) else {
+            return false;
+        };
+        let (phase, exit) = (status.phase, status.exit);
+        inner.record.status = status;
+        if !phase.is_alive() {
+            inner.running = None;
+        }
+        // Under the lock, so that waiters see states in the order in which they came.
+        self.observed.send_modify(|observed| {
+            observed.phase = phase;
+            observed.exit = exit;
+            observed.n_exits += u64::from(is_exit);
+        });
+        drop(inner);
+        true
+    }
+
+    /// Replaces a state that was taken for granted by what has been found out.
+    pub(crate) fn correct(&self, status: Status) {
+        let mut inner = self.lock();
+        let (phase, exit) = (status.phase, status.exit);
+        inner.record.status = status;
+        self.observed.send_modify(|observed| {
+            observed.phase = phase;
+            observed.exit = exit;
+        });
+        drop(inner);
+    }
+
+    /// Tells waiters that the container is gone.
+    pub(crate) fn announce_removal(&self) {
+        let mut inner = self.lock();
+        inner.waiting.clear();
+        self.observed.send_modify(|observed| {
+            observed.phase = Phase::Removing;
+            observed.removed = true;
+        });
+    }
+
+    /// Either returns the handle of the running container, or registers a client for its start. The
+    /// client of one that is removed already finds its channel closed.
+    pub(crate) fn running_or_wait(&self, waiter: Waiter) -> Option<(Running, Waiter)> {
+        let mut inner = self.lock();
+        if let Some(running) = inner.running.clone() {
+            return Some((running, waiter));
+        }
+        if !self.observed.borrow().removed {
+            inner.waiting.retain(|other| !other.attachment.is_closed());
+            inner.waiting.push(waiter);
+        }
+        None
+    }
+
+    pub(crate) fn take_waiting(&self) -> Vec<Waiter> {
+        std::mem::take(&mut self.lock().waiting)
+    }
+
+    pub(crate) fn set_restarting(&self, is_restarting: bool) {
+        self.lock().is_restarting = is_restarting;
+    }
+
+    /// Whether the container goes away now that it has ended.
+    pub(crate) fn vanishes(&self) -> bool {
+        let inner = self.lock();
+        inner.record.host.auto_remove && !inner.is_restarting
+    }
+
+    pub(crate) fn set_terminal_size(&self, size: TerminalSize) {
+        self.lock().terminal_size = Some(size);
+    }
+
+    pub(crate) fn terminal_size(&self) -> Option<TerminalSize> {
+        self.lock().terminal_size
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The data stays whole when a holder panics: every change is a plain assignment.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,223 @@
+//! Use cases about images in which containers have a say: inspecting and removing.
+
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+use berth_agent_images::{Image, ImageId, ImageUse, LookupError, RemoveError, Removed};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::Engine;
+use crate::class::{Classified, ErrorClass};
+use crate::images::filter::ImageFilters;
+use crate::view::filter::FilterError;
+use crate::view::info::go_architecture;
+
+/// Images cannot be listed so.
+#[derive(Debug, thiserror::Error)]
+pub enum ListImagesError {
+    /// A filter is wrong.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The images cannot be read, or one that a filter names does not exist.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
+
+impl Engine {
+    /// Removes a name or an image unless containers use it. Blocks while trees are deleted.
+    ///
+    /// # Errors
+    /// When there is no such image or it is used.
+    pub fn remove_image(
+        &self,
+        name: &str,
+        force: bool,
+        keep_parents: bool,
+    ) -> Result<Vec<Removed>, RemoveError> {
+        let _no_creation = self
+            .image_use
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.images.remove(name, force, keep_parents, &|id| {
+            self.users_of_image(id.as_str())
+                .iter()
+                .map(|container| ImageUse {
+                    container: container.id().to_string(),
+                    running: container.phase().is_alive(),
+                })
+                .collect()
+        })
+    }
+
+    /// Lists images, newest first.
+    ///
+    /// # Errors
+    /// When a filter is wrong or the images cannot be read.
+    pub fn list_images(
+        &self,
+        filters: &[String],
+        reference: &str,
+        all: bool,
+    ) -> Result<Vec<Image>, ListImagesError> {
+        let filters = ImageFilters::parse(filters, reference)?;
+        let mut images = self.images.list()?;
+        let parents: HashSet<ImageId> = images
+            .iter()
+            .filter_map(|image| image.parent.clone())
+            .collect();
+        // Without a name and built upon, an image is a step of a build.
+        let is_step = |image: &Image| image.repo_tags.is_empty() && parents.contains(&image.id);
+        images.retain(|image| (all || !is_step(image)) && filters.matches(image));
+        self.keep_between(&filters, &mut images)?;
+        Ok(images)
+    }
+
+    fn keep_between(
+        &self,
+        filters: &ImageFilters,
+        images: &mut Vec<Image>,
+    ) -> Result<(), LookupError> {
+        let created = |name: &str| -> Result<i64, LookupError> {
+            Ok(created_seconds(
+                &self.images.get(&self.images.resolve(name)?)?,
+            ))
+        };
+        if let Some(name) = &filters.before {
+            let bound = created(name)?;
+            images.retain(|image| created_seconds(image) < bound);
+        }
+        if let Some(name) = &filters.since {
+            let bound = created(name)?;
+            images.retain(|image| created_seconds(image) > bound);
+        }
+        Ok(())
+    }
+
+    /// Returns how many containers use an image.
+    #[must_use]
+    pub fn n_users_of_image(&self, image: &Image) -> usize {
+        self.users_of_image(image.id.as_str()).len()
+    }
+
+    /// Returns the object that `docker image inspect` prints.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn inspect_image(&self, name: &str) -> Result<Value, LookupError> {
+        let image = self.images.get(&self.images.resolve(name)?)?;
+        Ok(self.image_object(&image))
+    }
+
+    fn image_object(&self, image: &Image) -> Value {
+        let lower: Vec<String> = image
+            .layers
+            .iter()
+            .rev()
+            .map(|layer| self.snapshots.layer_path(layer).display().to_string())
+            .collect();
+        let configuration = &image.config;
+        let architecture = match configuration.architecture.as_str() {
+            "" => go_architecture(),
+            known => known,
+        };
+        let comment = configuration
+            .history
+            .last()
+            .and_then(|entry| entry.comment.clone());
+        json!({
+            "Id": image.id.as_str(),
+            "RepoTags": image.repo_tags,
+            "RepoDigests": image.repo_digests,
+            "Parent": image.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
+            "Comment": comment.unwrap_or_default(),
+            "Created": configuration.created,
+            "DockerVersion": "",
+            "Author": configuration.author.clone().unwrap_or_default(),
+            "Config": configuration.config,
+            "Architecture": architecture,
+            "Variant": configuration.variant,
+            "Os": configuration.os,
+            "Size": image.size,
+            "GraphDriver": { "Name": "overlayfs", "Data": { "LowerDir": lower.join(":") } },
+            "RootFS": { "Type": "layers", "Layers": image.layers },
+            "Metadata": { "LastTagTime": crate::view::human::ZERO_TIME },
+        })
+    }
+}
+
+/// Returns when an image was made, in seconds since 1970; 0 when it does not say.
+#[must_use]
+pub fn created_seconds(image: &Image) -> i64 {
+    let text = image.config.created.as_deref().unwrap_or_default();
+    OffsetDateTime::parse(text, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp)
+}
+
+impl Classified for ListImagesError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Filter(_) => ErrorClass::InvalidArgument,
+            Self::Lookup(error) => error.class(),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Filter(_) => "invalid-filter",
+            Self::Lookup(error) => error.reason(),
+        }
+    }
+}
+
+macro_rules! classify {
+    ($($error:ty => $fallback:literal),* $(,)?) => {$(
+        impl Classified for $error {
+            fn class(&self) -> ErrorClass {
+                class(self.kind())
+            }
+
+            fn reason(&self) -> &'static str {
+                reason(self.kind(), $fallback)
+            }
+        }
+    )*};
+}
+
+classify! {
+    LookupError => "image-lookup-failed",
+    RemoveError => "image-remove-failed",
+    berth_agent_images::PullError => "pull-failed",
+    berth_agent_images::PushError => "push-failed",
+    berth_agent_images::ImportError => "import-failed",
+    berth_agent_images::CommitError => "commit-failed",
+}
+
+fn class(kind: berth_agent_images::ErrorKind) -> ErrorClass {
+    use berth_agent_images::ErrorKind;
+    match kind {
+        ErrorKind::NotFound => ErrorClass::NotFound,
+        ErrorKind::Unauthorized => ErrorClass::Unauthorized,
+        ErrorKind::Unavailable => ErrorClass::Unavailable,
+        ErrorKind::DiskFull => ErrorClass::Exhausted,
+        ErrorKind::Invalid => ErrorClass::InvalidArgument,
+        ErrorKind::Conflict => ErrorClass::Conflict,
+        ErrorKind::Unsupported => ErrorClass::Unsupported,
+        ErrorKind::DigestMismatch | ErrorKind::Internal => ErrorClass::Internal,
+    }
+}
+
+fn reason(kind: berth_agent_images::ErrorKind, fallback: &'static str) -> &'static str {
+    use berth_agent_images::ErrorKind;
+    match kind {
+        ErrorKind::NotFound => "image-not-found",
+        ErrorKind::Unauthorized => "registry-unauthorized",
+        ErrorKind::Unavailable => "registry-unavailable",
+        ErrorKind::DigestMismatch => "digest-mismatch",
+        ErrorKind::DiskFull => "disk-full",
+        ErrorKind::Invalid => "invalid-argument",
+        ErrorKind::Conflict => "image-in-use",
+        ErrorKind::Unsupported => "unsupported",
+        ErrorKind::Internal => fallback,
+    }
+}

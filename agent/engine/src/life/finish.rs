@@ -1,0 +1,75 @@
+//! What happens when a container ends: note how, give its network back, remove it if asked to.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use berth_agent_runtime::{ExitRecord, Running};
+
+use crate::Engine;
+use crate::container::Container;
+use crate::container::status::{Event, Exit};
+
+/// Exit code of a container whose end nobody saw, as Docker's.
+const UNKNOWN_EXIT: i32 = 255;
+
+impl Engine {
+    /// Waits for the container's end in the background.
+    pub(crate) fn watch(self: &Arc<Self>, container: Arc<Container>, running: Running) {
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            let exit = running.wait().await;
+            // One at a time: a start that follows at once waits for the clean-up.
+            let guard = container.lifecycle.lock().await;
+            engine.finish(&container, exit).await;
+            drop(guard);
+        });
+    }
+
+    /// Notes the end of a container and cleans up after it. The lifecycle lock is held.
+    pub(crate) async fn finish(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        exit: Option<ExitRecord>,
+    ) {
+        if !container.apply(exited(exit)) {
+            return;
+        }
+        self.end_network(container).await;
+        if container.vanishes() {
+            self.remove_finished(container).await;
+        } else {
+            self.store_behind(container);
+        }
+    }
+
+    /// Takes a container's network back.
+    pub(crate) async fn end_network(&self, container: &Container) {
+        let id = container.id();
+        if let Err(error) = self.network.detach(id.as_str()).await {
+            tracing::warn!(container = %id, error = %error, "network not detached");
+        }
+        container.change_record(|record| record.network = None);
+    }
+}
+
+/// Returns the event of an end; nothing when nobody saw how it came.
+pub(crate) fn exited(exit: Option<ExitRecord>) -> Event {
+    match exit {
+        Some(exit) => Event::Exited {
+            exit: Exit {
+                code: exit.code,
+                oom_killed: exit.oom_killed,
+            },
+            started_at: Some(exit.started_at),
+            at: exit.finished_at,
+        },
+        None => Event::Exited {
+            exit: Exit {
+                code: UNKNOWN_EXIT,
+                oom_killed: false,
+            },
+            started_at: None,
+            at: SystemTime::now(),
+        },
+    }
+}

@@ -1,0 +1,94 @@
+//! Finds out, when the agent starts, what became of its containers, and takes up removals that a killed agent
+//! left half-done.
+//!
+//! The database says which containers exist. Whether they run is asked of their supervisors, whatever
+//! the database says, since a start is not waited to the disk.
+
+pub(crate) mod adopt;
+pub(crate) mod strays;
+
+use std::collections::HashSet;
+use std::fs;
+use std::sync::Arc;
+
+use berth_agent_state::StateError;
+
+use crate::Engine;
+use crate::container::record::{ContainerRecord, LooseVolumes};
+use crate::engine::OpenError;
+use crate::id::ContainerId;
+use crate::paths::marked;
+
+impl Engine {
+    /// Brings memory, database, files and kernel together.
+    pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), OpenError> {
+        let records = self.state.read(|r| r.list::<ContainerRecord>())?;
+        let mut kept = Vec::new();
+        for (_key, record) in records {
+            if self.has_folder(&record) {
+                kept.push(record);
+            } else {
+                self.forget(&record)?;
+            }
+        }
+        let known: HashSet<&str> = kept.iter().map(|record| record.id.as_str()).collect();
+        let unended = self.end_strays(&known).await;
+        self.remove_strays(|key| known.contains(key) || unended.contains(key));
+        self.remove_loose_volumes()?;
+        let ended = self.meet_again(kept).await;
+        let live: Vec<String> = self
+            .containers
+            .all()
+            .iter()
+            .filter(|container| container.phase().is_alive())
+            .map(|container| container.id().to_string())
+            .chain(unended.iter().cloned())
+            .collect();
+        // A machine whose firewall cannot be set up still has containers to manage.
+        if let Err(error) = self.network.restore(&live).await {
+            tracing::error!(error = %error, "networks not restored");
+        }
+        for container in ended {
+            let guard = container.lifecycle.lock().await;
+            self.remove_finished(&container).await;
+            drop(guard);
+        }
+        self.end_later(unended);
+        Ok(())
+    }
+
+    /// Whether the container still has its folder. A removal that had not come further than marking
+    /// it is taken back; only one of its own accord goes on, as it is not waited to the disk.
+    fn has_folder(&self, record: &ContainerRecord) -> bool {
+        let folder = self.paths.container(&record.id);
+        if folder.exists() {
+            return true;
+        }
+        !record.host.auto_remove && fs::rename(marked(&folder), &folder).is_ok()
+    }
+
+    /// Ends the removal of a container.
+    fn forget(&self, record: &ContainerRecord) -> Result<(), StateError> {
+        let id = record.id.as_str();
+        let volumes = if record.host.auto_remove {
+            record.anonymous_volumes()
+        } else {
+            Vec::new()
+        };
+        self.state.write_behind(|w| {
+            if !volumes.is_empty() {
+                w.put(id, &LooseVolumes { volumes })?;
+            }
+            w.remove::<ContainerRecord>(id).map(drop)
+        })
+    }
+
+    fn remove_loose_volumes(&self) -> Result<(), StateError> {
+        for (key, loose) in self.state.read(|r| r.list::<LooseVolumes>())? {
+            if let Some(id) = ContainerId::parse(&key) {
+                self.drop_loose_volumes(&id, &loose.volumes);
+            }
+        }
+        Ok(())
+    }
+}

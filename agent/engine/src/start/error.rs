@@ -1,0 +1,146 @@
+//! Why a container does not start, in Docker's words and with Docker's exit codes.
+
+use std::io;
+use std::path::PathBuf;
+
+use berth_agent_runtime::FailureKind;
+use berth_agent_snapshots::SnapshotError;
+
+use crate::class::{Classified, ErrorClass, command_exit_code, command_reason};
+use crate::container::containers::LookupError;
+use crate::create::rootfs::UserLookupError;
+use crate::spec::{DeviceError, SecurityError, SpecError};
+
+/// A container does not start. It stays as it was, with the failure noted.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no such container.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// It is being removed.
+    #[error("container is marked for removal and cannot be started")]
+    BeingRemoved,
+    /// It is frozen.
+    #[error("cannot start a paused container, try unpause instead")]
+    Paused,
+    /// Its filesystem cannot be had.
+    #[error("opening the container's filesystem")]
+    Snapshot(#[source] SnapshotError),
+    /// A bind mount's source cannot be made.
+    #[error("error while creating mount source path '{path}'")]
+    MountSource {
+        /// The path on the machine.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Its network cannot be made.
+    #[error("{}", network_sentence(.name, .source))]
+    Network {
+        /// The container.
+        name: String,
+        /// What is wrong.
+        source: berth_agent_network::AttachError,
+    },
+    /// Its network files cannot be written.
+    #[error("writing the network files of the container")]
+    Files(#[source] io::Error),
+    /// Its user cannot be found out.
+    #[error(transparent)]
+    User(#[from] UserLookupError),
+    /// A device is gone.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A security option is wrong.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// The specification cannot be built.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The runtime is gone.
+    #[error("unknown or invalid runtime name: {0}")]
+    Runtime(String),
+    /// The runtime failed.
+    #[error("failed to start container")]
+    Run(#[source] berth_agent_runtime::StartError),
+}
+
+fn network_sentence(name: &str, error: &berth_agent_network::AttachError) -> String {
+    use berth_agent_network::AttachError;
+    match error {
+        AttachError::PortInUse { host_ip, port, .. } => format!(
+            "driver failed programming external connectivity on endpoint {name}: Bind for {host_ip}:{port} failed: port is already allocated"
+        ),
+        other => format!("failed to set up container networking: {other}"),
+    }
+}
+
+impl StartError {
+    /// Returns the exit code that Docker gives to a container that failed so.
+    #[must_use]
+    pub fn exit_code(&self) -> i32 {
+        let code = match self {
+            Self::Run(error) => command_exit_code(error.kind()),
+            _ => None,
+        };
+        code.unwrap_or(128)
+    }
+}
+
+impl Classified for StartError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Lookup(error) => error.class(),
+            Self::BeingRemoved | Self::Paused => ErrorClass::Conflict,
+            Self::Snapshot(SnapshotError::DiskFull { .. }) => ErrorClass::Exhausted,
+            Self::User(UserLookupError::Unknown(_))
+            | Self::Device(_)
+            | Self::Security(_)
+            | Self::Runtime(_) => ErrorClass::InvalidArgument,
+            Self::Run(error) => match error.kind() {
+                FailureKind::CommandNotFound
+                | FailureKind::CommandNotExecutable
+                | FailureKind::WorkingDirectory => ErrorClass::InvalidArgument,
+                FailureKind::DiskFull => ErrorClass::Exhausted,
+                FailureKind::Other => ErrorClass::Internal,
+            },
+            Self::Network { source, .. } => network_class(source),
+            Self::Files(error) if error.kind() == io::ErrorKind::StorageFull => {
+                ErrorClass::Exhausted
+            }
+            Self::Snapshot(_)
+            | Self::MountSource { .. }
+            | Self::Files(_)
+            | Self::User(_)
+            | Self::Spec(_) => ErrorClass::Internal,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        use berth_agent_network::AttachError;
+        match self {
+            Self::Lookup(error) => error.reason(),
+            Self::BeingRemoved | Self::Paused => "wrong-state",
+            Self::Network {
+                source: AttachError::PortInUse { .. } | AttachError::NoFreePort { .. },
+                ..
+            } => "port-in-use",
+            Self::Network { .. } => "network-failed",
+            Self::User(UserLookupError::Unknown(_)) => "user-not-found",
+            Self::Run(error) => command_reason(error.kind(), "start-failed"),
+            _ if self.class() == ErrorClass::Exhausted => "disk-full",
+            _ => "start-failed",
+        }
+    }
+}
+
+fn network_class(error: &berth_agent_network::AttachError) -> ErrorClass {
+    use berth_agent_network::AttachError;
+    match error {
+        AttachError::PortInUse { .. } | AttachError::NoFreePort { .. } => ErrorClass::Conflict,
+        AttachError::NoFreeAddress { .. } => ErrorClass::Exhausted,
+        AttachError::NoSuchAddress { .. } | AttachError::Ipv6 { .. } => ErrorClass::InvalidArgument,
+        _ => ErrorClass::Internal,
+    }
+}

@@ -1,0 +1,217 @@
+//! Runs further commands in running containers.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use berth_agent_runtime::ExecRequest;
+use berth_agent_sys::root_dir::RootDir;
+
+use crate::Engine;
+use crate::class::{Classified, ErrorClass, command_exit_code, command_reason};
+use crate::container::Container;
+use crate::container::containers::LookupError;
+use crate::container::record::ContainerRecord;
+use crate::container::status::Phase;
+use crate::create::env;
+use crate::create::rootfs;
+use crate::create::user::UserError;
+use crate::id::{ContainerId, random_hex};
+use crate::options::TerminalSize;
+use crate::spec::{self, ProcessInput, SecurityError, SecurityOptions, SpecError};
+use crate::streams::detach_keys::{DetachKeys, InvalidDetachKeys};
+use crate::streams::session::Session;
+
+/// A further command.
+#[derive(Clone, Debug, Default)]
+pub struct ExecOptions {
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// `NAME=value`, over the container's.
+    pub env: Vec<String>,
+    /// Working directory; empty: the container's.
+    pub working_dir: String,
+    /// `user[:group]`; empty: the container's.
+    pub user: String,
+    /// Gives it a terminal.
+    pub tty: bool,
+    /// The client's input goes to it.
+    pub stdin: bool,
+    /// All capabilities.
+    pub privileged: bool,
+    /// Nobody is attached.
+    pub detach: bool,
+    /// Keys to detach with, on terminals only; empty: the default.
+    pub detach_keys: String,
+    /// Size of a new terminal.
+    pub size: Option<TerminalSize>,
+}
+
+/// A command that was started.
+#[derive(Debug)]
+pub struct ExecStarted {
+    /// Its identity.
+    pub id: String,
+    /// Its streams, unless it was started detached.
+    pub session: Option<Session>,
+}
+
+/// A command is not started.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// There is no such container.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// There is nothing to run.
+    #[error("No exec command specified")]
+    NoCommand,
+    /// The working directory is relative.
+    #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]
+    RelativeWorkingDir(String),
+    /// It does not run.
+    #[error("container {0} is not running")]
+    NotRunning(ContainerId),
+    /// It is frozen.
+    #[error("container {0} is paused, unpause the container before exec")]
+    Paused(ContainerId),
+    /// The detach keys are nonsense.
+    #[error(transparent)]
+    DetachKeys(#[from] InvalidDetachKeys),
+    /// The user does not exist.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The container's files cannot be looked at.
+    #[error("opening the container's files")]
+    Root(#[source] io::Error),
+    /// The container's security options are wrong.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// The process cannot be described.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The runtime failed.
+    #[error("OCI runtime exec failed")]
+    Run(#[source] berth_agent_runtime::ExecError),
+}
+
+impl Engine {
+    /// Runs a command in a running container.
+    ///
+    /// # Errors
+    /// When it cannot be started; that the command fails is no error.
+    pub async fn exec(&self, name: &str, options: ExecOptions) -> Result<ExecStarted, ExecError> {
+        let keys = DetachKeys::parse(&options.detach_keys)?;
+        let container = self.containers.find(name)?;
+        if options.command.is_empty() {
+            return Err(ExecError::NoCommand);
+        }
+        if !options.working_dir.is_empty() && !options.working_dir.starts_with('/') {
+            return Err(ExecError::RelativeWorkingDir(options.working_dir));
+        }
+        let not_running = || ExecError::NotRunning(container.id().clone());
+        let running = container.running().ok_or_else(not_running)?;
+        if container.phase() == Phase::Paused {
+            return Err(ExecError::Paused(container.id().clone()));
+        }
+        let (tty, pid) = (options.tty, running.pid());
+        // The container's files may be on a filesystem that it serves itself and that never answers.
+        let target = Arc::clone(&container);
+        let work = tokio::task::spawn_blocking(move || exec_request(&target, pid, &options));
+        let mut request = crate::task::outcome(work).await?;
+        self.config.defaults.limit(&mut request.process)?;
+        let process = running.exec(request).await.map_err(|error| match error {
+            berth_agent_runtime::ExecError::NotRunning { .. } => not_running(),
+            error => ExecError::Run(error),
+        })?;
+        let session = process.attachment.map(|attachment| {
+            Session::exec(attachment, process.handle, tty).with_detach_keys(tty.then_some(keys))
+        });
+        Ok(ExecStarted {
+            id: random_hex(32),
+            session,
+        })
+    }
+}
+
+fn exec_request(
+    container: &Container,
+    pid: i32,
+    options: &ExecOptions,
+) -> Result<ExecRequest, ExecError> {
+    let record = container.record();
+    let security = security(&record, options)?;
+    let user = if options.user.is_empty() {
+        &record.config.user
+    } else {
+        &options.user
+    };
+    // Links below this name are resolved inside the container's root, not ours.
+    let root =
+        RootDir::open(&PathBuf::from(format!("/proc/{pid}/root"))).map_err(ExecError::Root)?;
+    let env = env::layer(record.config.env.clone(), &options.env);
+    let working_dir = if options.working_dir.is_empty() {
+        &record.config.working_dir
+    } else {
+        &options.working_dir
+    };
+    let input = ProcessInput {
+        argv: options.command.clone(),
+        env: &env,
+        working_dir,
+        user: rootfs::in_root(&root, user)?,
+        hostname: &record.config.hostname,
+        tty: options.tty,
+    };
+    Ok(ExecRequest {
+        process: spec::process(&input, &security).map_err(SpecError::from)?,
+        terminal_size: options.size.map(Into::into),
+        attach: !options.detach,
+        stdin: options.stdin && !options.detach,
+        seccomp: security.seccomp,
+    })
+}
+
+fn security(
+    record: &ContainerRecord,
+    options: &ExecOptions,
+) -> Result<SecurityOptions, SecurityError> {
+    let mut host = record.host.clone();
+    if options.privileged {
+        host.privileged = true;
+    }
+    SecurityOptions::new(&host)
+}
+
+impl ExecError {
+    /// Returns the exit code that Docker gives to a command that failed so.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Self::Run(error) => command_exit_code(error.kind()),
+            _ => None,
+        }
+    }
+}
+
+impl Classified for ExecError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Lookup(error) => error.class(),
+            Self::NotRunning(_) | Self::Paused(_) => ErrorClass::Conflict,
+            Self::Root(_) | Self::Spec(_) => ErrorClass::Internal,
+            Self::Run(_) if self.exit_code().is_none() => ErrorClass::Internal,
+            _ => ErrorClass::InvalidArgument,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Lookup(error) => error.reason(),
+            Self::NotRunning(_) => "not-running",
+            Self::Paused(_) => "paused",
+            Self::User(_) => "user-not-found",
+            Self::Run(error) => command_reason(error.kind(), "exec-failed"),
+            _ => "invalid-argument",
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What flows between clients and processes: attaching, logs, further commands.
+
+pub(crate) mod attach;
+pub(crate) mod detach_keys;
+pub(crate) mod exec;
+pub(crate) mod logs;
+pub(crate) mod session;

@@ -1,0 +1,258 @@
+//! Lists containers, with Docker's filters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::Engine;
+use crate::class::{Classified, ErrorClass};
+use crate::container::Container;
+use crate::container::containers::LookupError;
+use crate::container::record::{ContainerRecord, MountKind};
+use crate::container::status::Phase;
+use crate::create::network_request::exposed_ports;
+use crate::view::disk_usage;
+use crate::view::filter::{Filter, FilterError, Filters};
+
+/// Which containers to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    /// Those that do not run, too.
+    pub all: bool,
+    /// `key=value`.
+    pub filters: Vec<String>,
+    /// 0: all of them; else the newest so many, running or not.
+    pub limit: usize,
+    /// Add up the sizes of files.
+    pub size: bool,
+}
+
+/// One line of a list.
+#[derive(Clone, Debug)]
+pub struct ContainerSummary {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The image as the caller wrote it, or its id once that name points elsewhere.
+    pub image: String,
+    /// The image's id.
+    pub image_id: String,
+    /// Entrypoint and command joined by spaces.
+    pub command: String,
+    /// When it was created.
+    pub created: SystemTime,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// The same for people.
+    pub status: String,
+    /// Ports, published or only exposed.
+    pub ports: Vec<PortSummary>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Names of volumes and paths of binds.
+    pub mounts: Vec<String>,
+    /// Names of networks.
+    pub networks: Vec<String>,
+    /// Bytes that it wrote, when sizes were asked for.
+    pub size_rw: u64,
+    /// Bytes of everything, when sizes were asked for.
+    pub size_root_fs: u64,
+}
+
+/// One port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortSummary {
+    /// The machine's address; empty when it is not published.
+    pub host_ip: String,
+    /// The machine's port; 0 when it is not published.
+    pub host_port: u16,
+    /// The container's port.
+    pub container_port: u16,
+    /// Its protocol.
+    pub protocol: String,
+}
+
+/// Containers cannot be listed so.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// A filter is wrong.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// A filter names a container that does not exist.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
+
+impl Engine {
+    /// Lists containers, newest first.
+    ///
+    /// # Errors
+    /// When a filter is wrong.
+    pub fn list(&self, options: &ListOptions) -> Result<Vec<ContainerSummary>, ListError> {
+        let filters = Filters::parse(&options.filters)?;
+        let bounds = self.creation_bounds(&filters)?;
+        let all = options.all || options.limit > 0 || filters.names_a_state();
+        let mut records: Vec<ContainerRecord> = self
+            .containers
+            .all()
+            .iter()
+            .filter(|container| all || container.phase().is_alive())
+            .map(|container| container.record())
+            .filter(|record| bounds.0.is_none_or(|before| record.created < before))
+            .filter(|record| bounds.1.is_none_or(|since| record.created > since))
+            .filter(|record| filters.matches(record, &|image| self.image_id_of(image)))
+            .collect();
+        records.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        if options.limit > 0 {
+            records.truncate(options.limit);
+        }
+        Ok(records
+            .iter()
+            .map(|record| self.summary(record, options.size))
+            .collect())
+    }
+
+    fn creation_bounds(
+        &self,
+        filters: &Filters,
+    ) -> Result<(Option<SystemTime>, Option<SystemTime>), LookupError> {
+        let created = |name: &str| -> Result<SystemTime, LookupError> {
+            Ok(self
+                .containers
+                .find(name)?
+                .with_record(|record| record.created))
+        };
+        let (mut before, mut since) = (None, None);
+        for filter in filters.iter() {
+            match filter {
+                Filter::Before(name) => before = Some(created(name)?),
+                Filter::Since(name) => since = Some(created(name)?),
+                _ => {}
+            }
+        }
+        Ok((before, since))
+    }
+
+    pub(crate) fn image_id_of(&self, name: &str) -> Option<String> {
+        self.images.resolve(name).ok().map(|id| id.to_string())
+    }
+
+    fn summary(&self, record: &ContainerRecord, with_size: bool) -> ContainerSummary {
+        let still_named = self
+            .image_id_of(&record.image)
+            .is_none_or(|id| id == record.image_id);
+        let (size_rw, size_root_fs) = if with_size {
+            self.sizes(record)
+        } else {
+            (0, 0)
+        };
+        ContainerSummary {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            image: if still_named {
+                record.image.clone()
+            } else {
+                record.image_id.clone()
+            },
+            image_id: record.image_id.clone(),
+            command: record.argv().join(" "),
+            created: record.created,
+            phase: record.status.phase,
+            status: record.status.text(),
+            ports: ports(record),
+            labels: record.config.labels.clone(),
+            mounts: record
+                .mounts
+                .iter()
+                .map(|mount| match &mount.kind {
+                    MountKind::Volume { name, .. } => name.clone(),
+                    MountKind::Bind => mount.source.clone(),
+                })
+                .collect(),
+            networks: vec![network_name(record).to_owned()],
+            size_rw,
+            size_root_fs,
+        }
+    }
+
+    /// Returns the bytes that a container wrote, and those together with its image's.
+    pub(crate) fn sizes(&self, record: &ContainerRecord) -> (u64, u64) {
+        let own = self
+            .snapshots
+            .resume(record.id.as_str())
+            .map_or(0, |prepared| disk_usage::of_tree(&prepared.upper));
+        let image = record
+            .image_id
+            .parse()
+            .ok()
+            .and_then(|id| self.images.get(&id).ok())
+            .map_or(0, |image| image.size);
+        (own, own + image)
+    }
+
+    /// Returns the containers that use an image.
+    pub(crate) fn users_of_image(&self, image_id: &str) -> Vec<Arc<Container>> {
+        let mut all = self.containers.all();
+        all.retain(|container| container.with_record(|record| record.image_id == image_id));
+        all
+    }
+}
+
+/// Returns Docker's word for the container's network.
+pub(crate) fn network_name(record: &ContainerRecord) -> &str {
+    match record.host.network_mode.as_str() {
+        "" | "default" => "bridge",
+        other => other,
+    }
+}
+
+fn ports(record: &ContainerRecord) -> Vec<PortSummary> {
+    let published = record.network.iter().flat_map(|network| &network.ports);
+    let mut ports: Vec<PortSummary> = published
+        .map(|port| PortSummary {
+            host_ip: port.host_ip.clone(),
+            host_port: port.host_port,
+            container_port: port.container_port,
+            protocol: port.protocol.clone(),
+        })
+        .collect();
+    if record.status.phase.is_alive() {
+        for (number, protocol) in record
+            .config
+            .exposed_ports
+            .iter()
+            .filter_map(|p| exposed_ports(p).ok())
+            .flatten()
+        {
+            let protocol = protocol.to_string();
+            let known = |p: &PortSummary| p.container_port == number && p.protocol == protocol;
+            if !ports.iter().any(known) {
+                ports.push(PortSummary {
+                    host_ip: String::new(),
+                    host_port: 0,
+                    container_port: number,
+                    protocol,
+                });
+            }
+        }
+    }
+    ports.sort_by(|a, b| {
+        (a.container_port, &a.protocol, a.host_port).cmp(&(
+            b.container_port,
+            &b.protocol,
+            b.host_port,
+        ))
+    });
+    ports
+}
+
+impl Classified for ListError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::InvalidArgument
+    }
+
+    fn reason(&self) -> &'static str {
+        "invalid-filter"
+    }
+}
