@@ -246,6 +246,8 @@ impl Engine {
             seccomp: security.seccomp,
             external_runtime: None,
             ephemeral: true,
+            init: false,
+            neighbours: Vec::new(),
         })
     }
 }

@@ -19,6 +19,7 @@ mod exec;
 mod exit;
 mod failure;
 mod init;
+mod neighbours;
 mod protocol;
 mod reattach;
 mod request;

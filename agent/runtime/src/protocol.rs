@@ -41,6 +41,11 @@ pub(crate) struct StartMessage {
     pub(crate) stdin_once: bool,
     pub(crate) external_runtime: Option<PathBuf>,
     pub(crate) ephemeral: bool,
+    #[serde(default)]
+    pub(crate) init: bool,
+    /// Where the supervisor's executable is, for an external runtime that is to show it as the container's init.
+    #[serde(default)]
+    pub(crate) executable: Option<PathBuf>,
 }
 
 /// A request to a running supervisor.

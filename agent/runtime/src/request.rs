@@ -6,6 +6,8 @@ use std::sync::Arc;
 use oci_spec::runtime::{Process, Spec};
 use serde::{Deserialize, Serialize};
 
+use crate::running::Running;
+
 /// Where a container's root filesystem comes from; the supervisor mounts it inside the container's own mount namespace.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,6 +63,13 @@ pub struct StartRequest {
     /// Whether the container goes away when it ends (`--rm`): its exit record is then written but not forced to the
     /// disk, since nobody asks for it after a power failure.
     pub ephemeral: bool,
+    /// Whether a small init is the container's first process, which starts the command, passes signals on to it, reaps
+    /// orphans and ends with the command's exit code (`--init`). It needs no file in the image.
+    pub init: bool,
+    /// Containers whose namespaces this one joins: `spec` names them by `/proc/PID/ns/…`, with the process ids that
+    /// these handles tell. The runtime makes sure that it is theirs that it joins, and not those of a process that got
+    /// the number afterwards.
+    pub neighbours: Vec<Running>,
 }
 
 /// Which part of the log an attached client gets first.

@@ -76,6 +76,20 @@ impl Running {
         self.shared.started.pid
     }
 
+    pub(crate) fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    /// Asks the supervisor whether the first process runs: then it has this id, which nobody else has got.
+    pub(crate) async fn is_running(&self) -> bool {
+        let asked = Connection::request(&self.shared.run_dir, &Request::Watch, b"").await;
+        let Ok(mut connection) = asked else {
+            return false;
+        };
+        let reply = connection.receive().await;
+        matches!(reply, Ok(Some(Reply::Started(started))) if started.pid == self.pid())
+    }
+
     pub(crate) fn bundle_dir(&self) -> &Path {
         &self.shared.bundle_dir
     }

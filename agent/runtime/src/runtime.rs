@@ -15,6 +15,7 @@ use tracing::warn;
 use crate::cgroup::get_ready;
 use crate::connection::Connection;
 use crate::error::{RuntimeError, StartError};
+use crate::neighbours::pin;
 use crate::protocol::{Reply, StartMessage, frame};
 use crate::reattach::claim;
 use crate::request::StartRequest;
@@ -35,6 +36,8 @@ pub struct Runtime {
     /// The executable on a read-only mount that is attached nowhere: a container that gets hold of its supervisor's
     /// executable cannot write to it.
     executable: OwnedFd,
+    /// Where it is on the machine.
+    path: PathBuf,
     arguments: Vec<OsString>,
 }
 
@@ -48,10 +51,16 @@ impl Runtime {
             executable: path,
             arguments,
         } = config;
-        let executable =
-            open_readonly(&path).map_err(|source| RuntimeError::Executable { path, source })?;
+        let failed = |source| RuntimeError::Executable {
+            path: path.clone(),
+            source,
+        };
+        // A magic link cannot be the place of a mount, what it leads to can.
+        let path = std::fs::canonicalize(&path).map_err(failed)?;
+        let executable = open_readonly(&path).map_err(failed)?;
         Ok(Self {
             executable,
+            path,
             arguments,
         })
     }
@@ -79,19 +88,24 @@ impl Runtime {
             bundle_dir,
             run_dir,
             seccomp,
+            mut spec,
             ..
         } = request;
+        // Open until the supervisor has answered.
+        let _pinned = pin(&mut spec, &request.neighbours).await?;
         let message = StartMessage {
             id: id.clone(),
             bundle_dir: bundle_dir.clone(),
             run_dir: run_dir.clone(),
-            spec: request.spec,
+            spec,
             rootfs: request.rootfs,
             terminal_size: request.terminal_size,
             open_stdin: request.open_stdin,
             stdin_once: request.stdin_once,
             external_runtime: request.external_runtime,
             ephemeral: request.ephemeral,
+            executable: request.init.then(|| self.path.clone()),
+            init: request.init,
         };
         let failed = |action| move |source| StartError::Supervisor { action, source };
         let order = frame(&message, seccomp.as_deref().unwrap_or_default())
@@ -150,9 +164,7 @@ impl Runtime {
 
 /// Opens a file on a read-only mount of its own.
 fn open_readonly(path: &Path) -> io::Result<OwnedFd> {
-    // A magic link cannot be the place of a mount, what it leads to can.
-    let path = std::fs::canonicalize(path)?;
-    let mount = clone_mount(&path, false)?;
+    let mount = clone_mount(path, false)?;
     set_attributes(
         mount.as_fd(),
         attribute::RDONLY | attribute::NOSUID,

@@ -57,7 +57,7 @@ impl Copied {
     pub fn succeed(
         self,
         keep: &[BorrowedFd<'_>],
-        sibling: impl FnOnce() -> i32,
+        sibling: impl FnOnce(Self) -> i32,
         leave: impl FnOnce(i32),
     ) -> io::Error {
         if let Err(error) = close_all_but(keep) {
@@ -69,12 +69,40 @@ impl Copied {
         // remembers of its process id is wrong in the copy, and is used by nothing but raising signals.
         let result = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
         let code = match check(result) {
-            Ok(0) => sibling(),
+            Ok(0) => sibling(Self(())),
             Ok(pid) => {
                 leave(i32::try_from(pid).unwrap_or(-1));
                 0
             }
             Err(error) => return error,
+        };
+        // SAFETY: _exit takes a number; it runs no destructors, whose descriptors are closed already.
+        unsafe { libc::_exit(code) }
+    }
+
+    /// Makes a child of this process, which ends with what `child` returns. `child` must not panic, see
+    /// [`Self::succeed`].
+    ///
+    /// # Errors
+    /// Fails when the system has no room for one more process.
+    pub fn beget(&self, child: impl FnOnce() -> i32) -> io::Result<i32> {
+        // SAFETY: as in `succeed`: one thread, to which `self` testifies, no stack, no shared memory.
+        let result = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+        match check(result)? {
+            0 => {
+                let code = child();
+                // SAFETY: _exit takes a number; it runs no destructors, which belong to the original process.
+                unsafe { libc::_exit(code) }
+            }
+            pid => i32::try_from(pid).map_err(io::Error::other),
+        }
+    }
+
+    /// Closes all descriptors but the standard ones, and ends with what `last` returns, which may use no others.
+    pub fn end_with(self, last: impl FnOnce() -> i32) -> ! {
+        let code = match close_all_but(&[]) {
+            Ok(()) => last(),
+            Err(_) => 255,
         };
         // SAFETY: _exit takes a number; it runs no destructors, whose descriptors are closed already.
         unsafe { libc::_exit(code) }

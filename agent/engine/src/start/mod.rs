@@ -185,6 +185,8 @@ impl Engine {
                 .external_runtime(&record.host)
                 .map_err(StartError::Runtime)?,
             ephemeral: record.host.auto_remove,
+            init: record.host.init.unwrap_or(false),
+            neighbours: Vec::new(),
         })
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use berth_agent_sys::process::Copied;
 use nix::sched::setns;
 
-use super::process::{Stdio, beget_command, set_oom_score};
+use super::process::{Birth, Stdio, beget_command, set_oom_score};
 use super::root::Root;
 use super::sync::ChildEnd;
 use super::{namespaces, terminal};
@@ -58,5 +58,12 @@ fn start(joining: &Joining<'_>, copied: Copied) -> Result<Infallible, Failure> {
             &terminal
         }
     };
-    beget_command(copied, &message.process, seccomp, stdio, sync)
+    let birth = Birth {
+        process: &message.process,
+        program: seccomp,
+        stdio,
+        sync,
+        has_init: false,
+    };
+    beget_command(copied, birth)
 }

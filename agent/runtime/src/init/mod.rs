@@ -6,6 +6,7 @@
 mod devices;
 mod exec;
 mod executable;
+mod first;
 mod mounts;
 mod namespaces;
 mod process;
@@ -44,6 +45,7 @@ pub(crate) struct Init<'a> {
     /// None when the container gets a terminal.
     pub(crate) stdio: Option<&'a Stdio>,
     pub(crate) sync: &'a ChildEnd,
+    pub(crate) namespaces: &'a Namespaces,
 }
 
 /// Becomes the first process of a container, or makes it if others are in its process id namespace already; to be called
@@ -61,14 +63,14 @@ fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
         cgroup,
         stdio,
         sync,
+        namespaces,
     } = *init;
     let spec = &message.spec;
-    let namespaces = Namespaces::of(spec);
     // The umask of the agent must not change the modes of what is made here.
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     process::set_oom_score(process, sync)?;
     sync.reached(step::NAMESPACES);
-    let shared_pids = namespaces.open_shared_pids()?;
+    let shared_pids = namespaces.shared_pids();
     namespaces.enter()?;
     sync.reached(step::ROOT);
     let place = mount_root(&message.rootfs, &message.run_dir)?;
@@ -83,10 +85,9 @@ fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
         Ok(())
     };
     let cgroups = || join().map(|()| cgroup.visible());
-    let processes = shared_pids.as_ref().map(|file| file.as_fd());
     for mount in spec.mounts().iter().flatten() {
         sync.reached(step::MOUNTS);
-        mounts::mount_one(&root, mount, processes, &cgroups)?;
+        mounts::mount_one(&root, mount, shared_pids, &cgroups)?;
     }
     sync.reached(step::DEVICES);
     devices::make(&root, spec)?;
@@ -115,11 +116,18 @@ fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
     shield::raise(&root, spec)?;
     sync.reached(step::PIVOT);
     root.pivot()?;
-    name_host(spec, &namespaces)?;
+    name_host(spec, namespaces)?;
+    let birth = process::Birth {
+        process,
+        program: seccomp,
+        stdio,
+        sync,
+        has_init: message.init,
+    };
     if shared_pids.is_some() {
-        process::beget_command(copied, process, seccomp, stdio, sync)
+        process::beget_command(copied, birth)
     } else {
-        process::become_command(process, seccomp, stdio, sync)
+        process::become_command(copied, birth)
     }
 }
 
@@ -135,7 +143,7 @@ fn make_directory(root: &root::Root, path: &Path) -> Result<(), Failure> {
     }
 }
 
-fn name_host(spec: &Spec, namespaces: &Namespaces<'_>) -> Result<(), Failure> {
+fn name_host(spec: &Spec, namespaces: &Namespaces) -> Result<(), Failure> {
     if !namespaces.has_own_hostname() {
         return Ok(());
     }

@@ -1,71 +1,84 @@
 //! Namespaces of a container: new ones, and those of others that it joins.
 
 use std::fs::File;
-use std::path::Path;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
+use berth_agent_sys::namespace;
 use nix::sched::{CloneFlags, setns, unshare};
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 
 use crate::failure::{AtStep as _, Failure, step};
 
-/// Which namespaces a specification asks for.
+/// A namespace that a specification asks for.
 #[derive(Debug)]
-pub(crate) struct Namespaces<'a> {
-    list: &'a [LinuxNamespace],
+struct Namespace {
+    kind: LinuxNamespaceType,
+    /// That of others, with its path for people; a new one otherwise.
+    joined: Option<(File, String)>,
 }
 
-impl<'a> Namespaces<'a> {
-    pub(crate) fn of(spec: &'a Spec) -> Self {
-        let list = spec
-            .linux()
-            .as_ref()
-            .and_then(|linux| linux.namespaces().as_deref());
-        Self {
-            list: list.unwrap_or_default(),
-        }
-    }
+/// The namespaces that a specification asks for. Those of others are open from before anything of the container exists:
+/// their paths are looked up once, in the machine's own view.
+#[derive(Debug)]
+pub(crate) struct Namespaces {
+    list: Vec<Namespace>,
+}
 
-    /// Refuses what this runtime cannot do yet, before anything is made.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+impl Namespaces {
+    /// Opens the namespaces that have a path; refuses what this runtime cannot do, before anything is made.
+    pub(crate) fn open(spec: &Spec) -> Result<Self, Failure> {
+        let linux = spec.linux().as_ref();
+        let asked = linux.and_then(|linux| linux.namespaces().as_deref());
+        let mut list: Vec<Namespace> = Vec::new();
+        for namespace in asked.unwrap_or_default() {
+            let kind = namespace.typ();
+            if list.iter().any(|other| other.kind == kind) {
+                return refuse(format!("{kind} namespace is asked for twice"));
+            }
+            let joined = open(namespace)?;
+            list.push(Namespace { kind, joined });
+        }
+        let namespaces = Self { list };
         for kind in [LinuxNamespaceType::User, LinuxNamespaceType::Time] {
-            if self.find(kind).is_some() {
-                let message = format!("{kind} namespaces are not supported");
-                return Err(Failure::new(step::NAMESPACES, message));
+            if namespaces.find(kind).is_some() {
+                return refuse(format!("{kind} namespaces are not supported"));
             }
         }
-        match self.find(LinuxNamespaceType::Mount) {
-            Some(namespace) if namespace.path().is_none() => Ok(()),
-            _ => Err(Failure::new(
-                step::NAMESPACES,
-                "a container needs a mount namespace of its own",
-            )),
+        match namespaces.find(LinuxNamespaceType::Mount) {
+            Some(Namespace { joined: None, .. }) => Ok(namespaces),
+            _ => refuse("a container needs a mount namespace of its own".to_owned()),
         }
     }
 
-    fn find(&self, kind: LinuxNamespaceType) -> Option<&'a LinuxNamespace> {
-        self.list.iter().find(|namespace| namespace.typ() == kind)
+    fn find(&self, kind: LinuxNamespaceType) -> Option<&Namespace> {
+        self.list.iter().find(|namespace| namespace.kind == kind)
+    }
+
+    fn has_own(&self, kind: LinuxNamespaceType) -> bool {
+        self.find(kind)
+            .is_some_and(|namespace| namespace.joined.is_none())
+    }
+
+    /// Returns the descriptors of the namespaces that are joined.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let joined = self.list.iter().filter_map(|n| n.joined.as_ref());
+        joined.map(|(file, _)| file.as_fd())
     }
 
     /// Returns whether the container has its own processes only, so that they all end with its first.
     pub(crate) fn has_own_pids(&self) -> bool {
-        self.find(LinuxNamespaceType::Pid)
-            .is_some_and(|namespace| namespace.path().is_none())
+        self.has_own(LinuxNamespaceType::Pid)
     }
 
     pub(super) fn has_own_hostname(&self) -> bool {
-        self.find(LinuxNamespaceType::Uts)
-            .is_some_and(|namespace| namespace.path().is_none())
+        self.has_own(LinuxNamespaceType::Uts)
     }
 
-    /// Opens the process id namespace of another container that this one shares; the processes there must not see how
+    /// Returns the process id namespace of another container that this one shares; the processes there must not see how
     /// this container is made.
-    pub(super) fn open_shared_pids(&self) -> Result<Option<File>, Failure> {
-        let namespace = self.find(LinuxNamespaceType::Pid);
-        let Some(path) = namespace.and_then(|namespace| namespace.path().as_ref()) else {
-            return Ok(None);
-        };
-        let file = File::open(path).at(step::NAMESPACES, || path.display().to_string())?;
-        Ok(Some(file))
+    pub(super) fn shared_pids(&self) -> Option<BorrowedFd<'_>> {
+        let namespace = self.find(LinuxNamespaceType::Pid)?;
+        namespace.joined.as_ref().map(|(file, _)| file.as_fd())
     }
 
     /// Runs `fork` so that its child is process 1 of the container's process id namespace if that is new. Later
@@ -88,44 +101,59 @@ impl<'a> Namespaces<'a> {
     /// Enters all others, without that of cgroups, which takes the cgroup of its maker as its root. Processes that the
     /// caller forks afterwards are in that of processes, if it is another container's.
     pub(super) fn enter(&self) -> Result<(), Failure> {
-        let is_made = |namespace: &LinuxNamespace| {
-            namespace.typ() == LinuxNamespaceType::Pid && namespace.path().is_none()
-        };
-        let now = || {
-            self.list
-                .iter()
-                .filter(|namespace| namespace.typ() != LinuxNamespaceType::Cgroup)
-                .filter(|namespace| !is_made(namespace))
-        };
-        // Paths mean something only in the old mount namespace.
-        for namespace in now().filter(|namespace| namespace.path().is_some()) {
-            enter(namespace)?;
+        let mut fresh = CloneFlags::empty();
+        for namespace in &self.list {
+            match namespace.kind {
+                LinuxNamespaceType::Cgroup => {}
+                kind if namespace.joined.is_none() => fresh |= flag(kind),
+                _ => namespace.join()?,
+            }
         }
-        let fresh = now().filter(|namespace| namespace.path().is_none());
-        let flags = fresh.fold(CloneFlags::empty(), |flags, namespace| {
-            flags | flag(namespace.typ())
-        });
-        unshare(flags).at(step::NAMESPACES, || "making namespaces")
+        fresh.remove(CloneFlags::CLONE_NEWPID);
+        unshare(fresh).at(step::NAMESPACES, || "making namespaces")
     }
 
     pub(super) fn enter_cgroup(&self) -> Result<(), Failure> {
         match self.find(LinuxNamespaceType::Cgroup) {
-            Some(namespace) => enter(namespace),
+            Some(namespace) if namespace.joined.is_some() => namespace.join(),
+            Some(_) => unshare(CloneFlags::CLONE_NEWCGROUP)
+                .at(step::NAMESPACES, || "making cgroup namespace"),
             None => Ok(()),
         }
     }
 }
 
-fn enter(namespace: &LinuxNamespace) -> Result<(), Failure> {
-    let kind = namespace.typ();
-    let Some(path) = namespace.path() else {
-        return unshare(flag(kind)).at(step::NAMESPACES, || format!("making {kind} namespace"));
+impl Namespace {
+    fn join(&self) -> Result<(), Failure> {
+        let Some((file, path)) = &self.joined else {
+            return Ok(());
+        };
+        let kind = self.kind;
+        setns(file, flag(kind)).at(step::NAMESPACES, || {
+            format!("joining {kind} namespace {path}")
+        })
+    }
+}
+
+fn refuse<T>(message: String) -> Result<T, Failure> {
+    Err(Failure::new(step::NAMESPACES, message))
+}
+
+/// Opens a namespace by its path, and makes sure that it is one of its kind.
+fn open(namespace: &LinuxNamespace) -> Result<Option<(File, String)>, Failure> {
+    let Some(path) = namespace
+        .path()
+        .as_ref()
+        .filter(|path| !path.as_os_str().is_empty())
+    else {
+        return Ok(None);
     };
-    let open = |path: &Path| File::open(path);
-    let file = open(path).at(step::NAMESPACES, || path.display().to_string())?;
-    setns(file, flag(kind)).at(step::NAMESPACES, || {
-        format!("joining {kind} namespace {}", path.display())
-    })
+    let (kind, name) = (namespace.typ(), path.display().to_string());
+    let file = File::open(path).at(step::NAMESPACES, || &name)?;
+    match namespace::kind(&file) {
+        Ok(found) if found == flag(kind).bits() => Ok(Some((file, name))),
+        _ => refuse(format!("{name} is no {kind} namespace")),
+    }
 }
 
 /// Returns the namespaces that a further command joins by way of the container's first process; into that of processes
@@ -150,5 +178,34 @@ fn flag(kind: LinuxNamespaceType) -> CloneFlags {
         LinuxNamespaceType::Network => CloneFlags::CLONE_NEWNET,
         // The crate has no name for it; it is refused before.
         LinuxNamespaceType::Time => CloneFlags::empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn opened(list: &serde_json::Value) -> Result<Namespaces, Failure> {
+        let spec =
+            json!({"ociVersion": "1.0.2", "root": {"path": "x"}, "linux": {"namespaces": list}});
+        Namespaces::open(&serde_json::from_value(spec).unwrap())
+    }
+
+    #[test]
+    fn a_namespace_of_another_kind_is_refused_before_anything_is_made() {
+        let own = opened(&json!([{"type": "mount"}, {"type": "ipc", "path": "/proc/self/ns/ipc"}]));
+        assert_eq!(own.unwrap().fds().count(), 1);
+        let mixed = [
+            json!([{"type": "mount"}, {"type": "ipc", "path": "/proc/self/ns/net"}]),
+            json!([{"type": "mount"}, {"type": "ipc", "path": "/dev/null"}]),
+            json!([{"type": "mount"}, {"type": "mount"}]),
+            json!([{"type": "mount", "path": "/proc/self/ns/mnt"}]),
+            json!([{"type": "ipc"}]),
+        ];
+        for list in mixed {
+            assert_eq!(opened(&list).unwrap_err().step, step::NAMESPACES, "{list}");
+        }
     }
 }

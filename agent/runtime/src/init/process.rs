@@ -21,6 +21,7 @@ use nix::unistd::{
 use oci_spec::runtime::{PosixRlimitType, Process};
 
 use super::executable;
+use super::first;
 use super::rights::{Wanted, change_user, confine, wanted_capabilities};
 use super::root::{Kind, Root};
 use super::sync::ChildEnd;
@@ -52,48 +53,72 @@ impl Stdio {
     }
 }
 
+/// All that turns a process into a container's command.
+#[derive(Clone, Copy)]
+pub(super) struct Birth<'a> {
+    pub(super) process: &'a Process,
+    /// The filter of system calls.
+    pub(super) program: &'a [u8],
+    pub(super) stdio: &'a Stdio,
+    pub(super) sync: &'a ChildEnd,
+    /// Whether an init of ours stays between the supervisor and the command.
+    pub(super) has_init: bool,
+}
+
 /// Turns this process, which nobody in a container can see yet, into the command; returns only with what prevented it.
-pub(super) fn become_command(
-    process: &Process,
-    program: &[u8],
-    stdio: &Stdio,
-    sync: &ChildEnd,
-) -> Result<Infallible, Failure> {
-    let command = prepare(process, stdio, sync)?;
-    begin_session(matches!(stdio, Stdio::Terminal(_)))?;
+pub(super) fn become_command(copied: Copied, birth: Birth<'_>) -> Result<Infallible, Failure> {
+    let Birth { process, sync, .. } = birth;
+    let command = prepare(process, birth.stdio, sync)?;
+    begin_session(birth.has_terminal())?;
+    if birth.has_init {
+        close_to_others()?;
+    }
     sync.executing()
         .at(step::EXECUTE, || "telling the supervisor")?;
-    confine(process, program, command.wanted)?;
-    command.execute()
+    confine(process, birth.program, command.wanted)?;
+    if birth.has_init {
+        first::start(copied, &command, birth)
+    } else {
+        command.execute()
+    }
 }
 
 /// Lets a child of the supervisor become the command, in the process id namespace that is set for children, whose
 /// processes may see it at once: it is born with nothing left that the command does not get.
-pub(super) fn beget_command(
-    copied: Copied,
-    process: &Process,
-    program: &[u8],
-    stdio: &Stdio,
-    sync: &ChildEnd,
-) -> Result<Infallible, Failure> {
-    let command = prepare(process, stdio, sync)?;
-    let has_terminal = matches!(stdio, Stdio::Terminal(_));
-    confine(process, program, command.wanted)?;
-    // Some machines make processes that have changed their user accessible.
-    set_dumpable(false).at(step::USER, || "closing the process to others")?;
-    let begin = || {
-        begin_session(has_terminal)?;
+pub(super) fn beget_command(copied: Copied, birth: Birth<'_>) -> Result<Infallible, Failure> {
+    let Birth { process, sync, .. } = birth;
+    let command = prepare(process, birth.stdio, sync)?;
+    confine(process, birth.program, command.wanted)?;
+    close_to_others()?;
+    let begin = |copied| {
+        begin_session(birth.has_terminal())?;
         sync.wait_for_word(step::EXECUTE)?;
         sync.executing()
             .at(step::EXECUTE, || "telling the supervisor")?;
-        command.execute()
+        if birth.has_init {
+            first::start(copied, &command, birth)
+        } else {
+            command.execute()
+        }
     };
-    let sibling = || {
-        sync.report(begin());
+    let sibling = |copied| {
+        sync.report(begin(copied));
         1
     };
     let error = copied.succeed(&[sync.fd()], sibling, |pid| sync.born(pid));
     Err(stillborn(&error))
+}
+
+/// Keeps processes of the container out of this one's memory and descriptors. Some machines make processes that have
+/// changed their user accessible.
+fn close_to_others() -> Result<(), Failure> {
+    set_dumpable(false).at(step::USER, || "closing the process to others")
+}
+
+impl Birth<'_> {
+    pub(super) fn has_terminal(&self) -> bool {
+        matches!(self.stdio, Stdio::Terminal(_))
+    }
 }
 
 /// Says why a command's process could not be made.
@@ -108,7 +133,7 @@ fn stillborn(error: &io::Error) -> Failure {
 }
 
 /// All that `execve` needs.
-struct Command {
+pub(super) struct Command {
     name: String,
     executable: CString,
     arguments: Vec<CString>,
@@ -117,7 +142,7 @@ struct Command {
 }
 
 impl Command {
-    fn execute(&self) -> Result<Infallible, Failure> {
+    pub(super) fn execute(&self) -> Result<Infallible, Failure> {
         let Err(errno) = execve(&self.executable, &self.arguments, &self.environment);
         Err(executable::describe(&self.name, errno))
     }

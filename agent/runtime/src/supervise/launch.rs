@@ -45,12 +45,14 @@ pub(super) struct Launched {
 /// Starts the container that the order describes; leaves nothing behind when that fails.
 pub(super) fn launch(message: StartMessage, seccomp: &[u8]) -> Result<Launched, NotStarted> {
     let process = check(&message.spec)?.clone();
+    // First of all: what their paths lead to now is what is joined.
+    let namespaces = Namespaces::open(&message.spec)?;
     let mut bundle = Bundle::prepare(&message.bundle_dir, &message.run_dir, !message.ephemeral)?;
     // Whoever hears that the container runs may connect at once.
     let listener = bundle.listen();
     let launched = listener.and_then(|listener| {
         Ok((
-            launch_in(&message, &process, seccomp, &mut bundle)?,
+            launch_in(&message, &process, &namespaces, seccomp, &mut bundle)?,
             listener,
         ))
     });
@@ -61,7 +63,7 @@ pub(super) fn launch(message: StartMessage, seccomp: &[u8]) -> Result<Launched, 
             pidfd: parts.pidfd,
             started_at: parts.started_at,
             warnings: parts.warnings,
-            has_own_pids: Namespaces::of(&message.spec).has_own_pids(),
+            has_own_pids: namespaces.has_own_pids(),
             cgroup: parts.cgroup,
             streams: parts.streams,
             external: parts.external,
@@ -88,6 +90,7 @@ pub(super) struct Parts {
 fn launch_in(
     message: &StartMessage,
     process: &Process,
+    namespaces: &Namespaces,
     seccomp: &[u8],
     bundle: &mut Bundle,
 ) -> Result<Parts, Failure> {
@@ -106,13 +109,18 @@ fn launch_in(
     let (streams, stdio) = Streams::open(plan)?;
     match &message.external_runtime {
         Some(program) => External::launch(program, message, bundle, cgroup, streams, stdio),
-        None => launch_built_in(message, process, seccomp, cgroup, streams, stdio),
+        None => launch_built_in(
+            (message, process, namespaces),
+            seccomp,
+            cgroup,
+            streams,
+            stdio,
+        ),
     }
 }
 
 fn launch_built_in(
-    message: &StartMessage,
-    process: &Process,
+    (message, process, namespaces): (&StartMessage, &Process, &Namespaces),
     seccomp: &[u8],
     cgroup: Cgroup,
     mut streams: Streams,
@@ -126,8 +134,9 @@ fn launch_built_in(
         cgroup: &cgroup,
         stdio: stdio.as_ref(),
         sync: &child,
+        namespaces,
     };
-    let forked = Namespaces::of(&message.spec).with_first_child(|| fork_init(&init))?;
+    let forked = namespaces.with_first_child(|| fork_init(&init))?;
     drop((child, stdio));
     let resources = message
         .spec
@@ -165,6 +174,7 @@ fn launch_built_in(
 
 fn fork_init(init: &Init<'_>) -> Result<i32, Failure> {
     let mut keep: Vec<BorrowedFd<'_>> = vec![init.sync.fd()];
+    keep.extend(init.namespaces.fds());
     keep.extend(init.stdio.iter().flat_map(|stdio| stdio.fds()));
     fork(&keep, |copied| run_init(init, copied)).at(step::FORK, || "the container's first process")
 }
@@ -283,7 +293,6 @@ fn cgroup_path(message: &StartMessage) -> PathBuf {
 /// Refuses what this runtime cannot do, before anything is made.
 fn check(spec: &Spec) -> Result<&Process, Failure> {
     let refuse = |what: &str| Err(Failure::new(step::REQUEST, what));
-    Namespaces::of(spec).check()?;
     let Some(process) = spec.process() else {
         return refuse("the specification has no process");
     };

@@ -128,6 +128,8 @@ impl Container {
             seccomp: Some(default_program()),
             external_runtime: None,
             ephemeral: false,
+            init: false,
+            neighbours: Vec::new(),
         }
     }
 
