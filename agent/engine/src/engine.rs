@@ -16,6 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::container::containers::Containers;
 use crate::container::record::EngineIdentity;
+use crate::create::limits::kernel::KernelLimits;
 use crate::create::rootfs::UserLookup;
 use crate::id::random_hex;
 use crate::options::HostOptions;
@@ -65,6 +66,8 @@ pub struct Engine {
     /// Held for reading while a container is created from an image, for writing while one is removed.
     pub(crate) image_use: RwLock<()>,
     pub(crate) unified_cgroups: bool,
+    /// What the kernel can limit.
+    pub(crate) kernel: KernelLimits,
     pub(crate) identity: String,
     /// Keeps a second agent away from the data root.
     _lock: Flock<File>,
@@ -169,6 +172,7 @@ impl Engine {
             users: UserLookup::default(),
             image_use: RwLock::default(),
             unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+            kernel: KernelLimits::detect(),
             identity,
             _lock: lock,
         })

@@ -31,6 +31,7 @@ pub use container::Unreachable;
 pub use container::containers::{LookupError, NameInUse};
 pub use container::status::{Exit, Phase, Status};
 pub use create::bind::MountSyntaxError;
+pub use create::limits::LimitError;
 pub use create::merge::NoCommand;
 pub use create::mounts::MountError;
 pub use create::network_request::PortError;

@@ -3,6 +3,7 @@
 
 pub(crate) mod bind;
 pub(crate) mod env;
+pub(crate) mod limits;
 pub(crate) mod merge;
 pub(crate) mod mounts;
 pub(crate) mod network_request;
@@ -28,6 +29,7 @@ use crate::container::names;
 use crate::container::record::{ContainerRecord, LooseVolumes, MergedConfig};
 use crate::container::status::Status;
 use crate::create::bind::{MountSyntaxError, Tmpfs};
+use crate::create::limits::LimitError;
 use crate::create::merge::NoCommand;
 use crate::create::mounts::MountError;
 use crate::create::network_request::PortError;
@@ -35,9 +37,6 @@ use crate::id::ContainerId;
 use crate::life::signal::{InvalidSignal, SignalNumber};
 use crate::options::{ContainerOptions, HostOptions};
 use crate::spec::{DeviceError, DeviceRequest, SecurityError, SecurityOptions};
-
-/// Least memory that a container can be limited to, as Docker's.
-const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
 
 /// A container that was created.
 #[derive(Clone, Debug)]
@@ -84,9 +83,9 @@ pub enum CreateError {
     /// The working directory is relative.
     #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]
     RelativeWorkingDir(String),
-    /// The limit is too small.
-    #[error("Minimum memory limit allowed is 6MB")]
-    TooLittleMemory,
+    /// A limit makes no sense.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// An option has no meaning as given.
     #[error("invalid {option}: {value}")]
     Option {
@@ -134,7 +133,7 @@ impl Engine {
         let engine = Arc::clone(self);
         self.config.defaults.apply(&mut options.host);
         let name = name.strip_prefix('/').unwrap_or(name).to_owned();
-        tokio::task::spawn_blocking(move || engine.create_blocking(&name, &options))
+        tokio::task::spawn_blocking(move || engine.create_blocking(&name, options))
             .await
             .map_err(CreateError::Interrupted)?
     }
@@ -142,7 +141,7 @@ impl Engine {
     fn create_blocking(
         self: &Arc<Self>,
         name: &str,
-        options: &ContainerOptions,
+        mut options: ContainerOptions,
     ) -> Result<Created, CreateError> {
         // Until the container exists its image must not go. The lock guards nothing that could break.
         let _in_use = self
@@ -151,15 +150,16 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner);
         let image_id = self.images.resolve(&options.image)?;
         let image = self.images.get(&image_id)?;
-        let mut config = merge::merge(options, &image.config.config)?;
-        self.check(options, &config)?;
+        let mut config = merge::merge(&options, &image.config.config)?;
+        let mut warnings = limits::verify(&mut options.host, &self.kernel, false)?;
+        self.check(&options, &config)?;
         let id = ContainerId::random();
         if config.hostname.is_empty() && options.host.network_mode != "host" {
             id.short().clone_into(&mut config.hostname);
         }
         let reservation = self.reserve(name, &id)?;
         let folder = self.paths.container(&id);
-        let made = self.make(&id, &reservation, options, config, &image);
+        let made = self.make(&id, &reservation, &options, config, &image);
         match made {
             Ok(record) => {
                 let container = Arc::new(Container::new(record, None));
@@ -168,10 +168,8 @@ impl Engine {
                 }
                 self.containers.insert(container);
                 reservation.keep();
-                Ok(Created {
-                    id,
-                    warnings: warnings(&options.host),
-                })
+                warnings.extend(network_warnings(&options.host));
+                Ok(Created { id, warnings })
             }
             Err(error) => {
                 self.discard_files(&id);
@@ -257,16 +255,6 @@ impl Engine {
         if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
             return Err(CreateError::RelativeWorkingDir(config.working_dir.clone()));
         }
-        if host.memory_bytes != 0 && host.memory_bytes < LEAST_MEMORY {
-            return Err(CreateError::TooLittleMemory);
-        }
-        if host.nano_cpus < 0 {
-            let value = host.nano_cpus.to_string();
-            return Err(CreateError::Option {
-                option: "number of CPUs",
-                value,
-            });
-        }
         if !config.stop_signal.is_empty() {
             SignalNumber::parse(&config.stop_signal)?;
         }
@@ -325,7 +313,7 @@ impl Engine {
     }
 }
 
-fn warnings(host: &HostOptions) -> Vec<String> {
+fn network_warnings(host: &HostOptions) -> Vec<String> {
     let mut warnings = Vec::new();
     if host.network_mode == "host" && !host.port_bindings.is_empty() {
         warnings.push("Published ports are discarded when using host network mode".to_owned());

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 use oci_spec::OciSpecError;
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
+use oci_spec::runtime::{
+    LinuxDevice, LinuxDeviceBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
+};
 
 use crate::create::bind::clean;
 use crate::options::HostOptions;
@@ -24,12 +26,25 @@ pub(crate) struct DeviceRequest {
     pub(crate) access: String,
 }
 
+/// One `--device-cgroup-rule`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceRule {
+    kind: LinuxDeviceType,
+    /// Nothing: any.
+    major: Option<i64>,
+    minor: Option<i64>,
+    access: String,
+}
+
 /// A `--device` cannot be given.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The text is malformed.
     #[error("invalid device specification: {0}")]
     Malformed(String),
+    /// A device rule is malformed.
+    #[error("invalid device cgroup rule format: '{0}'")]
+    Rule(String),
     /// The path is no device.
     #[error("error gathering device information while adding custom device \"{path}\"")]
     NotADevice {
@@ -112,6 +127,56 @@ impl DeviceRequest {
         }
         found
     }
+}
+
+impl DeviceRule {
+    /// Reads `type major:minor access`; `*` is any number.
+    pub(crate) fn parse(text: &str) -> Result<Self, DeviceError> {
+        let parse = || {
+            let mut words = text.split(' ');
+            let (kind, numbers, access) = (words.next()?, words.next()?, words.next()?);
+            let kind = match kind {
+                "a" => LinuxDeviceType::A,
+                "b" => LinuxDeviceType::B,
+                "c" => LinuxDeviceType::C,
+                _ => return None,
+            };
+            let (major, minor) = numbers.split_once(':')?;
+            let is_complete = words.next().is_none() && access.len() <= 3 && is_access(access);
+            is_complete.then_some(Self {
+                kind,
+                major: device_number(major)?,
+                minor: device_number(minor)?,
+                access: access.to_owned(),
+            })
+        };
+        parse().ok_or_else(|| DeviceError::Rule(text.to_owned()))
+    }
+
+    /// Returns the rule, which lets through.
+    pub(super) fn to_oci(&self) -> Result<LinuxDeviceCgroup, OciSpecError> {
+        let mut rule = LinuxDeviceCgroupBuilder::default()
+            .allow(true)
+            .typ(self.kind)
+            .access(&self.access);
+        if let Some(major) = self.major {
+            rule = rule.major(major);
+        }
+        if let Some(minor) = self.minor {
+            rule = rule.minor(minor);
+        }
+        rule.build()
+    }
+}
+
+/// Returns nothing for what is no number, and no number for `*`.
+fn device_number(text: &str) -> Option<Option<i64>> {
+    if text == "*" {
+        return Some(None);
+    }
+    text.parse::<u32>()
+        .ok()
+        .map(|number| Some(i64::from(number)))
 }
 
 fn is_access(text: &str) -> bool {

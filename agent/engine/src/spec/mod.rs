@@ -1,7 +1,7 @@
 //! Builds the OCI runtime specification of a container out of options that were checked before.
 //! Defaults are Docker's. What the kernel lacks is the runtime's to find out.
 
-mod cgroup;
+pub(crate) mod cgroup;
 mod devices;
 mod mounts;
 mod paths;
@@ -9,6 +9,7 @@ mod process;
 mod security;
 
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 
 use oci_spec::OciSpecError;
@@ -59,8 +60,20 @@ pub(crate) enum NetworkNamespace {
 
 /// The specification cannot be built.
 #[derive(Debug, thiserror::Error)]
-#[error("building the runtime specification")]
-pub struct SpecError(#[from] OciSpecError);
+pub enum SpecError {
+    /// It is not complete.
+    #[error("building the runtime specification")]
+    Incomplete(#[from] OciSpecError),
+    /// A device that is to be limited cannot be looked at.
+    #[error("stat {path}")]
+    BlockDevice {
+        /// The device.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
 
 /// Returns the specification.
 pub(crate) fn build(input: &SpecInput<'_>) -> Result<Spec, SpecError> {
@@ -80,12 +93,12 @@ pub(crate) fn build(input: &SpecInput<'_>) -> Result<Spec, SpecError> {
     Ok(spec)
 }
 
-fn linux(input: &SpecInput<'_>) -> Result<Linux, OciSpecError> {
+fn linux(input: &SpecInput<'_>) -> Result<Linux, SpecError> {
     let host = input.host;
     let mut linux = LinuxBuilder::default()
         .namespaces(namespaces(input)?)
         .cgroups_path(PathBuf::from(format!("/berth/{}", input.id)))
-        .resources(cgroup::resources(host, input.devices)?)
+        .resources(cgroup::with_devices(host, input.devices)?)
         .devices(devices::nodes(host, input.devices)?)
         .rootfs_propagation("rprivate");
     if host.privileged {
@@ -109,7 +122,7 @@ fn linux(input: &SpecInput<'_>) -> Result<Linux, OciSpecError> {
             ),
         ]));
     }
-    linux.build()
+    Ok(linux.build()?)
 }
 
 fn namespaces(input: &SpecInput<'_>) -> Result<Vec<LinuxNamespace>, OciSpecError> {

@@ -1,50 +1,13 @@
-//! Limits and device rules of a container's cgroup.
+//! Which devices a container's cgroup lets through.
 
 use oci_spec::OciSpecError;
-use oci_spec::runtime::{
-    LinuxCpuBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
-    LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder,
-};
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType};
 
 use crate::options::HostOptions;
+use crate::spec::devices::{DeviceRequest, DeviceRule};
 
-use super::devices::DeviceRequest;
-
-/// Length of a scheduling period in microseconds, the kernel's default.
-const CPU_PERIOD: u64 = 100_000;
-
-/// Returns limits and device rules.
-pub(super) fn resources(
-    host: &HostOptions,
-    devices: &[DeviceRequest],
-) -> Result<LinuxResources, OciSpecError> {
-    let mut resources = LinuxResourcesBuilder::default().devices(device_rules(host, devices)?);
-    if host.memory_bytes > 0 {
-        // As Docker: as much swap again as memory.
-        let memory = LinuxMemoryBuilder::default()
-            .limit(host.memory_bytes)
-            .swap(host.memory_bytes.saturating_mul(2))
-            .build()?;
-        resources = resources.memory(memory);
-    }
-    if host.nano_cpus > 0 || host.cpu_shares > 0 {
-        let mut cpu = LinuxCpuBuilder::default();
-        if host.nano_cpus > 0 {
-            // Billionths of a CPU times 100 000 µs / 1e9.
-            cpu = cpu.period(CPU_PERIOD).quota(host.nano_cpus / 10_000);
-        }
-        if let Ok(shares @ 1..) = u64::try_from(host.cpu_shares) {
-            cpu = cpu.shares(shares);
-        }
-        resources = resources.cpu(cpu.build()?);
-    }
-    if host.pids_limit > 0 {
-        resources = resources.pids(LinuxPidsBuilder::default().limit(host.pids_limit).build()?);
-    }
-    resources.build()
-}
-
-fn device_rules(
+/// Returns the rules in the order in which they apply.
+pub(super) fn device_rules(
     host: &HostOptions,
     devices: &[DeviceRequest],
 ) -> Result<Vec<LinuxDeviceCgroup>, OciSpecError> {
@@ -94,6 +57,15 @@ fn device_rules(
             Some(device.minor),
             &device.access,
         )?);
+    }
+    // Checked when the container was created.
+    for asked in host
+        .resources
+        .device_cgroup_rules
+        .iter()
+        .filter_map(|text| DeviceRule::parse(text).ok())
+    {
+        rules.push(asked.to_oci()?);
     }
     Ok(rules)
 }
