@@ -13,11 +13,11 @@ use crate::ui;
 #[command(mut_args(crate::switch::with_value))]
 #[command(after_help = "Examples:
   berth inspect -f '{{.State.Status}}' web
-  berth inspect -f '{{json .Config.Env}}' busybox")]
+  berth inspect -f '{{json .Config.Env}}' busybox
+  berth inspect --type image web")]
 pub(crate) struct Args {
-    /// json, or a template for each object
-    #[arg(long, short, value_name = "FORMAT")]
-    format: Option<String>,
+    #[command(flatten)]
+    what: What,
 
     /// Show the sizes of containers
     #[arg(long, short)]
@@ -26,10 +26,57 @@ pub(crate) struct Args {
     /// container or image; both are tried if not given
     #[arg(long = "type", value_name = "KIND")]
     kind: Option<Kind>,
+}
+
+/// Show everything about containers, as JSON
+#[derive(Debug, clap::Args)]
+#[command(mut_args(crate::switch::with_value))]
+pub(crate) struct ContainerArgs {
+    #[command(flatten)]
+    what: What,
+
+    /// Show their sizes
+    #[arg(long, short)]
+    size: bool,
+}
+
+/// Show everything about images, as JSON
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImageArgs {
+    #[command(flatten)]
+    what: What,
+}
+
+/// What is shown, and how.
+#[derive(Debug, clap::Args)]
+struct What {
+    /// json, or a template for each object
+    #[arg(long, short, value_name = "FORMAT")]
+    format: Option<String>,
 
     /// Names or ids
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
+}
+
+impl From<ContainerArgs> for Args {
+    fn from(ContainerArgs { what, size }: ContainerArgs) -> Self {
+        Self {
+            what,
+            size,
+            kind: None,
+        }
+    }
+}
+
+impl From<ImageArgs> for Args {
+    fn from(ImageArgs { what }: ImageArgs) -> Self {
+        Self {
+            what,
+            size: false,
+            kind: None,
+        }
+    }
 }
 
 /// Kinds of objects.
@@ -45,13 +92,13 @@ pub(super) async fn run(args: Args, kind: Option<Kind>, global: &Global) -> Outc
     let kind = args.kind.or(kind);
     let mut objects = Vec::new();
     let mut failures = Vec::new();
-    for name in &args.names {
+    for name in &args.what.names {
         match find(&engine, name, kind, args.size).await {
             Ok(object) => objects.push(object),
             Err(failure) => failures.push(failure),
         }
     }
-    match args.format.as_deref().unwrap_or_default() {
+    match args.what.format.as_deref().unwrap_or_default() {
         "" => ui::line(&ui::json::indented(&Value::Array(objects)))?,
         "json" => {
             for object in &objects {

@@ -1,20 +1,6 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::{duration, moment, size};
-
-/// Reads shared test vectors; absent in a checkout of the project alone.
-fn vectors(name: &str) -> Option<Vec<Value>> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = root.join("../shared/data/vectors").join(name);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("SKIPPED: no test vectors at {}", path.display());
-        return None;
-    };
-    Some(serde_json::from_str(&text).unwrap())
-}
+use super::{duration, moment, size, vectors};
 
 #[test]
 fn sizes_agree_with_go_units() {

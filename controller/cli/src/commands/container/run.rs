@@ -6,9 +6,9 @@ use berth_proto::v1::{
 };
 use tonic::Streaming;
 
-use super::container_config::{self, Attached};
-use super::container_options::ContainerOptions;
+use super::config::{self, Attached};
 use super::create;
+use super::options::ContainerOptions;
 use crate::engine::{Engine, Global};
 use crate::failure::{ENGINE_ERROR, Failure, Outcome};
 use crate::session::{self, End, Local, Sender};
@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         return Err(Failure::new("run needs an image"));
     };
     let streams = (!args.detach).then_some(attached);
-    let request = container_config::request(&args.options, image, command, streams)?;
+    let request = config::request(&args.options, image, command, streams)?;
     let engine = global
         .engine()
         .await

@@ -67,7 +67,7 @@ const WITH_DIGESTS: &str = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}
 const NONE: &str = "<none>";
 
 /// Lists images, a row for each of their names.
-pub(super) async fn run(args: Args, global: &Global) -> Outcome {
+pub(in crate::commands) async fn run(args: Args, global: &Global) -> Outcome {
     let format = match args.format.as_deref().unwrap_or_default() {
         _ if args.quiet => "{{.ID}}",
         "" | "table" if args.digests => WITH_DIGESTS,

@@ -1,6 +1,10 @@
 //! The flags that `run` and `create` share.
 
+pub(super) mod limits;
+
 use std::path::PathBuf;
+
+use limits::LimitOptions;
 
 /// Flags of a new container.
 #[derive(Debug, Default, clap::Args)]
@@ -71,7 +75,7 @@ pub(crate) struct ContainerOptions {
 
     /// When to pull the image: always, missing or never
     #[arg(long, value_name = "WHEN", default_value = "missing")]
-    pub(super) pull: super::transfer::PullPolicy,
+    pub(super) pull: crate::commands::image::transfer::PullPolicy,
 
     /// Do not show the progress of a pull
     #[arg(long, short)]
@@ -142,27 +146,6 @@ pub(crate) struct StorageOptions {
     /// Size of /dev/shm
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(super) shm_size: Option<i64>,
-}
-
-/// Flags about resources.
-#[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "Limits")]
-pub(crate) struct LimitOptions {
-    /// Memory, such as 512m or 2g
-    #[arg(long, short, value_name = "BYTES", value_parser = size)]
-    pub(super) memory: Option<i64>,
-
-    /// CPUs, such as 1.5
-    #[arg(long, value_name = "NUMBER", value_parser = crate::spec::cpus::parse)]
-    pub(super) cpus: Option<i64>,
-
-    /// Weight beside other containers (1024 is usual)
-    #[arg(long, short, value_name = "NUMBER")]
-    pub(super) cpu_shares: Option<i64>,
-
-    /// Processes; -1 for any number
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    pub(super) pids_limit: Option<i64>,
 }
 
 /// Flags about rights.

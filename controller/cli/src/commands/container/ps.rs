@@ -81,7 +81,7 @@ const LISTING: Listing<'_> = Listing {
 const WITH_SIZE: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
 
 /// Lists containers.
-pub(super) async fn run(args: Args, global: &Global) -> Outcome {
+pub(in crate::commands) async fn run(args: Args, global: &Global) -> Outcome {
     let format = match args.format.as_deref().unwrap_or_default() {
         _ if args.quiet => "{{.ID}}",
         "" | "table" if args.size => WITH_SIZE,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use berth_proto::v1::{ContainerConfig, CreateRequest, HostConfig};
 
-use super::container_options::{ContainerOptions, NetworkOptions, Stream};
+use super::options::{ContainerOptions, NetworkOptions, Stream};
 use crate::failure::{ENGINE_ERROR, Failure};
 use crate::spec;
 use crate::ui::terminal;
@@ -102,7 +102,7 @@ fn host(options: &ContainerOptions) -> Result<HostConfig, Failure> {
         .cloned()
         .map(spec::security::resolve)
         .collect();
-    Ok(HostConfig {
+    let mut host = HostConfig {
         binds: options
             .storage
             .volume
@@ -117,10 +117,6 @@ fn host(options: &ContainerOptions) -> Result<HostConfig, Failure> {
         cap_drop: options.security.cap_drop.clone(),
         security_opt: security_opt.map_err(refused)?,
         read_only_rootfs: options.storage.read_only,
-        memory_bytes: options.limits.memory.unwrap_or(0),
-        nano_cpus: options.limits.cpus.unwrap_or(0),
-        pids_limit: options.limits.pids_limit.unwrap_or(0),
-        cpu_shares: options.limits.cpu_shares.unwrap_or(0),
         runtime: options.security.runtime.clone().unwrap_or_default(),
         init: options.security.init.then_some(true),
         dns: dns.clone(),
@@ -130,7 +126,9 @@ fn host(options: &ContainerOptions) -> Result<HostConfig, Failure> {
         publish_all_ports: *publish_all,
         shm_size_bytes: options.storage.shm_size.unwrap_or(0),
         ..HostConfig::default()
-    })
+    };
+    options.limits.apply(&mut host)?;
+    Ok(host)
 }
 
 /// Makes a source that starts with a dot absolute; as with Docker, the machine must have the same

@@ -10,7 +10,7 @@ use crate::ui::layers::{Layers, Place};
 
 /// When `run` and `create` pull an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum PullPolicy {
+pub(in crate::commands) enum PullPolicy {
     Always,
     #[default]
     Missing,
@@ -35,7 +35,7 @@ impl std::str::FromStr for PullPolicy {
 }
 
 /// Pulls an image and shows how it goes at `place`.
-pub(super) async fn pull(
+pub(in crate::commands) async fn pull(
     engine: &Engine,
     name: &str,
     platform: &str,

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use berth_proto::v1::{CreateRequest, CreateResponse};
 
-use super::container_config::{self, Attached};
-use super::container_options::ContainerOptions;
-use super::transfer::{self, PullPolicy};
+use super::config::{self, Attached};
+use super::options::ContainerOptions;
+use crate::commands::image::transfer::{self, PullPolicy};
 use crate::engine::{Engine, Global};
 use crate::failure::{ENGINE_ERROR, Failure, Outcome};
 use crate::spec::image;
@@ -38,7 +38,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         return Err(Failure::new("create needs an image"));
     };
     let attached = Attached::new(&args.options);
-    let request = container_config::request(&args.options, image, command, Some(attached))?;
+    let request = config::request(&args.options, image, command, Some(attached))?;
     let engine = global.engine().await?;
     let id = create(&engine, &args.options, request).await?;
     ui::line(&id)?;

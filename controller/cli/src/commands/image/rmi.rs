@@ -24,7 +24,7 @@ pub(crate) struct Args {
 }
 
 /// Removes images and prints what is gone.
-pub(super) async fn run(args: Args, global: &Global) -> Outcome {
+pub(in crate::commands) async fn run(args: Args, global: &Global) -> Outcome {
     let engine = global.engine().await?;
     each::print(&args.images, |name| async {
         let request = RemoveImageRequest {
