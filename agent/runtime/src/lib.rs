@@ -19,6 +19,7 @@ mod exec;
 mod exit;
 mod failure;
 mod init;
+mod limits;
 mod neighbours;
 mod protocol;
 mod reattach;

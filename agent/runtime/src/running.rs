@@ -94,6 +94,10 @@ impl Running {
         &self.shared.bundle_dir
     }
 
+    pub(crate) fn run_dir(&self) -> &Path {
+        &self.shared.run_dir
+    }
+
     /// Returns when the container's command was executed.
     pub fn started_at(&self) -> SystemTime {
         self.shared.started.started_at

@@ -6,7 +6,9 @@
 mod devices;
 mod haste;
 mod layout;
+mod order;
 mod procs;
+mod update;
 mod v1;
 mod v2;
 

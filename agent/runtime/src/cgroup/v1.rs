@@ -10,7 +10,7 @@ use oci_spec::runtime::{
 };
 
 use super::layout::{Hierarchy, Layout};
-use super::{CgroupError, devices, write, write_limit};
+use super::{CgroupError, devices, order, write, write_limit};
 
 /// Makes the directory of a group, and those on the way to it.
 pub(super) fn create(hierarchy: &Hierarchy, path: &Path) -> Result<(), CgroupError> {
@@ -65,12 +65,37 @@ impl Limits<'_> {
                 write_limit(&directory, file, &value.to_string(), what, self.warnings)
             }
             None => {
-                self.warnings.push(format!(
-                    "{what} has no effect: no cgroup controller {controller}"
-                ));
+                self.lacks(what, controller);
                 Ok(())
             }
         }
+    }
+
+    /// Sets a period and the share of it.
+    fn period(
+        &mut self,
+        period: (&str, Option<u64>),
+        share: (&str, Option<i64>),
+        what: &str,
+    ) -> Result<(), CgroupError> {
+        if period.1.is_none() && share.1.is_none() {
+            return Ok(());
+        }
+        match self.directory("cpu") {
+            Some(directory) => {
+                order::period_and_share(&directory, period, share, what, self.warnings)
+            }
+            None => {
+                self.lacks(what, "cpu");
+                Ok(())
+            }
+        }
+    }
+
+    fn lacks(&mut self, what: &str, controller: &str) {
+        self.warnings.push(format!(
+            "{what} has no effect: no cgroup controller {controller}"
+        ));
     }
 
     fn directory(&self, controller: &str) -> Option<PathBuf> {
@@ -80,18 +105,14 @@ impl Limits<'_> {
     }
 
     fn memory(&mut self, memory: &LinuxMemory) -> Result<(), CgroupError> {
-        self.set(
-            "memory",
-            "memory.limit_in_bytes",
-            memory.limit().filter(|n| *n != 0),
-            "the memory limit",
-        )?;
-        self.set(
-            "memory",
-            "memory.memsw.limit_in_bytes",
-            memory.swap().filter(|n| *n != 0),
-            "the swap limit",
-        )?;
+        let asked = |value: Option<i64>| value.filter(|n| *n != 0);
+        let (limit, both) = (asked(memory.limit()), asked(memory.swap()));
+        if limit.is_some() || both.is_some() {
+            match self.directory("memory") {
+                Some(directory) => order::memory_v1(&directory, limit, both, self.warnings)?,
+                None => self.lacks("the memory limit", "memory"),
+            }
+        }
         let reservation = memory.reservation().filter(|n| *n != 0);
         self.set(
             "memory",
@@ -130,28 +151,16 @@ impl Limits<'_> {
             cpu.shares().filter(|n| *n != 0),
             "the share of processor time",
         )?;
-        self.set(
-            "cpu",
-            "cpu.cfs_period_us",
-            cpu.period().filter(|n| *n != 0),
-            "the processor period",
-        )?;
-        self.set(
-            "cpu",
-            "cpu.cfs_quota_us",
-            cpu.quota().filter(|n| *n != 0),
+        let asked = |value: Option<u64>| value.filter(|n| *n != 0);
+        let shares = |value: Option<i64>| value.filter(|n| *n != 0);
+        self.period(
+            ("cpu.cfs_period_us", asked(cpu.period())),
+            ("cpu.cfs_quota_us", shares(cpu.quota())),
             "the processor quota",
         )?;
-        self.set(
-            "cpu",
-            "cpu.rt_period_us",
-            cpu.realtime_period().filter(|n| *n != 0),
-            "the real-time period",
-        )?;
-        self.set(
-            "cpu",
-            "cpu.rt_runtime_us",
-            cpu.realtime_runtime().filter(|n| *n != 0),
+        self.period(
+            ("cpu.rt_period_us", asked(cpu.realtime_period())),
+            ("cpu.rt_runtime_us", shares(cpu.realtime_runtime())),
             "the real-time share",
         )?;
         let listed = |list: &Option<String>| list.clone().filter(|l| !l.is_empty());

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
-use super::{CgroupError, devices, write, write_limit};
+use super::{CgroupError, devices, order, write, write_limit};
 
 /// Group for processes that stand in the way of passing controllers down.
 const LEAF: &str = "init";
@@ -103,7 +103,7 @@ pub(super) fn apply(
     };
     if let Some(memory) = resources.memory() {
         set("memory.max", limit(memory.limit()), "the memory limit")?;
-        set("memory.swap.max", swap(memory), "the swap limit")?;
+        set("memory.swap.max", swap(directory, memory), "the swap limit")?;
         set(
             "memory.low",
             limit(memory.reservation()),
@@ -112,7 +112,7 @@ pub(super) fn apply(
     }
     if let Some(cpu) = resources.cpu() {
         set("cpu.weight", weight(cpu), "the share of processor time")?;
-        set("cpu.max", quota(cpu), "the processor quota")?;
+        set("cpu.max", quota(directory, cpu), "the processor quota")?;
         set(
             "cpuset.cpus",
             cpu.cpus().clone().filter(|l| !l.is_empty()),
@@ -190,15 +190,9 @@ fn limit(value: Option<i64>) -> Option<String> {
     }
 }
 
-/// OCI counts memory and swap together, version 2 counts swap alone.
-fn swap(memory: &LinuxMemory) -> Option<String> {
-    let both = memory.swap()?;
-    match (both, memory.limit()) {
-        (0, _) => None,
-        (both, _) if both < 0 => Some("max".to_owned()),
-        (both, Some(memory)) if memory > 0 => Some((both - memory).max(0).to_string()),
-        (_, _) => None,
-    }
+fn swap(directory: &Path, memory: &LinuxMemory) -> Option<String> {
+    let asked = |value: Option<i64>| value.filter(|n| *n != 0);
+    order::swap_max(directory, asked(memory.limit()), asked(memory.swap()))
 }
 
 /// Maps shares (2 to 262144, usually 1024) to weights (1 to 10000, usually 100), as other runtimes do.
@@ -207,18 +201,9 @@ fn weight(cpu: &LinuxCpu) -> Option<String> {
     Some((1 + (shares - 2) * 9999 / 262_142).to_string())
 }
 
-fn quota(cpu: &LinuxCpu) -> Option<String> {
-    let (quota, period) = (
-        cpu.quota().filter(|n| *n != 0),
-        cpu.period().filter(|n| *n != 0),
-    );
-    if quota.is_none() && period.is_none() {
-        return None;
-    }
-    let quota = quota
-        .filter(|n| *n > 0)
-        .map_or_else(|| "max".to_owned(), |n| n.to_string());
-    Some(format!("{quota} {}", period.unwrap_or(100_000)))
+fn quota(directory: &Path, cpu: &LinuxCpu) -> Option<String> {
+    let quota = cpu.quota().filter(|n| *n != 0);
+    order::cpu_max(directory, quota, cpu.period().filter(|n| *n != 0))
 }
 
 /// Maps 10 to 1000 to 1 to 10000.

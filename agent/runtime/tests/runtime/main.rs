@@ -5,6 +5,7 @@ mod intruder;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod live_limits;
 mod process;
 #[expect(
     clippy::unwrap_used,

@@ -1,0 +1,33 @@
+//! Changing the limits of a group that is in use.
+
+use std::io;
+
+use oci_spec::runtime::LinuxResources;
+
+use super::{Cgroup, CgroupError, v1, v2};
+
+impl Cgroup {
+    /// Applies limits to a group that is there; what is not asked for stays. Returns what had no effect.
+    ///
+    /// Rules for devices are not limits and stay as they are.
+    pub(crate) fn update(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+        // A file that is missing because its group is gone is not one that the kernel lacks.
+        if let Some(gone) = self.directories().find(|directory| !directory.exists()) {
+            return Err(CgroupError::new(
+                "changing",
+                &gone,
+                io::ErrorKind::NotFound.into(),
+            ));
+        }
+        let mut limits = resources.clone();
+        limits.set_devices(None);
+        let mut warnings = Vec::new();
+        match &self.layout.v2 {
+            Some(root) if self.layout.is_unified() => {
+                v2::apply(&root.join(&self.path), &limits, &mut warnings)?;
+            }
+            _ => v1::apply(&self.layout, &self.path, &limits, &mut warnings)?,
+        }
+        Ok(warnings)
+    }
+}
