@@ -18,6 +18,7 @@ use crate::container::containers::Containers;
 use crate::container::record::EngineIdentity;
 use crate::create::limits::kernel::KernelLimits;
 use crate::create::rootfs::UserLookup;
+use crate::events::Events;
 use crate::id::random_hex;
 use crate::options::HostOptions;
 use crate::options::defaults::ContainerDefaults;
@@ -62,6 +63,7 @@ pub struct Engine {
     pub(crate) volumes: Volumes,
     pub(crate) runtime: Runtime,
     pub(crate) containers: Arc<Containers>,
+    pub(crate) events: Arc<Events>,
     pub(crate) users: UserLookup,
     /// Held for reading while a container is created from an image, for writing while one is removed.
     pub(crate) image_use: RwLock<()>,
@@ -169,6 +171,7 @@ impl Engine {
             volumes,
             runtime,
             containers: Arc::default(),
+            events: Arc::default(),
             users: UserLookup::default(),
             image_use: RwLock::default(),
             unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),

@@ -1,6 +1,7 @@
 //! One container in memory: its record, a handle on it while it runs, and what waiters watch.
 
 pub(crate) mod containers;
+pub(crate) mod health;
 pub(crate) mod names;
 pub(crate) mod record;
 pub(crate) mod status;
@@ -113,7 +114,7 @@ impl Container {
     /// Returns the handle while the container runs, which one that does not answer has not.
     pub(crate) fn running_or_unreachable(&self) -> Result<Option<Running>, Unreachable> {
         let inner = self.lock();
-        if inner.running.is_none() && inner.record.status.phase.is_alive() {
+        if inner.running.is_none() && inner.record.status.phase.has_process() {
             return Err(Unreachable(self.id.clone()));
         }
         Ok(inner.running.clone())
@@ -136,7 +137,7 @@ impl Container {
         };
         let (phase, exit) = (status.phase, status.exit);
         inner.record.status = status;
-        if !phase.is_alive() {
+        if !phase.has_process() {
             inner.running = None;
         }
         // Under the lock, so that waiters see states in the order in which they came.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::container::health::{Health, HealthStatus};
 use crate::view::human;
 
 /// Where a container is in its life.
@@ -52,6 +53,8 @@ pub struct Status {
     pub started_at: Option<SystemTime>,
     /// When it ended last.
     pub finished_at: Option<SystemTime>,
+    /// Whether it is well, once its check was set up.
+    pub(crate) health: Option<Health>,
 }
 
 /// What happens to a container.
@@ -71,16 +74,26 @@ pub(crate) enum Event {
         started_at: Option<SystemTime>,
         at: SystemTime,
     },
+    /// Having ended, it is going to be started again.
+    RestartDecided,
+    /// It is not going to be started again after all.
+    RestartGivenUp,
     Paused,
     Resumed,
     RemovalBegan,
 }
 
 impl Phase {
-    /// Whether there is a live process.
+    /// Whether it counts as running: there is a live process, or there will be one by itself.
     #[must_use]
     pub fn is_alive(self) -> bool {
-        matches!(self, Self::Running | Self::Paused | Self::Restarting)
+        self.has_process() || self == Self::Restarting
+    }
+
+    /// Whether there is a live process.
+    #[must_use]
+    pub fn has_process(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
     }
 
     /// Returns the word that Docker uses.
@@ -140,7 +153,13 @@ impl Status {
                 next.exit = exit;
                 next.started_at = started_at.or(self.started_at);
                 next.finished_at = Some(at);
+                if let Some(health) = &mut next.health {
+                    // Nobody looks any more.
+                    health.status = HealthStatus::Unhealthy;
+                }
             }
+            (Phase::Exited, Event::RestartDecided) => next.phase = Phase::Restarting,
+            (Phase::Restarting, Event::RestartGivenUp) => next.phase = Phase::Exited,
             (Phase::Running, Event::Paused) => next.phase = Phase::Paused,
             (Phase::Paused, Event::Resumed) => next.phase = Phase::Running,
             (
@@ -161,7 +180,10 @@ impl Status {
             |time: Option<SystemTime>| human::duration(time.map(human::since).unwrap_or_default());
         match self.phase {
             Phase::Created => "Created".to_owned(),
-            Phase::Running => format!("Up {}", ago(self.started_at)),
+            Phase::Running => match &self.health {
+                Some(health) => format!("Up {} ({})", ago(self.started_at), health.text()),
+                None => format!("Up {}", ago(self.started_at)),
+            },
             Phase::Paused => format!("Up {} (Paused)", ago(self.started_at)),
             Phase::Restarting => {
                 format!(
@@ -174,6 +196,13 @@ impl Status {
             Phase::Dead => "Dead".to_owned(),
             Phase::Removing => "Removal In Progress".to_owned(),
         }
+    }
+
+    /// Returns Docker's word for the health, `none` without a check.
+    pub(crate) fn health_word(&self) -> &'static str {
+        self.health
+            .as_ref()
+            .map_or("none", |health| health.status.word())
     }
 }
 
@@ -202,6 +231,8 @@ mod tests {
             }),
             Just(Event::Paused),
             Just(Event::Resumed),
+            Just(Event::RestartDecided),
+            Just(Event::RestartGivenUp),
             Just(Event::RemovalBegan),
         ]
     }
@@ -214,7 +245,7 @@ mod tests {
                 if let Some(next) = status.after(event) {
                     status = next;
                 }
-                prop_assert_eq!(status.pid.is_some(), status.phase.is_alive());
+                prop_assert_eq!(status.pid.is_some(), status.phase.has_process());
             }
         }
 

@@ -166,8 +166,9 @@ impl Engine {
                 if let Some(size) = options.terminal_size {
                     container.set_terminal_size(size.into());
                 }
-                self.containers.insert(container);
+                self.containers.insert(Arc::clone(&container));
                 reservation.keep();
+                self.container_event(&container, "create");
                 warnings.extend(network_warnings(&options.host));
                 Ok(Created { id, warnings })
             }

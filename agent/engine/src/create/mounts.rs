@@ -148,12 +148,18 @@ impl Engine {
     }
 
     fn ensure_volume(&self, name: &str) -> Result<Volume, MountError> {
-        self.volumes
+        let is_new = !matches!(self.volumes.get(name), Ok(Some(_)));
+        let volume = self
+            .volumes
             .ensure(name)
             .map_err(|source| MountError::Volume {
                 name: name.to_owned(),
                 source,
-            })
+            })?;
+        if is_new {
+            self.volume_event(name, "create", []);
+        }
+        Ok(volume)
     }
 
     fn anonymous_volume(&self, name: &str) -> Result<Volume, MountError> {
@@ -161,12 +167,15 @@ impl Engine {
             name: Some(name.to_owned()),
             labels: BTreeMap::from([(ANONYMOUS_LABEL.to_owned(), String::new())]),
         };
-        self.volumes
+        let volume = self
+            .volumes
             .create(request)
             .map_err(|source| MountError::Volume {
                 name: name.to_owned(),
                 source,
-            })
+            })?;
+        self.volume_event(name, "create", []);
+        Ok(volume)
     }
 
     /// Copies what the image has at the volumes' places into those that are empty.
@@ -218,7 +227,8 @@ impl Engine {
         }
         for name in volumes.iter().filter(|name| !self.uses_volume(name)) {
             match self.volumes.remove(name) {
-                Ok(()) | Err(RemoveVolumeError::NotFound { .. }) => {}
+                Ok(()) => self.volume_event(name, "destroy", []),
+                Err(RemoveVolumeError::NotFound { .. }) => {}
                 Err(error) => {
                     tracing::warn!(volume = name, error = %error, "volume not removed");
                     return;

@@ -2,7 +2,7 @@
 
 use berth_agent_images::{Image, Reference};
 
-use crate::view::filter::FilterError;
+use crate::filters::FilterError;
 
 /// Conditions that all must hold; of several patterns one is enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

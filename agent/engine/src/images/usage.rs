@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
 use crate::images::filter::ImageFilters;
-use crate::view::filter::FilterError;
+use crate::filters::FilterError;
 use crate::view::info::go_architecture;
 
 /// Images cannot be listed so.
@@ -40,7 +40,8 @@ impl Engine {
             .image_use
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        self.images.remove(name, force, keep_parents, &|id| {
+        let before = self.images.resolve(name).ok().map(|id| id.to_string());
+        let removed = self.images.remove(name, force, keep_parents, &|id| {
             self.users_of_image(id.as_str())
                 .iter()
                 .map(|container| ImageUse {
@@ -48,7 +49,17 @@ impl Engine {
                     running: container.phase().is_alive(),
                 })
                 .collect()
-        })
+        })?;
+        for line in &removed {
+            match line {
+                Removed::Untagged(_name) => {
+                    let id = before.as_deref().unwrap_or_default();
+                    self.image_event("untag", id, id);
+                }
+                Removed::Deleted(id) => self.image_event("delete", id, id),
+            }
+        }
+        Ok(removed)
     }
 
     /// Lists images, newest first.

@@ -8,6 +8,7 @@ use berth_agent_runtime::{ExitRecord, Running};
 use crate::Engine;
 use crate::container::Container;
 use crate::container::status::{Event, Exit};
+use crate::view::list::network_name;
 
 /// Exit code of a container whose end nobody saw, as Docker's.
 const UNKNOWN_EXIT: i32 = 255;
@@ -34,6 +35,7 @@ impl Engine {
         if !container.apply(exited(exit)) {
             return;
         }
+        self.tell_end(container);
         self.end_network(container).await;
         if container.vanishes() {
             self.remove_finished(container).await;
@@ -42,13 +44,39 @@ impl Engine {
         }
     }
 
+    /// Tells how a container ended.
+    fn tell_end(&self, container: &Container) {
+        let (exit, ran_for) = container.with_record(|record| {
+            let status = &record.status;
+            let ran_for = status.started_at.zip(status.finished_at);
+            let ran_for = ran_for.and_then(|(start, end)| end.duration_since(start).ok());
+            (status.exit, ran_for.unwrap_or_default())
+        });
+        if exit.oom_killed {
+            self.container_event(container, "oom");
+        }
+        let code = exit.code.to_string();
+        let ran_for = ran_for.as_secs().to_string();
+        let more = [("exitCode", code.as_str()), ("execDuration", &ran_for)];
+        self.container_event_with(container, "die", more);
+    }
+
     /// Takes a container's network back.
     pub(crate) async fn end_network(&self, container: &Container) {
         let id = container.id();
         if let Err(error) = self.network.detach(id.as_str()).await {
             tracing::warn!(container = %id, error = %error, "network not detached");
         }
-        container.change_record(|record| record.network = None);
+        let mut network = None;
+        container.change_record(|record| {
+            if record.network.take().is_some() {
+                network = Some(network_name(record).to_owned());
+            }
+        });
+        if let Some(network) = network {
+            self.network_event(&network, "disconnect", Some(container));
+            self.mount_events(container, "unmount");
+        }
     }
 }
 

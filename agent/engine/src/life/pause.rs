@@ -68,6 +68,7 @@ impl Engine {
             let result = change(&container, &name, frozen).await;
             if result.is_ok() {
                 engine.store_behind(&container);
+                engine.container_event(&container, if frozen { "pause" } else { "unpause" });
             }
             drop(guard);
             result

@@ -188,6 +188,7 @@ impl Engine {
         }
         container.apply(Event::RemovalBegan);
         self.containers.remove(container);
+        self.container_event(container, "destroy");
         if durability == Durability::Behind {
             // Whoever waits for a short run need not wait for the deletion of its files.
             container.announce_removal();

@@ -74,7 +74,12 @@ impl Engine {
         let not_running = || ResizeError::NotRunning(container.id().clone());
         let running = container.running().ok_or_else(not_running)?;
         match running.resize(size.into()).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                let (height, width) = (size.rows.to_string(), size.columns.to_string());
+                let more = [("height", height.as_str()), ("width", &width)];
+                self.container_event_with(&container, "resize", more);
+                Ok(())
+            }
             Err(ControlError::NotRunning { .. }) => Err(not_running()),
             Err(source) => Err(ResizeError::Control {
                 name: name.to_owned(),

@@ -31,6 +31,7 @@ use crate::spec::{
     self, DeviceRequest, NetworkNamespace, ProcessInput, SecurityOptions, SpecInput, UserMount,
 };
 use crate::start::error::StartError;
+use crate::view::list::network_name;
 
 impl Engine {
     /// Starts a container and returns what the kernel lacked for it. One that runs is no error.
@@ -93,6 +94,8 @@ impl Engine {
                 })?;
         let connected = began.elapsed();
         container.change_record(|r| r.network = Some(network_record(&attachment)));
+        self.network_event(network_name(record), "connect", Some(container));
+        self.mount_events(container, "mount");
         // Reads and writes files, some of them on filesystems that others serve.
         let (engine, target, record) = (Arc::clone(self), Arc::clone(container), record.clone());
         let work = tokio::task::spawn_blocking(move || {
@@ -240,6 +243,7 @@ impl Engine {
             pid: running.pid(),
             at: running.started_at(),
         });
+        self.container_event(container, "start");
         // Clients that attached before are served before anybody waits for the end, so that even a
         // container that has ended by now still has its supervisor to read from.
         for waiter in container.take_waiting() {
@@ -270,17 +274,16 @@ impl Engine {
     }
 
     async fn note_failure(self: &Arc<Self>, container: &Arc<Container>, error: &StartError) {
-        let id = container.id();
-        if let Err(error) = self.network.detach(id.as_str()).await {
-            tracing::warn!(container = %id, error = %error, "network not detached");
-        }
-        container.change_record(|record| record.network = None);
+        self.end_network(container).await;
         let event = Event::StartFailed {
             code: error.exit_code(),
             error: error.sentence(),
             at: SystemTime::now(),
         };
-        container.apply(event);
+        if container.apply(event) {
+            let code = error.exit_code().to_string();
+            self.container_event_with(container, "die", [("exitCode", &code)]);
+        }
         // Their clients learn of the failure by the closed channel.
         drop(container.take_waiting());
         self.store_behind(container);

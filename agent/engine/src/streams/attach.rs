@@ -68,13 +68,15 @@ impl Engine {
         let (stdin, has_tty) =
             container.with_record(|r| (options.stdin && r.config.open_stdin, r.config.tty));
         let session = self.connect(&container, options, stdin).await?;
+        self.container_event(&container, "attach");
         let streams = Streams {
             stdout: options.stdout,
             stderr: options.stderr,
         };
         Ok(session
             .with_streams(streams)
-            .with_detach_keys(has_tty.then_some(keys)))
+            .with_detach_keys(has_tty.then_some(keys))
+            .with_detachment(self.announcement(&container, "detach", [])))
     }
 
     async fn connect(

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use berth_agent_runtime::ExecRequest;
+use berth_agent_runtime::{ExecHandle, ExecRequest};
 use berth_agent_sys::root_dir::RootDir;
 
 use crate::Engine;
@@ -114,6 +114,12 @@ impl Engine {
             return Err(ExecError::Paused(container.id().clone()));
         }
         let (tty, pid) = (options.tty, running.pid());
+        let (id, words) = (random_hex(32), options.command.join(" "));
+        let tell = |action: &str| {
+            let action = format!("{action}: {words}");
+            self.container_event_with(&container, &action, [("execID", &id)]);
+        };
+        tell("exec_create");
         // The container's files may be on a filesystem that it serves itself and that never answers.
         let target = Arc::clone(&container);
         let work = tokio::task::spawn_blocking(move || exec_request(&target, pid, &options));
@@ -123,13 +129,26 @@ impl Engine {
             berth_agent_runtime::ExecError::NotRunning { .. } => not_running(),
             error => ExecError::Run(error),
         })?;
+        tell("exec_start");
+        self.tell_exec_end(&container, &id, process.handle.clone());
         let session = process.attachment.map(|attachment| {
-            Session::exec(attachment, process.handle, tty).with_detach_keys(tty.then_some(keys))
+            Session::exec(attachment, process.handle, tty)
+                .with_detach_keys(tty.then_some(keys))
+                .with_detachment(self.announcement(&container, "exec_detach", [("execID", &id)]))
         });
-        Ok(ExecStarted {
-            id: random_hex(32),
-            session,
-        })
+        Ok(ExecStarted { id, session })
+    }
+}
+
+impl Engine {
+    /// Tells the end of a command when it comes.
+    pub(crate) fn tell_exec_end(&self, container: &Arc<Container>, id: &str, handle: ExecHandle) {
+        let death = self.announcement(container, "exec_die", [("execID", id)]);
+        tokio::spawn(async move {
+            if let Some(code) = handle.wait().await {
+                death.publish_with("exitCode", code.to_string());
+            }
+        });
     }
 }
 

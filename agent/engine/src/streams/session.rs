@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::container::status::Exit;
 use crate::container::{Container, Observed};
+use crate::events::Announcement;
 use crate::options::TerminalSize;
 use crate::streams::detach_keys::DetachKeys;
 
@@ -93,6 +94,8 @@ pub(crate) struct Seen {
 pub struct SessionInput {
     stdin: StdinState,
     detach_keys: Option<DetachKeys>,
+    /// Told when the keys are typed.
+    detachment: Option<Announcement>,
     terminal: Terminal,
 }
 
@@ -164,6 +167,7 @@ impl Session {
             input: SessionInput {
                 stdin: StdinState::Pending(from_output),
                 detach_keys: None,
+                detachment: None,
                 terminal: Terminal::Container(Arc::clone(container)),
             },
         }
@@ -188,6 +192,7 @@ impl Session {
                     .stdin
                     .map_or(StdinState::Closed, StdinState::Open),
                 detach_keys: None,
+                detachment: None,
                 terminal: Terminal::Exec(handle),
             },
         }
@@ -200,6 +205,11 @@ impl Session {
 
     pub(crate) fn with_detach_keys(mut self, keys: Option<DetachKeys>) -> Self {
         self.input.detach_keys = keys;
+        self
+    }
+
+    pub(crate) fn with_detachment(mut self, announcement: Announcement) -> Self {
+        self.input.detachment = Some(announcement);
         self
     }
 }
@@ -299,6 +309,11 @@ impl SessionInput {
         {
             tracing::debug!(error = %error, "process does not take input any more");
             self.stdin = StdinState::Closed;
+        }
+        if flow == InputFlow::Detached
+            && let Some(detachment) = self.detachment.take()
+        {
+            detachment.publish();
         }
         flow
     }

@@ -1,182 +1,157 @@
-//! Filters of container lists: `status=exited`, `label=a=b`, …
+//! Filters of container lists, with Docker's rules for each key.
 
+use std::collections::BTreeSet;
+
+use crate::container::health::HealthStatus;
 use crate::container::record::{ContainerRecord, MountKind};
 use crate::container::status::Phase;
-use crate::view::list::network_name;
+use crate::create::network_request::exposed_ports;
+use crate::filters::{FilterArgs, FilterError};
+use crate::view::list::{PortSummary, network_name, ports};
 
-/// A filter is wrong.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FilterError {
-    /// Not `key=value`.
-    #[error(
-        "invalid argument \"{0}\" for \"--filter\": bad format of filter (expected name=value)"
-    )]
-    Malformed(String),
-    /// No such key.
-    #[error("invalid filter '{0}'")]
-    Key(String),
-    /// No such value.
-    #[error("invalid filter '{key}={value}'")]
-    Value {
-        /// The key.
-        key: String,
-        /// The value.
-        value: String,
-    },
-}
+/// The keys of the lists.
+const KEYS: [&str; 15] = [
+    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
+    "publish", "since", "status", "volume",
+];
 
-/// One condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Filter {
-    Id(String),
-    Name(String),
-    Label { name: String, value: Option<String> },
-    Exited(i32),
-    Status(Phase),
-    Ancestor(String),
-    Before(String),
-    Since(String),
-    Volume(String),
-    Network(String),
-    Publish(String),
-    Expose(String),
-}
+/// Ports as `publish` and `expose` name them: number and protocol.
+type PortSet = BTreeSet<(u16, String)>;
 
-/// Conditions: one of each kind must hold, and all labels.
+/// What a list is to show.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Filters(Vec<Filter>);
+pub(crate) struct Filters {
+    args: FilterArgs,
+    exited: Vec<i32>,
+    publish: PortSet,
+    expose: PortSet,
+    /// Only tasks of a swarm, of which there are none.
+    only_tasks: bool,
+    /// Ids of images; nothing: any.
+    ancestors: Option<BTreeSet<String>>,
+}
 
 impl Filters {
-    pub(crate) fn parse(texts: &[String]) -> Result<Self, FilterError> {
-        texts
-            .iter()
-            .map(|text| Filter::parse(text))
-            .collect::<Result<_, _>>()
-            .map(Self)
+    /// Reads `key=value` texts; `image_id` resolves images' names.
+    pub(crate) fn parse(
+        texts: &[String],
+        image_id: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, FilterError> {
+        let args = FilterArgs::parse(texts)?;
+        args.validate(&KEYS)?;
+        if let Some(status) = args.values("status").find(|word| !is_phase(word)) {
+            return Err(wrong("status", status));
+        }
+        let is_health = |word: &str| word == "none" || HealthStatus::parse(word).is_some();
+        if let Some(health) = args.values("health").find(|word| !is_health(word)) {
+            let sentence = format!("unrecognized filter value for health: {health}");
+            return Err(FilterError::Sentence(sentence));
+        }
+        let exited = args.values("exited");
+        let exited = exited.map(|code| code.parse().map_err(|_not_one| wrong("exited", code)));
+        let ancestors = args
+            .contains("ancestor")
+            .then(|| args.values("ancestor").filter_map(image_id).collect());
+        Ok(Self {
+            exited: exited.collect::<Result<_, _>>()?,
+            publish: port_set(&args, "publish")?,
+            expose: port_set(&args, "expose")?,
+            only_tasks: args.truth("is-task", false)?,
+            ancestors,
+            args,
+        })
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Filter> {
-        self.0.iter()
+    /// Returns the container that a bound (`before` or `since`) names.
+    pub(crate) fn bound(&self, key: &str) -> Option<&str> {
+        self.args.values(key).last()
     }
 
     /// Whether containers that do not run are asked for.
     pub(crate) fn names_a_state(&self) -> bool {
-        self.iter()
-            .any(|filter| matches!(filter, Filter::Exited(_) | Filter::Status(_)))
+        self.args.contains("status")
     }
 
-    /// Whether `record` passes; `image_id` resolves images' names.
-    pub(crate) fn matches(
-        &self,
-        record: &ContainerRecord,
-        image_id: &dyn Fn(&str) -> Option<String>,
-    ) -> bool {
-        self.0.iter().all(|filter| {
-            if matches!(filter, Filter::Label { .. }) {
-                return filter.holds(record, image_id);
-            }
-            let kind = std::mem::discriminant(filter);
-            self.0
-                .iter()
-                .filter(|other| std::mem::discriminant(*other) == kind)
-                .any(|other| other.holds(record, image_id))
-        })
-    }
-}
-
-impl Filter {
-    fn parse(text: &str) -> Result<Self, FilterError> {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| FilterError::Malformed(text.to_owned()))?;
-        let owned = value.to_owned();
-        let wrong = || FilterError::Value {
-            key: key.to_owned(),
-            value: value.to_owned(),
-        };
-        Ok(match key {
-            "id" => Self::Id(owned),
-            "name" => Self::Name(owned),
-            "label" => match value.split_once('=') {
-                Some((name, value)) => Self::Label {
-                    name: name.to_owned(),
-                    value: Some(value.to_owned()),
-                },
-                None => Self::Label {
-                    name: owned,
-                    value: None,
-                },
-            },
-            "exited" => Self::Exited(value.parse().map_err(|_not_a_number| wrong())?),
-            "status" => Self::Status(phase(value).ok_or_else(wrong)?),
-            "ancestor" => Self::Ancestor(owned),
-            "before" => Self::Before(owned),
-            "since" => Self::Since(owned),
-            "volume" => Self::Volume(owned),
-            "network" => Self::Network(owned),
-            "publish" => Self::Publish(owned),
-            "expose" => Self::Expose(owned),
-            _ => return Err(FilterError::Key(key.to_owned())),
-        })
+    /// Whether `record` passes.
+    pub(crate) fn matches(&self, record: &ContainerRecord) -> bool {
+        let args = &self.args;
+        !self.only_tasks
+            && self.has_name(record)
+            && args.fuzzy_match("id", record.id.as_str())
+            && args.match_kv_list("label", &record.config.labels)
+            && args.exact_match("isolation", "")
+            && self.has_exited(record)
+            && args.exact_match("status", record.status.phase.word())
+            && args.exact_match("health", record.status.health_word())
+            && self.has_volume(record)
+            && self.ancestors.as_ref().is_none_or(|ids| ids.contains(&record.image_id))
+            && args.exact_match("network", network_name(record))
+            && self.has_port(record)
     }
 
-    fn holds(&self, record: &ContainerRecord, image_id: &dyn Fn(&str) -> Option<String>) -> bool {
-        match self {
-            Self::Id(prefix) => record.id.as_str().starts_with(prefix.as_str()),
-            Self::Name(part) => name_matches(&record.name, part),
-            Self::Label { name, value } => record
-                .config
-                .labels
-                .get(name)
-                .is_some_and(|found| value.as_ref().is_none_or(|value| value == found)),
-            Self::Exited(code) => {
-                record.status.phase == Phase::Exited && record.status.exit.code == *code
-            }
-            Self::Status(phase) => record.status.phase == *phase,
-            Self::Ancestor(image) => {
-                record.image == *image || image_id(image).is_some_and(|id| id == record.image_id)
-            }
-            // Decided before, as they are about another container.
-            Self::Before(_) | Self::Since(_) => true,
-            Self::Volume(wanted) => record.mounts.iter().any(|mount| {
-                mount.target == *wanted
-                    || mount.source == *wanted
-                    || matches!(&mount.kind, MountKind::Volume { name, .. } if name == wanted)
-            }),
-            Self::Network(name) => network_name(record) == name,
-            Self::Publish(port) => record.host.port_bindings.iter().any(|binding| {
-                let protocol = if binding.protocol.is_empty() {
-                    "tcp"
-                } else {
-                    binding.protocol.as_str()
-                };
-                crate::create::merge::with_protocol(port)
-                    == format!("{}/{protocol}", binding.container_port)
-            }),
-            Self::Expose(port) => record
-                .config
-                .exposed_ports
-                .contains(&crate::create::merge::with_protocol(port)),
+    /// Names count with and without their slash.
+    fn has_name(&self, record: &ContainerRecord) -> bool {
+        let name = &record.name;
+        self.args.regex_match("name", name) || self.args.regex_match("name", &format!("/{name}"))
+    }
+
+    fn has_exited(&self, record: &ContainerRecord) -> bool {
+        let status = &record.status;
+        self.exited.is_empty()
+            || (!status.phase.is_alive()
+                && status.started_at.is_some()
+                && self.exited.contains(&status.exit.code))
+    }
+
+    fn has_volume(&self, record: &ContainerRecord) -> bool {
+        if !self.args.contains("volume") {
+            return true;
         }
+        record.mounts.iter().any(|mount| {
+            let name = match &mount.kind {
+                MountKind::Volume { name, .. } => name,
+                MountKind::Bind => &mount.source,
+            };
+            self.args.has("volume", &mount.target) || self.args.has("volume", name)
+        })
+    }
+
+    /// As Docker: with both kinds of filters one port that passes either is enough.
+    fn has_port(&self, record: &ContainerRecord) -> bool {
+        if self.publish.is_empty() && self.expose.is_empty() {
+            return true;
+        }
+        let is_wanted = |port: &PortSummary| {
+            let has = |set: &PortSet, number| set.contains(&(number, port.protocol.clone()));
+            has(&self.publish, port.host_port) || has(&self.expose, port.container_port)
+        };
+        ports(record).iter().any(is_wanted)
     }
 }
 
-/// As Docker without regular expressions: a part of the name, with `^` and `$` for its ends.
-fn name_matches(name: &str, pattern: &str) -> bool {
-    let start = pattern.strip_prefix('^');
-    let body = start.unwrap_or(pattern);
-    let end = body.strip_suffix('$');
-    let body = end.unwrap_or(body);
-    let body = body.strip_prefix('/').unwrap_or(body);
-    match (start.is_some(), end.is_some()) {
-        (true, true) => name == body,
-        (true, false) => name.starts_with(body),
-        (false, true) => name.ends_with(body),
-        (false, false) => name.contains(body),
+fn wrong(key: &str, value: &str) -> FilterError {
+    FilterError::Value {
+        key: key.to_owned(),
+        value: value.to_owned(),
     }
 }
 
-fn phase(word: &str) -> Option<Phase> {
+fn port_set(args: &FilterArgs, key: &str) -> Result<PortSet, FilterError> {
+    let mut ports = PortSet::new();
+    for text in args.values(key) {
+        if text.contains(':') {
+            let sentence = format!("filter for '{key}' should not contain ':': {text}");
+            return Err(FilterError::Sentence(sentence));
+        }
+        let found = exposed_ports(text).map_err(|error| {
+            FilterError::Sentence(format!("error while looking up for {key} {text}: {error}"))
+        })?;
+        ports.extend(found.into_iter().map(|(number, protocol)| (number, protocol.to_string())));
+    }
+    Ok(ports)
+}
+
+fn is_phase(word: &str) -> bool {
     [
         Phase::Created,
         Phase::Running,
@@ -187,37 +162,91 @@ fn phase(word: &str) -> Option<Phase> {
         Phase::Removing,
     ]
     .into_iter()
-    .find(|phase| phase.word() == word)
+    .any(|phase| phase.word() == word)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    #[test]
-    fn filters_are_read_and_nonsense_is_refused() {
-        let parse = |text: &str| Filter::parse(text);
-        assert_eq!(parse("status=exited"), Ok(Filter::Status(Phase::Exited)));
-        assert_eq!(
-            parse("label=a=b=c"),
-            Ok(Filter::Label {
-                name: "a".to_owned(),
-                value: Some("b=c".to_owned())
-            })
-        );
-        assert!(matches!(parse("foo=1"), Err(FilterError::Key(_))));
-        assert!(matches!(
-            parse("status=well"),
-            Err(FilterError::Value { .. })
-        ));
-        assert!(matches!(parse("status"), Err(FilterError::Malformed(_))));
+    fn record() -> ContainerRecord {
+        let value = json!({
+            "id": "ab".repeat(32), "name": "web_1", "image": "i", "image_id": "sha256:1", "layers": [],
+            "created": std::time::SystemTime::UNIX_EPOCH,
+            "config": { "labels": { "a": "b" }, "exposed_ports": ["80/tcp"] },
+            "host": {},
+            "mounts": [{
+                "kind": { "Volume": { "name": "data", "anonymous": false } }, "source": "/s", "target": "/t",
+                "read_only": false, "propagation": "", "mode": "z",
+            }],
+            "status": { "phase": "Running", "started_at": std::time::SystemTime::UNIX_EPOCH },
+            "network": { "ports": [
+                { "host_ip": "0.0.0.0", "host_port": 8080, "container_port": 80, "protocol": "tcp" }
+            ] },
+        });
+        serde_json::from_value(value).expect("a record")
+    }
+
+    fn filters(texts: &[&str]) -> Result<Filters, FilterError> {
+        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+        Filters::parse(&texts, &|name| (name == "i").then(|| "sha256:1".to_owned()))
     }
 
     #[test]
-    fn a_name_matches_in_part_unless_anchored() {
-        assert!(name_matches("web_1", "eb"));
-        assert!(name_matches("web_1", "^/web"));
-        assert!(!name_matches("web_1", "^web$"));
-        assert!(name_matches("web", "^web$"));
+    fn containers_pass_as_with_docker() {
+        for yes in [
+            &[][..],
+            &["name=eb", "name=zz"],
+            &["name=^/web_1$"],
+            &["name=^web.[0-9]$"],
+            &["id=abab"],
+            &["label=a", "label=a=b"],
+            &["status=running", "status=exited"],
+            &["health=none"],
+            &["volume=data"],
+            &["volume=/t"],
+            &["ancestor=i", "ancestor=unknown"],
+            &["network=bridge"],
+            &["publish=8080"],
+            &["publish=8000-8100/tcp"],
+            &["expose=80/tcp"],
+            &["publish=1", "expose=80"],
+            &["is-task=false"],
+        ] {
+            assert!(filters(yes).expect("filters").matches(&record()), "{yes:?}");
+        }
+        for no in [
+            &["name=^web$"][..],
+            &["id=b"],
+            &["label=a", "label=c"],
+            &["label=a=c"],
+            &["status=exited"],
+            &["exited=0"],
+            &["health=healthy"],
+            &["volume=/s"],
+            &["ancestor=unknown"],
+            &["network=host"],
+            &["publish=80"],
+            &["expose=80/udp"],
+            &["is-task=true"],
+        ] {
+            assert!(!filters(no).expect("filters").matches(&record()), "{no:?}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_in_dockers_words() {
+        for (text, sentence) in [
+            ("foo=1", "invalid filter 'foo'"),
+            ("status=well", "invalid filter 'status=well'"),
+            ("exited=x", "invalid filter 'exited=x'"),
+            ("health=fine", "unrecognized filter value for health: fine"),
+            ("is-task=perhaps", "invalid filter 'is-task=[perhaps]'"),
+            ("publish=1:2", "filter for 'publish' should not contain ':': 1:2"),
+        ] {
+            assert_eq!(filters(&[text]).expect_err(text).to_string(), sentence);
+        }
     }
 }

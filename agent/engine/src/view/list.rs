@@ -1,5 +1,6 @@
 //! Lists containers, with Docker's filters.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,8 +12,10 @@ use crate::container::containers::LookupError;
 use crate::container::record::{ContainerRecord, MountKind};
 use crate::container::status::Phase;
 use crate::create::network_request::exposed_ports;
+use crate::id::ContainerId;
 use crate::view::disk_usage;
-use crate::view::filter::{Filter, FilterError, Filters};
+use crate::filters::FilterError;
+use crate::view::filter::Filters;
 
 /// Which containers to list.
 #[derive(Clone, Debug, Default)]
@@ -90,48 +93,37 @@ impl Engine {
     /// # Errors
     /// When a filter is wrong.
     pub fn list(&self, options: &ListOptions) -> Result<Vec<ContainerSummary>, ListError> {
-        let filters = Filters::parse(&options.filters)?;
-        let bounds = self.creation_bounds(&filters)?;
+        let image_id = |name: &str| self.image_id_of(name);
+        let filters = Filters::parse(&options.filters, &image_id)?;
+        let before = self.bound(filters.bound("before"))?;
+        let since = self.bound(filters.bound("since"))?;
         let all = options.all || options.limit > 0 || filters.names_a_state();
-        let mut records: Vec<ContainerRecord> = self
+        let mut found: Vec<ContainerRecord> = self
             .containers
             .all()
             .iter()
             .filter(|container| all || container.phase().is_alive())
-            .map(|container| container.record())
-            .filter(|record| bounds.0.is_none_or(|before| record.created < before))
-            .filter(|record| bounds.1.is_none_or(|since| record.created > since))
-            .filter(|record| filters.matches(record, &|image| self.image_id_of(image)))
+            .filter_map(|container| {
+                container.with_record(|record| filters.matches(record).then(|| record.clone()))
+            })
+            .filter(|record| before.as_ref().is_none_or(|bound| order(record) > *bound))
+            .filter(|record| since.as_ref().is_none_or(|bound| order(record) < *bound))
             .collect();
-        records.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        found.sort_by_cached_key(order);
         if options.limit > 0 {
-            records.truncate(options.limit);
+            found.truncate(options.limit);
         }
-        Ok(records
+        Ok(found
             .iter()
             .map(|record| self.summary(record, options.size))
             .collect())
     }
 
-    fn creation_bounds(
-        &self,
-        filters: &Filters,
-    ) -> Result<(Option<SystemTime>, Option<SystemTime>), LookupError> {
-        let created = |name: &str| -> Result<SystemTime, LookupError> {
-            Ok(self
-                .containers
-                .find(name)?
-                .with_record(|record| record.created))
+    fn bound(&self, name: Option<&str>) -> Result<Option<Place>, LookupError> {
+        let Some(name) = name else {
+            return Ok(None);
         };
-        let (mut before, mut since) = (None, None);
-        for filter in filters.iter() {
-            match filter {
-                Filter::Before(name) => before = Some(created(name)?),
-                Filter::Since(name) => since = Some(created(name)?),
-                _ => {}
-            }
-        }
-        Ok((before, since))
+        Ok(Some(self.containers.find(name)?.with_record(order)))
     }
 
     pub(crate) fn image_id_of(&self, name: &str) -> Option<String> {
@@ -199,6 +191,13 @@ impl Engine {
     }
 }
 
+/// Place of a container in lists, newest first.
+type Place = (Reverse<SystemTime>, ContainerId);
+
+fn order(record: &ContainerRecord) -> Place {
+    (Reverse(record.created), record.id.clone())
+}
+
 /// Returns Docker's word for the container's network.
 pub(crate) fn network_name(record: &ContainerRecord) -> &str {
     match record.host.network_mode.as_str() {
@@ -207,7 +206,8 @@ pub(crate) fn network_name(record: &ContainerRecord) -> &str {
     }
 }
 
-fn ports(record: &ContainerRecord) -> Vec<PortSummary> {
+/// Returns the ports of a container, published or only exposed.
+pub(crate) fn ports(record: &ContainerRecord) -> Vec<PortSummary> {
     let published = record.network.iter().flat_map(|network| &network.ports);
     let mut ports: Vec<PortSummary> = published
         .map(|port| PortSummary {
@@ -249,10 +249,16 @@ fn ports(record: &ContainerRecord) -> Vec<PortSummary> {
 
 impl Classified for ListError {
     fn class(&self) -> ErrorClass {
-        ErrorClass::InvalidArgument
+        match self {
+            Self::Filter(_) => ErrorClass::InvalidArgument,
+            Self::Lookup(error) => error.class(),
+        }
     }
 
     fn reason(&self) -> &'static str {
-        "invalid-filter"
+        match self {
+            Self::Filter(_) => "invalid-filter",
+            Self::Lookup(error) => error.reason(),
+        }
     }
 }
