@@ -81,7 +81,8 @@ impl FilterArgs {
         }
         if let Ok(sets) = serde_json::from_str::<Sets>(text) {
             let sets = sets.unwrap_or_default().into_iter();
-            let fields = sets.map(|(key, set)| (key, set.unwrap_or_default().into_keys().collect()));
+            let fields =
+                sets.map(|(key, set)| (key, set.unwrap_or_default().into_keys().collect()));
             return Ok(Self {
                 fields: fields.collect(),
             });
@@ -115,7 +116,11 @@ impl FilterArgs {
 
     /// Returns the values under `key`, sorted.
     pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.fields.get(key).into_iter().flatten().map(String::as_str)
+        self.fields
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
     }
 
     /// Whether there is such a key.
@@ -221,7 +226,12 @@ mod tests {
     #[test]
     fn names_match_as_regular_expressions_and_labels_all_of_them() {
         let args = parse(&["name=^web$", "name=db.", "label=a", "label=b=c"]);
-        for (name, matches) in [("web", true), ("web1", false), ("my-db1", true), ("db", false)] {
+        for (name, matches) in [
+            ("web", true),
+            ("web1", false),
+            ("my-db1", true),
+            ("db", false),
+        ] {
             assert_eq!(args.regex_match("name", name), matches, "{name}");
         }
         assert!(parse(&["name=(["]).regex_match("name", "(["));

@@ -5,8 +5,21 @@ use crate::filters::{FilterArgs, FilterError};
 
 /// The keys that Docker knows; those of swarms and plugins match nothing here.
 const KEYS: [&str; 15] = [
-    "container", "daemon", "event", "image", "label", "network", "plugin", "scope", "type", "volume", "builder",
-    "node", "service", "secret", "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "plugin",
+    "scope",
+    "type",
+    "volume",
+    "builder",
+    "node",
+    "service",
+    "secret",
+    "config",
 ];
 
 /// A filter is wrong.

@@ -16,7 +16,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 pub use filter::EventFilterError;
-pub(crate) use publish::{Announcement, attributes};
+pub(crate) use publish::Announcement;
+#[cfg(test)]
+pub(crate) use publish::attributes;
 pub use subscription::{EventsError, Subscription};
 
 /// Events that are kept for those who ask for the past. Docker keeps 256.

@@ -59,7 +59,11 @@ impl Engine {
         let events = Arc::clone(&self.events);
         let count = events.count.subscribe();
         let from_the_past = since.is_some() || until.is_some();
-        let position = if from_the_past { 0 } else { events.lock().end() };
+        let position = if from_the_past {
+            0
+        } else {
+            events.lock().end()
+        };
         Ok(Subscription {
             events,
             filter,
@@ -119,7 +123,11 @@ fn seconds(time: SystemTime) -> String {
     let since_epoch = time
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    format!("{}.{:09}", since_epoch.as_secs(), since_epoch.subsec_nanos())
+    format!(
+        "{}.{:09}",
+        since_epoch.as_secs(),
+        since_epoch.subsec_nanos()
+    )
 }
 
 impl Classified for EventsError {

@@ -10,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
-use crate::images::filter::ImageFilters;
 use crate::filters::FilterError;
+use crate::images::filter::ImageFilters;
 use crate::view::info::go_architecture;
 
 /// Images cannot be listed so.

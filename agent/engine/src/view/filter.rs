@@ -11,8 +11,21 @@ use crate::view::list::{PortSummary, network_name, ports};
 
 /// The keys of the lists.
 const KEYS: [&str; 15] = [
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
-    "publish", "since", "status", "volume",
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
 ];
 
 /// Ports as `publish` and `expose` name them: number and protocol.
@@ -84,7 +97,10 @@ impl Filters {
             && args.exact_match("status", record.status.phase.word())
             && args.exact_match("health", record.status.health_word())
             && self.has_volume(record)
-            && self.ancestors.as_ref().is_none_or(|ids| ids.contains(&record.image_id))
+            && self
+                .ancestors
+                .as_ref()
+                .is_none_or(|ids| ids.contains(&record.image_id))
             && args.exact_match("network", network_name(record))
             && self.has_port(record)
     }
@@ -146,7 +162,11 @@ fn port_set(args: &FilterArgs, key: &str) -> Result<PortSet, FilterError> {
         let found = exposed_ports(text).map_err(|error| {
             FilterError::Sentence(format!("error while looking up for {key} {text}: {error}"))
         })?;
-        ports.extend(found.into_iter().map(|(number, protocol)| (number, protocol.to_string())));
+        ports.extend(
+            found
+                .into_iter()
+                .map(|(number, protocol)| (number, protocol.to_string())),
+        );
     }
     Ok(ports)
 }
@@ -244,7 +264,10 @@ mod tests {
             ("exited=x", "invalid filter 'exited=x'"),
             ("health=fine", "unrecognized filter value for health: fine"),
             ("is-task=perhaps", "invalid filter 'is-task=[perhaps]'"),
-            ("publish=1:2", "filter for 'publish' should not contain ':': 1:2"),
+            (
+                "publish=1:2",
+                "filter for 'publish' should not contain ':': 1:2",
+            ),
         ] {
             assert_eq!(filters(&[text]).expect_err(text).to_string(), sentence);
         }

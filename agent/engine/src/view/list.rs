@@ -12,9 +12,9 @@ use crate::container::containers::LookupError;
 use crate::container::record::{ContainerRecord, MountKind};
 use crate::container::status::Phase;
 use crate::create::network_request::exposed_ports;
+use crate::filters::FilterError;
 use crate::id::ContainerId;
 use crate::view::disk_usage;
-use crate::filters::FilterError;
 use crate::view::filter::Filters;
 
 /// Which containers to list.
