@@ -46,6 +46,9 @@ pub(crate) const TESTS: &[Package] = &[
 pub(crate) const BENCH: &[Package] = &[
     package("docker.io", "/usr/sbin/dockerd"),
     package("iptables", "/usr/sbin/iptables"),
+    package("podman", "/usr/bin/podman"),
+    package("netavark", "/usr/lib/podman/netavark"),
+    package("crun", "/usr/bin/crun"),
 ];
 
 /// Installs those of `packages` whose witness is missing.

@@ -1,17 +1,22 @@
-//! The folder of a bench and the images that both contestants get.
+//! The folder of a bench and the images that all contestants get.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::berth::Berth;
-use crate::docker::Docker;
+use crate::contestants::{Berth, Contestant, Docker, Podman};
 use crate::registry::{self, PORT};
 use crate::shell::{output, wait_until};
 
 /// The image of the quick commands: a static busybox and nothing else.
 pub(crate) const SMALL: &str = "bench-small";
+
+/// The image of what writes a lot: the small one and [`TEXT_MIB`] of log lines in `/text`.
+pub(crate) const TEXT: &str = "bench-text";
+
+/// Size of `/text` in MiB.
+pub(crate) const TEXT_MIB: usize = 8;
 
 /// How many images there are to pull. No two share a layer, and none is removed during the bench:
 /// ext4 is several times slower at making files for a while after it has removed many.
@@ -41,7 +46,9 @@ pub(crate) fn fresh_folder() -> Result<PathBuf> {
         );
     }
     let folder = target.join("bench");
-    for part in ["docker", "registry"] {
+    Podman::clear(&folder);
+    detach_mounts_below(&folder)?;
+    for part in ["docker", "podman", "registry"] {
         match std::fs::remove_dir_all(folder.join(part)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("cannot empty {}", folder.display()));
@@ -53,29 +60,56 @@ pub(crate) fn fresh_folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Gives both the small image, and both registries the large one.
+/// A bench that was killed leaves mounts of containers.
+fn detach_mounts_below(folder: &Path) -> Result<()> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    let points: Vec<&Path> = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1).map(Path::new))
+        .filter(|point| {
+            ["docker", "podman"]
+                .iter()
+                .any(|part| point.starts_with(folder.join(part)))
+        })
+        .collect();
+    for point in points.into_iter().rev() {
+        output(Command::new("umount").arg("--lazy").arg(point))?;
+    }
+    Ok(())
+}
+
+/// Gives everybody the images that are only run.
+///
+/// # Errors
+/// When an image cannot be made or imported.
+pub(crate) fn provide_small_images(folder: &Path, contestants: &[&dyn Contestant]) -> Result<()> {
+    let small = busybox_image(folder, "small", 0)?;
+    let text = busybox_image(folder, "text", TEXT_MIB)?;
+    for contestant in contestants {
+        contestant.output(&["import", &small, SMALL])?;
+        contestant.output(&["import", &text, TEXT])?;
+    }
+    Ok(())
+}
+
+/// Gives all registries the large images.
 ///
 /// # Errors
 /// When an image cannot be made, pushed or served.
-pub(crate) fn provide_images(folder: &Path, docker: &Docker, berth: &Berth) -> Result<()> {
-    let small = small_image(folder)?;
-    output(docker.command().arg("import").arg(&small).arg(SMALL))?;
-    output(berth.command().arg("import").arg(&small).arg(SMALL))?;
+pub(crate) fn provide_large_images(folder: &Path, docker: &Docker, berth: &Berth) -> Result<()> {
+    let docker: &dyn Contestant = docker;
     let context = large_context(folder)?;
+    let context_path = context.display().to_string();
     for number in 0..N_LARGE {
         make_different(&context, number)?;
         let reference = large(number);
-        output(
-            docker
-                .command()
-                .args(["build", "-t", &reference])
-                .arg(&context),
-        )?;
-        output(docker.command().args(["push", &reference]))?;
+        docker.output(&["build", "-t", &reference, &context_path])?;
+        docker.output(&["push", &reference])?;
     }
     let references: Vec<String> = (0..N_LARGE).map(large).collect();
-    output(docker.command().args(["rmi", "-f"]).args(&references))?;
-    output(docker.command().args(["image", "prune", "-f"]))?;
+    let references: Vec<&str> = references.iter().map(String::as_str).collect();
+    docker.output(&[&["rmi", "-f"], references.as_slice()].concat())?;
+    docker.output(&["image", "prune", "-f"])?;
     let config = registry::write_config(folder)?;
     berth.ssh(&[&format!(
         "setsid docker-registry serve {config} >/dev/null 2>&1 </dev/null &"
@@ -86,21 +120,24 @@ pub(crate) fn provide_images(folder: &Path, docker: &Docker, berth: &Berth) -> R
     })
 }
 
-fn small_image(folder: &Path) -> Result<PathBuf> {
-    let root = folder.join("small");
+/// Makes the tar of a root filesystem with busybox and so many MiB of log lines in `/text`.
+fn busybox_image(folder: &Path, name: &str, text_mib: usize) -> Result<String> {
+    let root = folder.join(name);
     std::fs::create_dir_all(root.join("bin"))?;
     std::fs::copy("/bin/busybox", root.join("bin/busybox")).context("busybox-static is needed")?;
-    output(
-        Command::new("ln")
-            .args(["-sf", "busybox"])
-            .arg(root.join("bin/true")),
-    )?;
-    output(
-        Command::new("ln")
-            .args(["-sf", "busybox"])
-            .arg(root.join("bin/sleep")),
-    )?;
-    let tar = folder.join("small.tar");
+    for applet in ["sh", "true", "sleep", "cat", "httpd", "mkdir", "cp"] {
+        let link = root.join("bin").join(applet);
+        output(Command::new("ln").args(["-sf", "busybox"]).arg(link))?;
+    }
+    std::fs::write(root.join("answer"), "here\n")?;
+    if text_mib > 0 {
+        let line = format!(
+            "{:<127}\n",
+            "2026-01-01 12:00:00 INFO request=42 path=/index"
+        );
+        std::fs::write(root.join("text"), line.repeat(text_mib * 8192))?;
+    }
+    let tar = folder.join(format!("{name}.tar"));
     output(
         Command::new("tar")
             .arg("-C")
@@ -109,7 +146,7 @@ fn small_image(folder: &Path) -> Result<PathBuf> {
             .arg(&tar)
             .arg("."),
     )?;
-    Ok(tar)
+    Ok(tar.display().to_string())
 }
 
 fn large_context(folder: &Path) -> Result<PathBuf> {

@@ -1,108 +1,238 @@
-//! Timing of whole commands, two contestants in turn.
+//! Timing: contestants in turn, what they gave, and the lines of the report.
 
-use std::fmt;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
-/// Unit of a row of the report.
-#[derive(Debug, Clone, Copy)]
+use crate::contestants::Contestant;
+
+/// Unit of a line of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Milliseconds.
+    /// Milliseconds; fewer are better.
     Milliseconds,
-    /// Mebibytes, 1,048,576 bytes.
+    /// Mebibytes, 1,048,576 bytes; fewer are better.
     Mebibytes,
+    /// Mebibytes a second; more are better.
+    MebibytesPerSecond,
+    /// Things a second; more are better.
+    PerSecond,
 }
 
-/// One line of the report.
-#[derive(Debug)]
+/// What one contestant gave on one line.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    /// The median.
+    Value(f64),
+    /// Why there is none.
+    Failed(String),
+    /// It has no counterpart of what is measured.
+    Absent,
+}
+
+/// One line of the report: its outcomes are in the order of the contestants, berth's first.
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     pub(crate) unit: Unit,
-    pub(crate) berth: f64,
-    /// `None` where Docker has no counterpart.
-    pub(crate) docker: Option<f64>,
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
-/// Times two commands in turn, after one untimed round each, and returns the medians.
-///
-/// `between` is run before each timed command, to bring back the state that it starts from.
-///
-/// # Errors
-/// When any of the commands fails.
-pub(crate) fn interleaved(
-    rounds: usize,
-    mut berth: impl FnMut() -> Command,
-    mut docker: impl FnMut() -> Command,
-    mut between: impl FnMut() -> Result<()>,
-) -> Result<(f64, f64)> {
-    let mut times = (Vec::new(), Vec::new());
-    for round in 0..=rounds {
-        between()?;
-        let first = timed(&mut berth())?;
-        between()?;
-        let second = timed(&mut docker())?;
-        if round > 0 {
-            times.0.push(first);
-            times.1.push(second);
+/// A line that is going to be measured.
+pub(crate) type Line<'a> = (&'a str, Unit);
+
+/// What one contestant gave so far: samples for each line.
+#[derive(Debug)]
+pub(crate) struct Samples {
+    lines: Vec<Vec<f64>>,
+    problem: Option<String>,
+    is_warming_up: bool,
+}
+
+/// How a measurement is repeated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rounds {
+    /// Rounds that count.
+    pub(crate) counted: usize,
+    /// Rounds before them that do not, for caches.
+    pub(crate) warm_up: usize,
+}
+
+// === impl Unit ===
+
+impl Unit {
+    /// Returns the unit's sign.
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Self::Milliseconds => "ms",
+            Self::Mebibytes => "MiB",
+            Self::MebibytesPerSecond => "MiB/s",
+            Self::PerSecond => "/s",
         }
     }
-    Ok((median_ms(times.0), median_ms(times.1)))
-}
 
-/// Runs a command without output to its end and returns how long that took.
-///
-/// # Errors
-/// When it cannot be started or fails.
-pub(crate) fn timed(command: &mut Command) -> Result<Duration> {
-    let start = Instant::now();
-    let output = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()
-        .with_context(|| format!("cannot start {command:?}"))?;
-    let taken = start.elapsed();
-    if !output.status.success() {
-        bail!(
-            "{command:?} failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+    /// Says whether a greater number is the better one.
+    pub(crate) fn more_is_better(self) -> bool {
+        matches!(self, Self::MebibytesPerSecond | Self::PerSecond)
     }
-    Ok(taken)
-}
 
-/// Returns the median in milliseconds.
-pub(crate) fn median_ms(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times
-        .get(times.len() / 2)
-        .copied()
-        .unwrap_or_default()
-        .as_secs_f64()
-        * 1000.0
+    /// Returns how many times better `ours` is than `theirs`.
+    pub(crate) fn ratio(self, ours: f64, theirs: f64) -> f64 {
+        if self.more_is_better() {
+            ours / theirs
+        } else {
+            theirs / ours
+        }
+    }
 }
 
 // === impl Row ===
 
-impl fmt::Display for Row {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |value: f64| match self.unit {
-            Unit::Milliseconds => format!("{value:.1} ms"),
-            Unit::Mebibytes => format!("{value:.2} MiB"),
-        };
-        write!(formatter, "{:<44} {:>12}", self.what, show(self.berth))?;
-        match self.docker {
-            Some(docker) => {
-                write!(
-                    formatter,
-                    " {:>12} {:>7.1}x",
-                    show(docker),
-                    docker / self.berth
-                )
-            }
-            None => write!(formatter, " {:>12} {:>8}", "-", "-"),
+impl Row {
+    /// Returns a line on which only berth has a number.
+    pub(crate) fn of_berth(what: &str, unit: Unit, value: f64) -> Self {
+        Self {
+            what: what.to_owned(),
+            unit,
+            outcomes: vec![Outcome::Value(value)],
         }
+    }
+
+    /// Returns a line from what each contestant gave at once.
+    pub(crate) fn of(what: &str, unit: Unit, results: Vec<Result<f64>>) -> Self {
+        let outcomes = results
+            .into_iter()
+            .map(|result| match result {
+                Ok(value) => Outcome::Value(value),
+                Err(error) => Outcome::Failed(format!("{error:#}")),
+            })
+            .collect();
+        Self {
+            what: what.to_owned(),
+            unit,
+            outcomes,
+        }
+    }
+}
+
+// === impl Rounds ===
+
+impl Rounds {
+    /// Returns rounds after one for the caches.
+    pub(crate) fn warm(counted: usize) -> Self {
+        Self {
+            counted,
+            warm_up: 1,
+        }
+    }
+
+    /// Returns rounds that all count.
+    pub(crate) fn cold(counted: usize) -> Self {
+        Self {
+            counted,
+            warm_up: 0,
+        }
+    }
+}
+
+// === impl Samples ===
+
+impl Samples {
+    fn new(n_lines: usize) -> Self {
+        Self {
+            lines: vec![Vec::new(); n_lines],
+            problem: None,
+            is_warming_up: false,
+        }
+    }
+
+    /// Notes a time on a line.
+    pub(crate) fn time(&mut self, line: usize, time: Duration) {
+        self.number(line, milliseconds(time));
+    }
+
+    /// Notes a number on a line.
+    pub(crate) fn number(&mut self, line: usize, value: f64) {
+        if let (false, Some(samples)) = (self.is_warming_up, self.lines.get_mut(line)) {
+            samples.push(value);
+        }
+    }
+
+    fn outcome(&self, line: usize) -> Outcome {
+        let samples = self.lines.get(line).cloned().unwrap_or_default();
+        match (samples.is_empty(), &self.problem) {
+            (false, _) => Outcome::Value(median(samples)),
+            (true, Some(problem)) => Outcome::Failed(problem.clone()),
+            (true, None) => Outcome::Absent,
+        }
+    }
+}
+
+/// Lets the contestants do `once` in turn, round after round, and returns the lines with medians.
+///
+/// A contestant that fails does not take part any more; the lines on which it has given nothing say
+/// why. `once` notes what it measured under the line's position.
+pub(crate) fn in_turn(
+    contestants: &[&dyn Contestant],
+    rounds: Rounds,
+    lines: &[Line<'_>],
+    once: impl Fn(&dyn Contestant, usize, &mut Samples) -> Result<()>,
+) -> Vec<Row> {
+    let mut all: Vec<Samples> = contestants
+        .iter()
+        .map(|_contestant| Samples::new(lines.len()))
+        .collect();
+    for round in 0..rounds.warm_up + rounds.counted {
+        for (contestant, samples) in contestants.iter().zip(&mut all) {
+            if samples.problem.is_some() {
+                continue;
+            }
+            samples.is_warming_up = round < rounds.warm_up;
+            if let Err(error) = once(*contestant, round, samples) {
+                samples.problem = Some(format!("{error:#}"));
+            }
+        }
+    }
+    let row = |(position, (what, unit)): (usize, &Line<'_>)| Row {
+        what: (*what).to_owned(),
+        unit: *unit,
+        outcomes: all
+            .iter()
+            .map(|samples| samples.outcome(position))
+            .collect(),
+    };
+    lines.iter().enumerate().map(row).collect()
+}
+
+/// Returns the milliseconds of a time.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// Returns the middle one; nothing gives 0.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Returns the median in milliseconds.
+pub(crate) fn median_ms(times: Vec<Duration>) -> f64 {
+    median(times.into_iter().map(milliseconds).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_says_how_many_times_better_we_are() {
+        assert_eq!(Unit::Milliseconds.ratio(10.0, 50.0), 5.0);
+        assert_eq!(Unit::MebibytesPerSecond.ratio(50.0, 10.0), 5.0);
+    }
+
+    #[test]
+    fn a_median_does_not_mind_an_outlier() {
+        assert_eq!(median(vec![3.0, 1000.0, 1.0]), 3.0);
+        assert_eq!(median(Vec::new()), 0.0);
     }
 }

@@ -8,9 +8,11 @@ use berth_tests_support::FakeAgents;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
-use crate::berth::Berth;
-use crate::measure::{Row, Unit, median_ms, timed};
-use crate::shell::output;
+use crate::contestants::{Berth, Contestant as _};
+use crate::measure::{Row, Unit, median_ms, milliseconds as ms};
+use crate::memory::available as available_memory;
+use crate::scenarios::Bench;
+use crate::shell::{output, timed};
 
 /// Machines that are made at the same time.
 const N_MACHINES: usize = 50;
@@ -21,7 +23,8 @@ const N_AGENTS: usize = 1000;
 ///
 /// # Errors
 /// When any command fails, or a machine is missing or left.
-pub(crate) fn measure(rounds: usize, berth: &Berth) -> Result<Vec<Row>> {
+pub(crate) fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
+    let (rounds, berth) = (bench.arguments.rounds, bench.berth);
     let mut rows = fifty(berth)?;
     rows.push(thousand(berth)?);
     for (what, words) in [
@@ -35,13 +38,8 @@ pub(crate) fn measure(rounds: usize, berth: &Berth) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn row(what: &'static str, unit: Unit, berth: f64) -> Row {
-    Row {
-        what,
-        unit,
-        berth,
-        docker: None,
-    }
+fn row(what: &str, unit: Unit, value: f64) -> Row {
+    Row::of_berth(what, unit, value)
 }
 
 /// As many processes as machines, all started at once.
@@ -129,13 +127,13 @@ fn thousand(berth: &Berth) -> Result<Row> {
 }
 
 /// What a command takes of the processors, which is not how long it takes.
-fn processor_time(what: &'static str, rounds: usize, berth: &Berth, words: &[&str]) -> Result<Row> {
+fn processor_time(what: &str, rounds: usize, berth: &Berth, words: &[&str]) -> Result<Row> {
     let mut times = Vec::new();
     for _ in 0..=rounds {
         let before = spent()?;
         let mut command: Command = berth.machine(words);
         if words != ["ls", "-q"] {
-            command.arg(berth.name());
+            command.arg(berth.machine_name());
         }
         output(&mut command)?;
         times.push(spent()? - before);
@@ -149,19 +147,4 @@ fn spent() -> Result<Duration> {
     let microseconds =
         usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(Duration::from_micros(u64::try_from(microseconds)?))
-}
-
-/// Returns the memory of this host that is free for programs, in mebibytes.
-fn available_memory() -> Result<f64> {
-    let text = std::fs::read_to_string("/proc/meminfo")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))
-        .context("no MemAvailable")?;
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes / 1024.0)
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
