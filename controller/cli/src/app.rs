@@ -83,8 +83,14 @@ fn as_docker_machine(words: &[OsString]) -> Option<docker_machine::Call> {
 }
 
 fn parse(words: Vec<OsString>) -> Result<(Global, Command), Failure> {
-    let usage = |error: clap::Error| usage::failure(&error, false);
-    let matches = App::command().try_get_matches_from(words).map_err(usage)?;
+    let usage = |error: clap::Error| {
+        let meant = usage::Meant::by(&words, App::command());
+        usage::failure(&error, &meant, false)
+    };
+    let matches = App::command()
+        .args_override_self(true)
+        .try_get_matches_from(&words)
+        .map_err(usage)?;
     let app = App::from_arg_matches(&matches).map_err(usage)?;
     Ok((app.global, app.command))
 }

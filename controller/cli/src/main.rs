@@ -11,6 +11,7 @@ mod failure;
 mod plugins;
 mod registry_auth;
 mod session;
+mod settings;
 mod spec;
 mod switch;
 mod ui;

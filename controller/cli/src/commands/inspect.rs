@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::engine::{Engine, Global};
 use crate::failure::{Failure, Outcome};
-use crate::template::{self, Missing};
+use crate::template::{self, Missing, Options, Template};
 use crate::ui;
 
 /// Show everything about containers and images, as JSON
@@ -88,6 +88,7 @@ pub(crate) enum Kind {
 
 /// Prints objects; what is missing is told at the end.
 pub(super) async fn run(args: Args, kind: Option<Kind>, global: &Global) -> Outcome {
+    let show = Show::new(args.what.format.as_deref().unwrap_or_default())?;
     let engine = global.engine().await?;
     let kind = args.kind.or(kind);
     let mut objects = Vec::new();
@@ -98,24 +99,62 @@ pub(super) async fn run(args: Args, kind: Option<Kind>, global: &Global) -> Outc
             Err(failure) => failures.push(failure),
         }
     }
-    match args.what.format.as_deref().unwrap_or_default() {
-        "" => ui::line(&ui::json::indented(&Value::Array(objects)))?,
-        "json" => {
-            for object in &objects {
-                ui::line(&template::json(object))?;
-            }
-        }
-        format => {
-            for object in &objects {
-                ui::line(&template::render(format, object, Missing::Error)?)?;
-            }
-        }
-    }
+    failures.extend(show.print(&objects)?);
     for failure in &failures {
         ui::tell(crate::PROGRAM, failure);
     }
-    Ok(failures.last().map_or(0, Failure::code))
+    Ok(u8::from(!failures.is_empty()))
 }
+
+/// How objects are shown.
+#[derive(Debug)]
+enum Show<'a> {
+    Indented,
+    Json,
+    Template(&'a str, Template),
+}
+
+// === impl Show ===
+
+impl<'a> Show<'a> {
+    /// Reads a format; one that is none is found before anybody is asked.
+    fn new(format: &'a str) -> Result<Self, Failure> {
+        match format {
+            "" => Ok(Self::Indented),
+            "json" => Ok(Self::Json),
+            source => Ok(Self::Template(source, Template::parse(source)?)),
+        }
+    }
+
+    /// Prints all objects; returns what the template could not do with some of them.
+    fn print(&self, objects: &[Value]) -> Result<Vec<Failure>, Failure> {
+        let mut failures = Vec::new();
+        let mut text = String::new();
+        match self {
+            Self::Indented => text = ui::json::indented(&Value::from(objects)),
+            Self::Json => text = template::json(&Value::from(objects)),
+            Self::Template(source, template) => {
+                let mut shown = Vec::new();
+                for object in objects {
+                    match template.render(source, object, OF_OBJECTS) {
+                        Ok(line) => shown.push(line),
+                        Err(error) => failures.push(Failure::from(error).exit(1)),
+                    }
+                }
+                text.push_str(&shown.join("\n"));
+            }
+        }
+        ui::line(&text)?;
+        Ok(failures)
+    }
+}
+
+/// Objects have the fields that they have.
+const OF_OBJECTS: Options = Options {
+    missing: Missing::Error,
+    heading: false,
+    escape_html: false,
+};
 
 async fn find(
     engine: &Engine,

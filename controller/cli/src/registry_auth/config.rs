@@ -59,6 +59,11 @@ impl ConfigFile {
         })
     }
 
+    /// What the file has under a key of its top.
+    pub(crate) fn setting(&self, key: &str) -> Option<&Value> {
+        self.content.get(key)
+    }
+
     /// The credential helper for a registry.
     pub(crate) fn helper(&self, key: &str) -> Option<&str> {
         let own = self

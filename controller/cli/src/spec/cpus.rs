@@ -3,7 +3,11 @@
 /// Reads a decimal number of CPUs as billionths.
 pub(crate) fn parse(text: &str) -> Result<i64, String> {
     let refused = || format!("failed to parse {text} as a rational number");
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (sign, number) = match text.strip_prefix('-') {
+        Some(number) => ("-", number),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
         return Err(refused());
@@ -12,7 +16,7 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     if fraction.len() > 9 {
         return Err("value is too precise".to_owned());
     }
-    format!("{whole}{fraction:0<9}")
+    format!("{sign}{whole}{fraction:0<9}")
         .parse()
         .map_err(|_error| refused())
 }
@@ -29,6 +33,7 @@ mod tests {
         parse("0.0000000001").unwrap_err();
         parse("").unwrap_err();
         parse("two").unwrap_err();
-        parse("-1").unwrap_err();
+        // The agent says what is wrong with it.
+        assert_eq!(parse("-1"), Ok(-1_000_000_000));
     }
 }

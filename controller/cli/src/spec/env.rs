@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
+use super::file;
+
 /// Looks a variable up in the environment of the command.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -15,11 +17,15 @@ pub(crate) enum EnvError {
     Variable(String),
     #[error("invalid label '{0}': empty name")]
     Label(String),
-    #[error("open {}: {source}", path.display())]
+    #[error("label '{0}' contains whitespaces")]
+    BlankLabel(String),
+    #[error("{}", file::cannot_open(path, cause))]
     Open {
         path: PathBuf,
-        source: std::io::Error,
+        cause: std::io::Error,
     },
+    #[error("env file {} contains invalid utf8 bytes at line {line}", path.display())]
+    NotUtf8 { path: PathBuf, line: usize },
     #[error("invalid env file ({}): no variable name on line '{line}'", path.display())]
     NoName { path: PathBuf, line: String },
     #[error("invalid env file ({}): variable '{name}' contains whitespaces", path.display())]
@@ -44,15 +50,34 @@ pub(crate) fn variables(
         }
     }
     for flag in flags {
-        if flag.is_empty() || flag.starts_with('=') {
-            return Err(EnvError::Variable(flag.clone()));
-        }
         match (flag.contains('='), lookup(flag)) {
             (false, Some(value)) => variables.push(format!("{flag}={}", value.to_string_lossy())),
             _ => variables.push(flag.clone()),
         }
     }
     Ok(variables)
+}
+
+/// Checks a variable of a flag: it must have a name.
+pub(crate) fn variable(text: &str) -> Result<String, EnvError> {
+    if text.is_empty() || text.starts_with('=') {
+        return Err(EnvError::Variable(text.to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// Checks a label of a flag: it must have a name, without blanks.
+pub(crate) fn label(text: &str) -> Result<String, EnvError> {
+    let blanks = [' ', '\t'];
+    let name = text.split_once('=').map_or(text, |(name, _)| name);
+    let name = name.trim_start_matches(blanks);
+    if name.is_empty() {
+        return Err(EnvError::Label(text.to_owned()));
+    }
+    if name.contains(blanks) {
+        return Err(EnvError::BlankLabel(name.to_owned()));
+    }
+    Ok(text.to_owned())
 }
 
 /// The labels of files and flags; a flag wins.
@@ -67,9 +92,6 @@ pub(crate) fn labels(
     }
     for text in lines_of_files.iter().chain(flags) {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        if name.is_empty() {
-            return Err(EnvError::Label(text.clone()));
-        }
         labels.insert(name.to_owned(), value.to_owned());
     }
     Ok(labels)
@@ -77,11 +99,17 @@ pub(crate) fn labels(
 
 /// The lines of a file that count: no comments, no empty ones, names without blanks.
 fn lines(path: &PathBuf) -> Result<Vec<String>, EnvError> {
-    let text = fs::read(path).map_err(|source| EnvError::Open {
+    let bytes = fs::read(path).map_err(|cause| EnvError::Open {
         path: path.clone(),
-        source,
+        cause,
     })?;
-    let text = String::from_utf8_lossy(&text);
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        EnvError::NotUtf8 {
+            path: path.clone(),
+            line: good.split(|byte| *byte == b'\n').count(),
+        }
+    })?;
     let mut found = Vec::new();
     for line in text.trim_start_matches('\u{feff}').lines() {
         let line = line.trim_start();
@@ -138,8 +166,22 @@ mod tests {
             let (_directory, files) = file(text);
             assert!(variables(&files, &[], &home).is_err(), "{text:?} was taken");
         }
-        variables(&[], &["=".to_owned()], &home).unwrap_err();
+        variable("=").unwrap_err();
+        variable("").unwrap_err();
         variables(&["/no/such/file".into()], &[], &home).unwrap_err();
+    }
+
+    #[test]
+    fn labels_need_a_name_without_blanks() {
+        assert_eq!(label(" a=b c").unwrap(), " a=b c");
+        assert_eq!(
+            label("=x").unwrap_err().to_string(),
+            "invalid label '=x': empty name"
+        );
+        assert_eq!(
+            label("a b=c").unwrap_err().to_string(),
+            "label 'a b' contains whitespaces"
+        );
     }
 
     #[test]

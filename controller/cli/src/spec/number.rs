@@ -20,6 +20,18 @@ pub(crate) fn uint16(text: &str) -> Result<u16, String> {
         .map_err(|_error| refused("ParseUint", text, text))
 }
 
+/// Reads a truth value as Go does.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!(
+            "strconv.ParseBool: parsing {}: invalid syntax",
+            quoted(text)
+        )),
+    }
+}
+
 fn refused(function: &str, text: &str, digits: &str) -> String {
     let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let why = if number {

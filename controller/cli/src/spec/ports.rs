@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use berth_proto::v1::PortBinding;
 
+use super::number;
+
 /// Reads a `-p` value: `[[ip:]host:]container[/protocol]` with ranges, or the long form
 /// `published=8080,target=80,protocol=tcp`.
 pub(crate) fn publish(text: &str) -> Result<Vec<PortBinding>, String> {
@@ -119,16 +121,29 @@ fn range(text: &str) -> Option<(u16, u16)> {
 }
 
 /// Reads an `--expose` value, a port or a range with an optional protocol, into single ports.
-pub(crate) fn expose(text: &str) -> Result<Vec<String>, String> {
-    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    if text.contains(':') || ports.is_empty() {
+pub(crate) fn expose(text: &str) -> Result<Vec<(u32, String)>, String> {
+    if text.contains(':') {
         return Err(format!("invalid port format for --expose: {text}"));
     }
-    let (first, last) =
-        range(ports).ok_or_else(|| format!("invalid range format for --expose: {text}"))?;
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = if protocol.is_empty() { "tcp" } else { protocol };
+    let (first, last) = exposed_range(ports)
+        .map_err(|why| format!("invalid range format for --expose: {text}, error: {why}"))?;
     Ok((first..=last)
-        .map(|port| format!("{port}/{protocol}"))
+        .map(|port| (port.into(), protocol.to_owned()))
         .collect())
+}
+
+fn exposed_range(text: &str) -> Result<(u16, u16), String> {
+    if text.is_empty() {
+        return Err("empty string specified for ports".to_owned());
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (number::uint16(first)?, number::uint16(last)?);
+    if last < first {
+        return Err(format!("invalid range specified for port: {text}"));
+    }
+    Ok((first, last))
 }
 
 #[cfg(test)]
@@ -195,9 +210,15 @@ mod tests {
 
     #[test]
     fn exposed_ranges_become_single_ports() {
-        assert_eq!(expose("80-81/udp").unwrap(), ["80/udp", "81/udp"]);
-        assert_eq!(expose("53").unwrap(), ["53/tcp"]);
+        let udp = |port| (port, "udp".to_owned());
+        assert_eq!(expose("80-81/udp").unwrap(), [udp(80), udp(81)]);
+        assert_eq!(expose("53").unwrap(), [(53, "tcp".to_owned())]);
         expose("80:81").unwrap_err();
         expose("9-8").unwrap_err();
+        assert_eq!(
+            expose("80-x").unwrap_err(),
+            "invalid range format for --expose: 80-x, error: strconv.ParseUint: parsing \"x\": \
+             invalid syntax"
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::ui::quote::quoted;
+
 /// Shows a span the way people say it: "About a minute", "3 weeks".
 pub(crate) fn human(span: Duration) -> String {
     let seconds = span.as_secs();
@@ -57,4 +59,32 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
         rest = &rest[unit_end..];
     }
     (!text.is_empty()).then_some(total)
+}
+
+/// Reads a span with a sign, in nanoseconds, with the words of Go's parser for what is none.
+pub(crate) fn nanos(text: &str) -> Result<i64, String> {
+    let invalid = || format!("time: invalid duration {}", quoted(text));
+    let (negative, number) = match text.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let Some(span) = parse(number) else {
+        let digits = number.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        if digits.is_empty() && number.contains(|c: char| c.is_ascii_digit()) {
+            return Err(format!("time: missing unit in duration {}", quoted(text)));
+        }
+        let unit = number.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let end = unit.find(|c: char| c.is_ascii_digit() || c == '.');
+        let unit = &unit[..end.unwrap_or(unit.len())];
+        if number.starts_with(|c: char| c.is_ascii_digit()) {
+            let unit = quoted(unit);
+            return Err(format!(
+                "time: unknown unit {unit} in duration {}",
+                quoted(text)
+            ));
+        }
+        return Err(invalid());
+    };
+    let nanos = i64::try_from(span.as_nanos()).map_err(|_error| invalid())?;
+    Ok(if negative { -nanos } else { nanos })
 }

@@ -56,3 +56,18 @@ fn logs_show_nine_digits() {
         "2023-11-14T22:13:20.000000005Z"
     );
 }
+
+#[test]
+fn spans_of_flags_have_units() {
+    assert_eq!(duration::nanos("1m30s"), Ok(90_000_000_000));
+    assert_eq!(duration::nanos("-1ms"), Ok(-1_000_000));
+    assert_eq!(duration::nanos("0"), Ok(0));
+    for (text, expected) in [
+        ("5", "time: missing unit in duration \"5\""),
+        ("5q", "time: unknown unit \"q\" in duration \"5q\""),
+        ("x", "time: invalid duration \"x\""),
+        ("", "time: invalid duration \"\""),
+    ] {
+        assert_eq!(duration::nanos(text).unwrap_err(), expected);
+    }
+}

@@ -1,12 +1,13 @@
 //! `berth attach`.
 
-use berth_proto::v1::{AttachOptions, InspectRequest};
-use serde_json::Value;
+use berth_proto::v1::AttachOptions;
 
+use super::about::About;
 use super::run;
-use crate::engine::{Engine, Global};
+use crate::engine::Global;
 use crate::failure::{Failure, Outcome};
 use crate::session::{self, End, Local};
+use crate::{settings, ui};
 
 /// Attach to a running container
 #[derive(Debug, clap::Args)]
@@ -23,11 +24,11 @@ pub(crate) struct Args {
     /// Pass signals on to the container [default: true]
     #[arg(long, num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
     #[arg(
-        default_value_t = true,
+        default_value = "true",
         default_missing_value = "true",
         hide_default_value = true
     )]
-    #[arg(value_name = "BOOL", hide_possible_values = true)]
+    #[arg(value_name = "BOOL", value_parser = crate::switch::go_bool)]
     sig_proxy: bool,
 
     /// Name or id
@@ -39,20 +40,20 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     let engine = global.engine().await?;
     let about = About::of(&engine, &args.container).await?;
-    if !about.running {
+    check(&about, &args.container)?;
+    let stdin = !args.no_stdin && about.open_stdin;
+    if stdin && about.tty && !ui::input_is_terminal() {
         return Err(
-            Failure::new("You cannot attach to a stopped container, start it first")
-                .hint(format!("berth start -ai {}", args.container)),
+            Failure::new("the input device is not a TTY").hint("--no-stdin shows the output only")
         );
     }
-    let stdin = !args.no_stdin && about.open_stdin;
     let options = AttachOptions {
         container: about.id.clone(),
         stdin,
         stdout: true,
         stderr: true,
         logs: false,
-        detach_keys: args.detach_keys.unwrap_or_default(),
+        detach_keys: settings::detach_keys(args.detach_keys.as_deref()),
     };
     let (outgoing, incoming) = run::open(&engine, options).await?;
     let local = Local {
@@ -66,34 +67,24 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     }
 }
 
-/// What must be known of a container before attaching to it.
-#[derive(Debug)]
-pub(super) struct About {
-    pub(super) id: String,
-    pub(super) running: bool,
-    pub(super) tty: bool,
-    pub(super) open_stdin: bool,
-}
-
-// === impl About ===
-
-impl About {
-    /// Asks the agent.
-    pub(super) async fn of(engine: &Engine, container: &str) -> Result<Self, Failure> {
-        let request = InspectRequest {
-            container: container.to_owned(),
-            size: false,
-        };
-        let response = engine.containers().inspect(request).await?.into_inner();
-        let json: Value = serde_json::from_str(&response.json)
-            .map_err(|error| Failure::during("the agent's answer is no JSON", &error))?;
-        let flag = |path: &str| json.pointer(path).and_then(Value::as_bool).unwrap_or(false);
-        let id = json.get("Id").and_then(Value::as_str).unwrap_or(container);
-        Ok(Self {
-            id: id.to_owned(),
-            running: flag("/State/Running"),
-            tty: flag("/Config/Tty"),
-            open_stdin: flag("/Config/OpenStdin"),
-        })
+/// Only to a container that runs and goes on running can one attach.
+fn check(about: &About, container: &str) -> Result<(), Failure> {
+    if !about.running {
+        return Err(
+            Failure::new("You cannot attach to a stopped container, start it first")
+                .hint(format!("berth start -ai {container}")),
+        );
     }
+    if about.paused {
+        return Err(
+            Failure::new("You cannot attach to a paused container, unpause it first")
+                .hint(format!("berth unpause {container}")),
+        );
+    }
+    if about.restarting {
+        return Err(Failure::new(
+            "You cannot attach to a restarting container, wait until it is running",
+        ));
+    }
+    Ok(())
 }

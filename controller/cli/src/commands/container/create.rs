@@ -6,8 +6,8 @@ use std::path::Path;
 
 use berth_proto::v1::{CreateRequest, CreateResponse};
 
-use super::config::{self, Attached};
 use super::options::ContainerOptions;
+use super::request;
 use crate::commands::image::transfer::{self, PullPolicy};
 use crate::engine::{Engine, Global};
 use crate::failure::{ENGINE_ERROR, Failure, Outcome};
@@ -37,8 +37,10 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     let [image, command @ ..] = args.words.as_slice() else {
         return Err(Failure::new("create needs an image"));
     };
-    let attached = Attached::new(&args.options);
-    let request = config::request(&args.options, image, command, Some(attached))?;
+    // Bad flags end with 125; what the engine refuses, with 1, as nothing was to be run.
+    let attached = args.options.process.attached();
+    let request = request::new(&args.options, image, command, attached)
+        .map_err(|failure| failure.or_exit(ENGINE_ERROR))?;
     let engine = global.engine().await?;
     let id = create(&engine, &args.options, request).await?;
     ui::line(&id)?;
@@ -72,12 +74,15 @@ async fn pull_and_create(
         .map(|config| config.image.clone())
         .unwrap_or_default();
     let platform = options.platform.as_deref().unwrap_or_default();
+    let pull = options
+        .pull()
+        .map_err(|failure| failure.or_exit(ENGINE_ERROR))?;
     let place = if options.quiet {
         Place::Nowhere
     } else {
         Place::Errors
     };
-    if options.pull == PullPolicy::Always {
+    if pull == PullPolicy::Always {
         transfer::pull(engine, &name, platform, place).await?;
     }
     let mut containers = engine.containers();
@@ -86,9 +91,7 @@ async fn pull_and_create(
         .await
         .map_err(Failure::from);
     match created {
-        Err(error)
-            if error.reason() == "image-not-found" && options.pull == PullPolicy::Missing =>
-        {
+        Err(error) if error.reason() == "image-not-found" && pull == PullPolicy::Missing => {
             if !options.quiet {
                 ui::note(&format!(
                     "Unable to find image '{}' locally",

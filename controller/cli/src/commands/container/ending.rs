@@ -1,5 +1,7 @@
 //! How containers are asked to end: what `stop` and `restart` have in common.
 
+use crate::spec::number;
+
 /// Which containers, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ending {
@@ -8,13 +10,7 @@ pub(super) struct Ending {
     pub(super) signal: Option<String>,
 
     /// Seconds to wait before it is killed; -1 to wait for ever
-    #[arg(
-        long,
-        short,
-        alias = "time",
-        value_name = "SECONDS",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, short, alias = "time", value_name = "SECONDS", value_parser = number::int)]
     pub(super) timeout: Option<i64>,
 
     /// Names or ids

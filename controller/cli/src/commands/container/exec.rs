@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use berth_proto::v1::{ExecOptions, ExecRequest, exec_request};
 
 use crate::engine::Global;
-use crate::failure::{ENGINE_ERROR, Failure, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::session::{self, End, Local};
-use crate::spec;
 use crate::ui::{self, terminal};
+use crate::{settings, spec};
 
 /// Run a command in a running container
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     detach_keys: Option<String>,
 
     /// Set a variable: NAME=VALUE, or NAME to take its value from here
-    #[arg(long, short, value_name = "NAME[=VALUE]")]
+    #[arg(long, short, value_name = "NAME[=VALUE]", value_parser = spec::env::variable)]
     env: Vec<String>,
 
     /// Set the variables of a file
@@ -70,7 +70,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     }
     let here = |name: &str| std::env::var_os(name);
     let env = spec::env::variables(&args.env_file, &args.env, &here)
-        .map_err(|error| Failure::because(&error).exit(ENGINE_ERROR))?;
+        .map_err(|error| Failure::because(&error))?;
     let options = ExecOptions {
         container: container.clone(),
         command: command.to_vec(),
@@ -81,7 +81,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         stdin,
         privileged: args.privileged,
         detach: args.detach,
-        detach_keys: args.detach_keys.unwrap_or_default(),
+        detach_keys: settings::detach_keys(args.detach_keys.as_deref()),
         size: if args.tty { terminal::size() } else { None },
     };
     let engine = global.engine().await?;

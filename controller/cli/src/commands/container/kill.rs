@@ -8,6 +8,7 @@ use crate::failure::Outcome;
 
 /// Send a signal to running containers
 #[derive(Debug, clap::Args)]
+#[command(mut_args(crate::switch::with_value))]
 pub(crate) struct Args {
     /// Name or number of the signal [default: KILL]
     #[arg(long, short, value_name = "SIGNAL")]
@@ -21,7 +22,7 @@ pub(crate) struct Args {
 /// Signals containers and prints their names.
 pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     let engine = global.engine().await?;
-    each::print(&args.containers, |name| async {
+    each::print_together(&args.containers, |name| async {
         let request = KillRequest {
             container: name.clone(),
             signal: args.signal.clone().unwrap_or_default(),

@@ -3,8 +3,8 @@
 //! A new command is a file here, a line in each of [`Command`]'s two lists, and by that both
 //! `berth NAME` and `berth container NAME`; one that has only a long name goes to [`LongCommand`].
 
+mod about;
 mod attach;
-mod config;
 mod create;
 mod ending;
 mod exec;
@@ -12,6 +12,7 @@ mod kill;
 mod logs;
 mod options;
 pub(super) mod ps;
+mod request;
 mod restart;
 mod rm;
 mod run;

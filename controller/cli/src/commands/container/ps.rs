@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::engine::Global;
 use crate::failure::Outcome;
+use crate::settings;
 use crate::ui::quote::{ellipsis, quoted};
 use crate::ui::rows::{self, Listing, short_id};
 use crate::ui::{self, table};
@@ -82,7 +83,8 @@ const WITH_SIZE: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}
 
 /// Lists containers.
 pub(in crate::commands) async fn run(args: Args, global: &Global) -> Outcome {
-    let format = match args.format.as_deref().unwrap_or_default() {
+    let wanted = settings::format(args.format.as_deref(), "psFormat", args.quiet);
+    let format = match wanted.as_str() {
         _ if args.quiet => "{{.ID}}",
         "" | "table" if args.size => WITH_SIZE,
         format => format,

@@ -9,6 +9,7 @@ use crate::failure::Outcome;
 
 /// Restart containers
 #[derive(Debug, clap::Args)]
+#[command(mut_args(crate::switch::with_value))]
 pub(crate) struct Args {
     #[command(flatten)]
     ending: Ending,

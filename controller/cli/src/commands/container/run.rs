@@ -6,13 +6,12 @@ use berth_proto::v1::{
 };
 use tonic::Streaming;
 
-use super::config::{self, Attached};
-use super::create;
-use super::options::ContainerOptions;
+use super::options::{Attached, ContainerOptions};
+use super::{create, request};
 use crate::engine::{Engine, Global};
 use crate::failure::{ENGINE_ERROR, Failure, Outcome};
 use crate::session::{self, End, Local, Sender};
-use crate::ui;
+use crate::{settings, ui};
 
 /// Run a command in a new container
 #[derive(Debug, clap::Args)]
@@ -38,11 +37,11 @@ pub(crate) struct Args {
     /// Pass signals on to the container [default: true]
     #[arg(long, num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
     #[arg(
-        default_value_t = true,
+        default_value = "true",
         default_missing_value = "true",
         hide_default_value = true
     )]
-    #[arg(value_name = "BOOL", hide_possible_values = true)]
+    #[arg(value_name = "BOOL", value_parser = crate::switch::go_bool)]
     sig_proxy: bool,
 
     #[command(flatten)]
@@ -59,30 +58,37 @@ pub(crate) struct Args {
 
 /// Runs a container; the outcome is its own exit code.
 pub(super) async fn run(args: Args, global: &Global) -> Outcome {
-    let attached = Attached::new(&args.options);
-    if args.detach && !args.options.attach.is_empty() {
+    let engine_error = |failure: Failure| failure.or_exit(ENGINE_ERROR);
+    let [image, command @ ..] = args.words.as_slice() else {
+        return Err(Failure::new("run needs an image"));
+    };
+    let attached = if args.detach {
+        Attached::default()
+    } else {
+        args.options.process.attached()
+    };
+    let request = request::new(&args.options, image, command, attached).map_err(engine_error)?;
+    check_streams(&args, attached)?;
+    let engine = global.engine().await.map_err(engine_error)?;
+    let outcome = if attached.any() {
+        in_foreground(&engine, &args, request, attached).await
+    } else {
+        in_background(&engine, &args.options, request).await
+    };
+    outcome.map_err(engine_error)
+}
+
+fn check_streams(args: &Args, attached: Attached) -> Result<(), Failure> {
+    if args.detach && !args.options.process.attach.is_empty() {
         return Err(Failure::new(
             "conflicting options: cannot specify both --attach and --detach",
         ));
     }
-    if !args.detach && args.options.tty && attached.stdin && !ui::input_is_terminal() {
+    if args.options.process.tty && attached.stdin && !ui::input_is_terminal() {
         return Err(Failure::new("the input device is not a TTY")
             .hint("leave -t out when the input is a pipe or a file"));
     }
-    let [image, command @ ..] = args.words.as_slice() else {
-        return Err(Failure::new("run needs an image"));
-    };
-    let streams = (!args.detach).then_some(attached);
-    let request = config::request(&args.options, image, command, streams)?;
-    let engine = global
-        .engine()
-        .await
-        .map_err(|error| error.or_exit(ENGINE_ERROR))?;
-    let outcome = match streams {
-        None => in_background(&engine, &args.options, request).await,
-        Some(streams) => in_foreground(&engine, &args, request, streams).await,
-    };
-    outcome.map_err(|error| error.or_exit(ENGINE_ERROR))
+    Ok(())
 }
 
 async fn in_background(
@@ -102,19 +108,19 @@ async fn in_foreground(
     request: CreateRequest,
     streams: Attached,
 ) -> Outcome {
+    let keys = settings::detach_keys(args.detach_keys.as_deref());
     let id = create::create(engine, &args.options, request).await?;
+    if !streams.shows_output() {
+        // Only the input is attached: whoever writes into it wants to know what it goes to.
+        ui::line(&id)?;
+    }
     let removed = removal(engine, &id, args.options.rm);
-    let attach = attach(
-        engine,
-        &id,
-        streams,
-        args.detach_keys.clone().unwrap_or_default(),
-    );
+    let attach = attach(engine, &id, streams, keys);
     let (removed, attach) = tokio::join!(removed, attach);
     let (removed, (outgoing, incoming)) = (removed?, attach?);
     let local = Local {
         stdin: streams.stdin,
-        tty: args.options.tty,
+        tty: args.options.process.tty,
         signals_to: args.sig_proxy.then(|| (engine.containers(), id.clone())),
     };
     let end = session::hold(incoming, outgoing, local, start(engine, &args.options, &id)).await?;
@@ -192,10 +198,15 @@ pub(super) async fn open(
     Ok((outgoing, incoming))
 }
 
-type Removal = Streaming<berth_proto::v1::WaitResponse>;
+/// A place in line.
+pub(super) type Removal = Streaming<berth_proto::v1::WaitResponse>;
 
 /// Gets in line for the removal of a container, if it is to be removed.
-async fn removal(engine: &Engine, id: &str, wanted: bool) -> Result<Option<Removal>, Failure> {
+pub(super) async fn removal(
+    engine: &Engine,
+    id: &str,
+    wanted: bool,
+) -> Result<Option<Removal>, Failure> {
     if !wanted {
         return Ok(None);
     }
@@ -208,7 +219,8 @@ async fn removal(engine: &Engine, id: &str, wanted: bool) -> Result<Option<Remov
     Ok(Some(waiting))
 }
 
-async fn until_removed(mut waiting: Removal) -> Result<(), Failure> {
+/// Waits until the container is gone.
+pub(super) async fn until_removed(mut waiting: Removal) -> Result<(), Failure> {
     while let Some(response) = waiting.message().await? {
         if let Some(wait_response::Message::Exited(_)) = response.message {
             break;

@@ -2,12 +2,12 @@
 
 use berth_proto::v1::{AttachOptions, StartRequest};
 
-use super::attach::About;
+use super::about::About;
 use super::{each, run};
 use crate::engine::{Engine, Global};
 use crate::failure::{Failure, Outcome};
 use crate::session::{self, End, Local};
-use crate::ui;
+use crate::{settings, ui};
 
 /// Start stopped containers
 #[derive(Debug, clap::Args)]
@@ -62,22 +62,38 @@ async fn start(engine: &Engine, name: &str) -> Result<(), Failure> {
 async fn attached(engine: &Engine, container: &str, args: &Args) -> Outcome {
     let about = About::of(engine, container).await?;
     let stdin = args.interactive && about.open_stdin;
+    if stdin && about.tty && !ui::input_is_terminal() {
+        return Err(Failure::new("the input device is not a TTY")
+            .hint("leave -i out when the input is a pipe or a file"));
+    }
     let options = AttachOptions {
         container: about.id.clone(),
         stdin,
         stdout: true,
         stderr: true,
         logs: false,
-        detach_keys: args.detach_keys.clone().unwrap_or_default(),
+        detach_keys: settings::detach_keys(args.detach_keys.as_deref()),
     };
+    let removed = run::removal(engine, &about.id, about.auto_remove).await?;
     let (outgoing, incoming) = run::open(engine, options).await?;
     let local = Local {
         stdin,
         tty: about.tty,
         signals_to: Some((engine.containers(), about.id.clone())),
     };
-    match session::hold(incoming, outgoing, local, start(engine, &about.id)).await? {
-        End::Exited(code) | End::Interrupted(code) => Ok(code),
+    let begin = async {
+        start(engine, &about.id)
+            .await
+            .map_err(|failure| failure.exit(1))
+    };
+    match session::hold(incoming, outgoing, local, begin).await? {
+        End::Exited(code) => {
+            if let Some(removed) = removed {
+                run::until_removed(removed).await?;
+            }
+            Ok(code)
+        }
+        End::Interrupted(code) => Ok(code),
         End::Detached => Ok(0),
     }
 }

@@ -9,6 +9,7 @@ use crate::failure::Outcome;
 
 /// Stop running containers
 #[derive(Debug, clap::Args)]
+#[command(mut_args(crate::switch::with_value))]
 pub(crate) struct Args {
     #[command(flatten)]
     ending: Ending,
@@ -17,7 +18,7 @@ pub(crate) struct Args {
 /// Stops containers and prints their names.
 pub(super) async fn run(Args { ending }: Args, global: &Global) -> Outcome {
     let engine = global.engine().await?;
-    each::print(&ending.containers, |name| async {
+    each::print_together(&ending.containers, |name| async {
         let request = StopRequest {
             container: name.clone(),
             timeout_seconds: ending.timeout,

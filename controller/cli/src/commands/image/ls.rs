@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::engine::Global;
 use crate::failure::Outcome;
+use crate::settings;
 use crate::spec::image::split;
 use crate::ui::rows::{self, Listing, short_id};
 use crate::ui::{self, table};
@@ -68,7 +69,8 @@ const NONE: &str = "<none>";
 
 /// Lists images, a row for each of their names.
 pub(in crate::commands) async fn run(args: Args, global: &Global) -> Outcome {
-    let format = match args.format.as_deref().unwrap_or_default() {
+    let wanted = settings::format(args.format.as_deref(), "imagesFormat", args.quiet);
+    let format = match wanted.as_str() {
         _ if args.quiet => "{{.ID}}",
         "" | "table" if args.digests => WITH_DIGESTS,
         format => format,

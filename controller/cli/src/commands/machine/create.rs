@@ -104,10 +104,13 @@ pub(super) async fn run(words: Words, global: &Global) -> Outcome {
         .driver_flags(&driver)
         .map_err(|error| error.failure())?;
     refuse_clashes(&driver, &flags)?;
+    let usage = |error: clap::Error| {
+        let meant = usage::Meant::new(command(&flags), "berth machine create");
+        usage::failure(&error, &meant, true)
+    };
     let matches = command(&flags)
         .try_get_matches_from([OsString::from("create")].into_iter().chain(words.words))
-        .map_err(|error| usage::failure(&error, true))?;
-    let usage = |error: clap::Error| usage::failure(&error, true);
+        .map_err(usage)?;
     let shared = Shared::from_arg_matches(&matches).map_err(usage)?;
     let own = Global::from_arg_matches(&matches).map_err(usage)?;
     // The store may have been named behind the word "create".

@@ -19,15 +19,15 @@ pub(crate) struct AdjustableLimits {
     pub(crate) memory_reservation: Option<i64>,
 
     /// Memory and swap together; -1 for any amount of swap
-    #[arg(long, value_name = "BYTES", value_parser = memory::swap, allow_hyphen_values = true)]
+    #[arg(long, value_name = "BYTES", value_parser = memory::swap)]
     pub(crate) memory_swap: Option<i64>,
 
     /// CPUs, such as 1.5
-    #[arg(long, value_name = "NUMBER", value_parser = cpus::parse, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = cpus::parse)]
     pub(crate) cpus: Option<i64>,
 
     /// Weight beside other containers (1024 is usual)
-    #[arg(long, short, value_name = "NUMBER", value_parser = number::int, allow_hyphen_values = true)]
+    #[arg(long, short, value_name = "NUMBER", value_parser = number::int)]
     pub(crate) cpu_shares: Option<i64>,
 
     /// CPUs that it may use, such as 0-2,4
@@ -39,27 +39,27 @@ pub(crate) struct AdjustableLimits {
     pub(crate) cpuset_mems: Option<String>,
 
     /// Microseconds in which the quota is counted
-    #[arg(long, value_name = "NUMBER", value_parser = number::int, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number::int)]
     pub(crate) cpu_period: Option<i64>,
 
     /// Microseconds of CPU in each period
-    #[arg(long, value_name = "NUMBER", value_parser = number::int, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number::int)]
     pub(crate) cpu_quota: Option<i64>,
 
     /// Microseconds in which the real-time runtime is counted
-    #[arg(long, value_name = "NUMBER", value_parser = number::int, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number::int)]
     pub(crate) cpu_rt_period: Option<i64>,
 
     /// Microseconds of real-time scheduling in each period
-    #[arg(long, value_name = "NUMBER", value_parser = number::int, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number::int)]
     pub(crate) cpu_rt_runtime: Option<i64>,
 
     /// Processes; -1 for any number
-    #[arg(long, value_name = "NUMBER", value_parser = number::int, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number::int)]
     pub(crate) pids_limit: Option<i64>,
 
     /// Weight of input and output beside other containers, 10 to 1000
-    #[arg(long, value_name = "NUMBER", value_parser = number::uint16, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number::uint16)]
     pub(crate) blkio_weight: Option<u16>,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct LimitOptions {
     pub(super) adjustable: AdjustableLimits,
 
     /// How readily its memory is swapped, 0 to 100
-    #[arg(long, value_name = "NUMBER", value_parser = number::int, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number::int)]
     memory_swappiness: Option<i64>,
 
     /// Deprecated and without effect
@@ -83,7 +83,7 @@ pub(crate) struct LimitOptions {
     oom_kill_disable: bool,
 
     /// How readily it is killed when memory runs out, -1000 to 1000
-    #[arg(long, value_name = "NUMBER", value_parser = number::int32, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number::int32)]
     oom_score_adj: Option<i32>,
 
     /// Weight of one device's input and output: PATH:WEIGHT

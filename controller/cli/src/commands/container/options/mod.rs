@@ -1,10 +1,30 @@
-//! The flags that `run` and `create` share.
+//! The flags that `run` and `create` share, a file a subject: what they are called, and where the
+//! agent finds what they say. Checked here is what Docker's client checks; the rest is the agent's.
 
+mod health;
+mod isolation;
 pub(super) mod limits;
+mod logging;
+mod network;
+mod process;
+mod storage;
 
 use std::path::PathBuf;
 
-use limits::LimitOptions;
+use berth_proto::v1::{ContainerConfig, HostConfig};
+
+use self::health::HealthOptions;
+use self::isolation::IsolationOptions;
+use self::limits::LimitOptions;
+use self::logging::LogOptions;
+use self::network::NetworkOptions;
+use self::process::ProcessOptions;
+use self::storage::StorageOptions;
+use crate::commands::image::transfer::PullPolicy;
+use crate::failure::Failure;
+use crate::spec::{env, map, restart};
+
+pub(super) use self::process::Attached;
 
 /// Flags of a new container.
 #[derive(Debug, Default, clap::Args)]
@@ -13,182 +33,116 @@ pub(crate) struct ContainerOptions {
     #[arg(long)]
     pub(super) name: Option<String>,
 
-    /// Keep standard input open, also when nobody is attached
-    #[arg(long, short)]
-    pub(super) interactive: bool,
+    #[command(flatten)]
+    pub(super) process: ProcessOptions,
 
-    /// Give the container a terminal
-    #[arg(long, short)]
-    pub(super) tty: bool,
-
-    /// Attach to stdin, stdout or stderr (repeatable)
-    #[arg(long, short, value_name = "STREAM", ignore_case = true)]
-    pub(super) attach: Vec<Stream>,
-
-    /// Remove the container when it ends
+    /// Remove the container and its anonymous volumes when it ends
     #[arg(long)]
     pub(super) rm: bool,
 
-    /// Set a variable: NAME=VALUE, or NAME to take its value from here
-    #[arg(long, short, value_name = "NAME[=VALUE]")]
-    pub(super) env: Vec<String>,
-
-    /// Set the variables of a file
-    #[arg(long, value_name = "FILE")]
-    pub(super) env_file: Vec<PathBuf>,
-
-    /// Folder in which the command starts
-    #[arg(long, short, value_name = "PATH", alias = "working-dir")]
-    pub(super) workdir: Option<String>,
-
-    /// User (and group) of the command: names or numbers
-    #[arg(long, short, value_name = "USER[:GROUP]")]
-    pub(super) user: Option<String>,
-
-    /// Program instead of the image's entrypoint; empty for none
-    #[arg(long, value_name = "PROGRAM")]
-    pub(super) entrypoint: Option<String>,
-
-    /// Host name inside the container
-    #[arg(long, short = 'h', value_name = "NAME")]
-    pub(super) hostname: Option<String>,
+    /// When it is started again by itself: no, on-failure[:TRIES], always or unless-stopped
+    #[arg(long, value_name = "POLICY")]
+    restart: Option<String>,
 
     /// Set a label
-    #[arg(long, short, value_name = "NAME[=VALUE]")]
-    pub(super) label: Vec<String>,
+    #[arg(long, short, value_name = "NAME[=VALUE]", value_parser = env::label)]
+    label: Vec<String>,
 
     /// Set the labels of a file
     #[arg(long, value_name = "FILE")]
-    pub(super) label_file: Vec<PathBuf>,
+    label_file: Vec<PathBuf>,
 
-    /// Signal that stops the container
-    #[arg(long, value_name = "SIGNAL")]
-    pub(super) stop_signal: Option<String>,
+    /// Set an annotation for the OCI runtime
+    #[arg(long, value_name = "NAME=VALUE")]
+    annotation: Vec<String>,
 
-    /// Seconds to wait for it to stop before it is killed
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub(super) stop_timeout: Option<i64>,
-
-    /// Write the container's id to a file
+    /// Write the container's id to a file, which must not exist
     #[arg(long, value_name = "FILE")]
     pub(super) cidfile: Option<PathBuf>,
 
-    /// When to pull the image: always, missing or never
-    #[arg(long, value_name = "WHEN", default_value = "missing")]
-    pub(super) pull: crate::commands::image::transfer::PullPolicy,
+    /// When to pull the image: always, missing or never [default: missing]
+    #[arg(long, value_name = "WHEN")]
+    pull: Option<String>,
 
     /// Do not show the progress of a pull
     #[arg(long, short)]
     pub(super) quiet: bool,
 
-    /// Platform of the image to pull, such as linux/arm64
+    /// Platform of the image, such as linux/arm64
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub(super) platform: Option<String>,
 
-    #[command(flatten)]
-    pub(super) network: NetworkOptions,
+    /// Taken for old scripts: images are not signed
+    #[arg(long, hide = true)]
+    disable_content_trust: bool,
 
     #[command(flatten)]
-    pub(super) storage: StorageOptions,
+    network: NetworkOptions,
 
     #[command(flatten)]
-    pub(super) limits: LimitOptions,
+    storage: StorageOptions,
 
     #[command(flatten)]
-    pub(super) security: SecurityOptions,
+    limits: LimitOptions,
+
+    #[command(flatten)]
+    isolation: IsolationOptions,
+
+    #[command(flatten)]
+    health: HealthOptions,
+
+    #[command(flatten)]
+    logging: LogOptions,
 }
 
-/// Flags about the network.
-#[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "Network")]
-pub(crate) struct NetworkOptions {
-    /// Network of the container: bridge, host or none
-    #[arg(long, value_name = "NETWORK", alias = "net")]
-    pub(super) network: Option<String>,
+// === impl ContainerOptions ===
 
-    /// Publish a port: [[IP:]HOST:]CONTAINER[/tcp|udp], also ranges
-    #[arg(long, short, value_name = "PORTS")]
-    pub(super) publish: Vec<String>,
+impl ContainerOptions {
+    /// Makes the container's configuration of all flags.
+    ///
+    /// `attached` is what the command is going to be attached to.
+    pub(super) fn config(&self, attached: Attached) -> Result<ContainerConfig, Failure> {
+        let mut config = ContainerConfig::default();
+        let mut host = HostConfig::default();
+        self.process.apply(attached, &mut config, &mut host)?;
+        self.network.apply(&mut config, &mut host)?;
+        self.storage.apply(&mut config, &mut host)?;
+        self.limits.apply(&mut host)?;
+        self.isolation.apply(&mut host)?;
+        self.health.apply(&mut config)?;
+        self.logging.apply(&mut host)?;
+        self.lifecycle(&mut host)?;
+        let labels = env::labels(&self.label_file, &self.label);
+        config.labels = labels
+            .map_err(|error| Failure::because(&error))?
+            .into_iter()
+            .collect();
+        config.host = Some(host);
+        Ok(config)
+    }
 
-    /// Publish every exposed port at one that is free
-    #[arg(long, short = 'P')]
-    pub(super) publish_all: bool,
+    /// When the image is pulled.
+    pub(super) fn pull(&self) -> Result<PullPolicy, Failure> {
+        let policy = self.pull.as_deref().unwrap_or_default();
+        policy
+            .parse()
+            .map_err(|problem: String| Failure::new(problem))
+    }
 
-    /// Expose a port or a range
-    #[arg(long, value_name = "PORTS")]
-    pub(super) expose: Vec<String>,
-
-    /// Name server
-    #[arg(long, value_name = "IP")]
-    pub(super) dns: Vec<String>,
-
-    /// Line for /etc/hosts
-    #[arg(long, value_name = "HOST:IP")]
-    pub(super) add_host: Vec<String>,
-}
-
-/// Flags about files.
-#[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "Files")]
-pub(crate) struct StorageOptions {
-    /// Mount a volume or a path of the machine
-    #[arg(long, short, value_name = "[SOURCE:]TARGET[:OPTIONS]")]
-    pub(super) volume: Vec<String>,
-
-    /// Mount a file system in memory
-    #[arg(long, value_name = "TARGET[:OPTIONS]")]
-    pub(super) tmpfs: Vec<String>,
-
-    /// Make the root file system read-only
-    #[arg(long)]
-    pub(super) read_only: bool,
-
-    /// Size of /dev/shm
-    #[arg(long, value_name = "BYTES", value_parser = size)]
-    pub(super) shm_size: Option<i64>,
-}
-
-/// Flags about rights.
-#[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "Rights")]
-pub(crate) struct SecurityOptions {
-    /// All capabilities and devices, no seccomp filter
-    #[arg(long)]
-    pub(super) privileged: bool,
-
-    /// Add a capability
-    #[arg(long, value_name = "CAPABILITY")]
-    pub(super) cap_add: Vec<String>,
-
-    /// Drop a capability
-    #[arg(long, value_name = "CAPABILITY")]
-    pub(super) cap_drop: Vec<String>,
-
-    /// no-new-privileges, seccomp=unconfined or seccomp=FILE
-    #[arg(long, value_name = "OPTION")]
-    pub(super) security_opt: Vec<String>,
-
-    /// Give access to a device of the machine
-    #[arg(long, value_name = "PATH[:PATH[:rwm]]")]
-    pub(super) device: Vec<String>,
-
-    /// Run an init that reaps processes and passes signals on
-    #[arg(long)]
-    pub(super) init: bool,
-
-    /// OCI runtime on the machine instead of berth's own
-    #[arg(long, value_name = "PATH")]
-    pub(super) runtime: Option<String>,
-}
-
-/// A stream to attach to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Stream {
-    Stdin,
-    Stdout,
-    Stderr,
-}
-
-fn size(text: &str) -> Result<i64, crate::units::size::SizeError> {
-    crate::units::size::parse(text)
+    fn lifecycle(&self, host: &mut HostConfig) -> Result<(), Failure> {
+        let policy = self.restart.as_deref().unwrap_or_default();
+        let policy = restart::parse(policy).map_err(Failure::new)?;
+        if self.rm && policy.as_ref().is_some_and(|policy| policy.name != "no") {
+            return Err(Failure::new(
+                "conflicting options: cannot specify both --restart and --rm",
+            ));
+        }
+        host.restart_policy = policy;
+        host.auto_remove = self.rm;
+        host.annotations = map::pairs(&self.annotation).collect();
+        if let Some(path) = &self.cidfile {
+            host.container_id_file = path.display().to_string();
+        }
+        Ok(())
+    }
 }
