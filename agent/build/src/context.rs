@@ -94,6 +94,7 @@ impl Context {
         let options = UnpackOptions {
             whiteouts: Whiteouts::Ignored,
             owner: Some((0, 0)),
+            ..UnpackOptions::default()
         };
         let stream = BufReader::with_capacity(STREAM_BUFFER, stream);
         apply_tar(stream, &root, &options).map_err(ContextError::Unpack)?;

@@ -102,6 +102,7 @@ fn unpack(reader: PipeReader, root: &RootDir, stop: &AtomicBool) -> Result<Unpac
     let options = UnpackOptions {
         whiteouts: Whiteouts::Overlay,
         owner: None,
+        ..UnpackOptions::default()
     };
     let result = apply_tar(reader, root, &options);
     // The archive's own faults are reported only if its digest is right, so it must all be seen;

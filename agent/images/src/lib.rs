@@ -26,7 +26,6 @@ mod records;
 mod reference;
 mod registry;
 mod store_error;
-mod tar;
 mod timestamp;
 mod unpack;
 
@@ -48,4 +47,4 @@ pub use push::{PushError, Pushed};
 pub use reference::{AnyReference, ParseReferenceError, Reference};
 pub use registry::RegistryError;
 pub use store_error::StoreError;
-pub use unpack::{UnpackError, UnpackOptions, Unpacked, Whiteouts, apply_tar};
+pub use unpack::{Live, UnpackError, UnpackOptions, Unpacked, Whiteouts, apply_tar};

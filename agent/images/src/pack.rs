@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use berth_agent_sys::root_dir::{Attributes, Directory, NodeKind, RootDir};
+use berth_archive::{NewEntry, TarWriter};
 
-use crate::tar::{NewEntry, TarWriter};
 use crate::unpack::{OPAQUE, is_whiteout};
 
 /// What was packed.
@@ -35,10 +35,21 @@ pub(crate) struct PackError {
 
 /// Writes the tree as a tar with whiteouts in the form that layers have.
 ///
-/// The tree must not be changed by others at the same time.
+/// The tree must not be changed by others at the same time; see [`pack_live_tree`].
 pub(crate) fn pack_tree(root: &RootDir, writer: impl Write) -> Result<Packed, PackError> {
+    pack(root, writer, false)
+}
+
+/// Does as [`pack_tree`] while others may change the tree. What vanishes meanwhile is left out, and a
+/// file that becomes shorter while it is read ends in zeros.
+pub(crate) fn pack_live_tree(root: &RootDir, writer: impl Write) -> Result<Packed, PackError> {
+    pack(root, writer, true)
+}
+
+fn pack(root: &RootDir, writer: impl Write, is_live: bool) -> Result<Packed, PackError> {
     let mut packer = Packer {
         tar: TarWriter::new(writer),
+        is_live,
         names: HashMap::new(),
         done: Packed::default(),
     };
@@ -51,7 +62,10 @@ pub(crate) fn pack_tree(root: &RootDir, writer: impl Write) -> Result<Packed, Pa
     // takes neither stack nor file descriptors.
     let mut stack = vec![PathBuf::new()];
     while let Some(path) = stack.pop() {
-        let children = packer.visit(root, &path).map_err(fail(&path))?;
+        let children = match packer.visit(root, &path) {
+            Err(error) if is_live && has_changed(&error) => continue,
+            result => result.map_err(fail(&path))?,
+        };
         stack.extend(children.into_iter().rev().map(|name| path.join(name)));
     }
     packer
@@ -67,6 +81,14 @@ struct Packer<W> {
     /// The first name of every file that has several.
     names: HashMap<(u64, u64), Vec<u8>>,
     done: Packed,
+    is_live: bool,
+}
+
+/// Tells whether a name is gone, or stands for something else by now. Until that is known, nothing
+/// about it has been written.
+fn has_changed(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | InvalidInput | NotADirectory)
 }
 
 impl<W: Write> Packer<W> {
@@ -96,7 +118,6 @@ impl<W: Write> Packer<W> {
             tracing::debug!(path = %path.display(), "left out a socket, which archives cannot hold");
             return Ok(Vec::new());
         }
-        self.done.n_entries += 1;
         if attributes.kind != NodeKind::Directory && attributes.n_links > 1 {
             if let Some(first) = self.names.get(&attributes.identity) {
                 let entry = NewEntry {
@@ -105,20 +126,25 @@ impl<W: Write> Packer<W> {
                     ..new_entry(text, b'1', &attributes, &[])
                 };
                 self.tar.entry(&entry)?;
+                self.done.n_entries += 1;
                 return Ok(Vec::new());
             }
-            self.names.insert(attributes.identity, text.to_vec());
         }
         let keys = parent.xattr_keys(name)?;
         let xattrs = travelling(&keys, |key| parent.xattr(name, key))?;
         if attributes.kind != NodeKind::Directory {
             self.leaf(&parent, name, text, &attributes, &xattrs)?;
+            self.done.n_entries += 1;
+            if attributes.n_links > 1 {
+                self.names.insert(attributes.identity, text.to_vec());
+            }
             return Ok(Vec::new());
         }
+        let directory = parent.open_dir(name)?;
         let slashed = [text, b"/"].concat();
         self.tar
             .entry(&new_entry(&slashed, b'5', &attributes, &xattrs))?;
-        let directory = parent.open_dir(name)?;
+        self.done.n_entries += 1;
         self.opaque_mark(&keys, &directory, OsStr::from_bytes(&slashed))?;
         directory.names()
     }
@@ -134,12 +160,16 @@ impl<W: Write> Packer<W> {
         let entry = |kind| new_entry(text, kind, attributes, xattrs);
         match attributes.kind {
             NodeKind::File => {
-                self.done.size = self.done.size.saturating_add(attributes.size);
+                let (mut file, found) = parent.open_regular(name)?;
+                self.done.size = self.done.size.saturating_add(found.size);
                 self.tar.entry(&NewEntry {
-                    size: attributes.size,
+                    size: found.size,
                     ..entry(b'0')
                 })?;
-                self.tar.data(attributes.size, &mut parent.open_file(name)?)
+                if self.is_live {
+                    return self.tar.data(found.size, &mut file.chain(io::repeat(0)));
+                }
+                self.tar.data(found.size, &mut file)
             }
             NodeKind::Symlink => self.tar.entry(&NewEntry {
                 link: parent.read_link(name)?.as_bytes(),

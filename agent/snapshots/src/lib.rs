@@ -7,6 +7,7 @@
 //! This room knows no images and no registries. What a layer holds is written by the unpacker of
 //! `agent/images`; the form of whiteouts in it is overlayfs's (device 0/0, `trusted.overlay.opaque`).
 
+mod bind;
 mod error;
 mod layer_id;
 mod mounted;
@@ -15,6 +16,7 @@ mod prepared;
 mod snapshotter;
 mod staging;
 
+pub use bind::Bind;
 pub use error::SnapshotError;
 pub use layer_id::{LayerId, ParseLayerIdError};
 pub use mounted::Mounted;

@@ -1,5 +1,6 @@
 //! A root filesystem mounted for this process only.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use berth_agent_sys::root_dir::RootDir;
@@ -11,11 +12,23 @@ use berth_agent_sys::root_dir::RootDir;
 #[derive(Debug)]
 pub struct Mounted {
     root: RootDir,
+    /// Keeps together what is mounted inside.
+    _namespace: Option<OwnedFd>,
 }
 
 impl Mounted {
     pub(crate) fn new(root: RootDir) -> Self {
-        Self { root }
+        Self {
+            root,
+            _namespace: None,
+        }
+    }
+
+    pub(crate) fn in_namespace(root: RootDir, namespace: OwnedFd) -> Self {
+        Self {
+            root,
+            _namespace: Some(namespace),
+        }
     }
 
     /// Returns the root directory, below which names are resolved as the container would.

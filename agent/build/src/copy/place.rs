@@ -136,6 +136,7 @@ impl Placer<'_> {
         let options = UnpackOptions {
             whiteouts: Whiteouts::Ignored,
             owner: self.look.owner.map(|owner| (owner.uid, owner.gid)),
+            ..UnpackOptions::default()
         };
         apply_tar(archive, &inside, &options).map_err(|source| CopyError::Archive {
             path: path.to_owned(),

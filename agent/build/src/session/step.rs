@@ -106,6 +106,7 @@ impl Session<'_> {
             layer,
             history: history(&config, said),
             config,
+            reference: None,
         };
         let image = self.builder.images.commit(request).await?;
         stage.level = self.level(&image)?;

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{CommitError, Images, ImportError, Inner, blocking};
 use crate::leases::Lease;
-use crate::pack::{Packed, pack_tree};
+use crate::pack::{Packed, pack_live_tree, pack_tree};
 use crate::pipe::pipe;
 use crate::records::{ImageRecord, LayerRecord, ReferenceRecord};
 use crate::timestamp;
@@ -26,7 +26,7 @@ pub enum LayerSource {
     Nothing,
     /// The `upper` directory of a container filesystem, which is used up: it moves into the layer.
     Move(PathBuf),
-    /// The `upper` directory of a container filesystem, which stays as it is.
+    /// The `upper` directory of a container filesystem, which stays as it is and may be in use.
     Copy(PathBuf),
 }
 
@@ -42,6 +42,8 @@ pub struct CommitRequest {
     pub config: ImageConfiguration,
     /// The entry for the history; whether it is an empty layer is filled in, and the time.
     pub history: HistoryEntry,
+    /// The name to give it, if any.
+    pub reference: Option<Reference>,
 }
 
 /// How to make an image out of a root filesystem's tar.
@@ -100,7 +102,12 @@ impl Inner {
             layer,
             mut config,
             mut history,
+            reference,
         } = request;
+        let reference = reference.map(Reference::with_default_tag);
+        if reference.as_ref().is_some_and(|r| r.digest().is_some()) {
+            return Err(CommitError::DigestAsTag);
+        }
         let (inherited, _lease) = self.inherit(parent.as_ref())?;
         config.rootfs = inherited.rootfs;
         config.history = inherited.history;
@@ -125,7 +132,7 @@ impl Inner {
             LayerSource::Copy(upper) => self.adopt(self.copy(&upper)?)?,
         };
         history.empty_layer = new.is_none();
-        let id = self.write_image(config, history, new.as_ref(), parent, None)?;
+        let id = self.write_image(config, history, new.as_ref(), parent, reference.as_ref())?;
         self.settle_soon();
         Ok(id)
     }
@@ -217,10 +224,11 @@ impl Inner {
         let options = UnpackOptions {
             whiteouts: Whiteouts::Overlay,
             owner: None,
+            ..UnpackOptions::default()
         };
         let (packed, unpacked) = std::thread::scope(|scope| {
             let unpacker = scope.spawn(|| apply_tar(reader, &target, &options));
-            let packed = pack_tree(&source, &mut writer);
+            let packed = pack_live_tree(&source, &mut writer);
             drop(writer);
             (packed, unpacker.join())
         });
@@ -288,6 +296,7 @@ fn unpack_rootfs(reader: Box<dyn Read + Send>, tree: &Path) -> Result<Unpacked, 
     let options = UnpackOptions {
         whiteouts: Whiteouts::Overlay,
         owner: None,
+        ..UnpackOptions::default()
     };
     let (read, unpacked) = std::thread::scope(|scope| {
         let unpacker = scope.spawn(|| apply_tar(pipe_reader, &root, &options));

@@ -17,6 +17,9 @@ pub enum CommitError {
         /// The parent.
         id: ImageId,
     },
+    /// A name with a digest cannot be given to an image.
+    #[error("cannot commit to digest reference")]
+    DigestAsTag,
     /// The files cannot be read.
     #[error("cannot read the changed files in {}", path.display())]
     Files {
@@ -57,6 +60,7 @@ impl CommitError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoSuchParent { .. } => ErrorKind::NotFound,
+            Self::DigestAsTag => ErrorKind::Invalid,
             Self::Files { source, .. } if is_disk_full(source) => ErrorKind::DiskFull,
             Self::Files { .. } | Self::Configuration(_) => ErrorKind::Internal,
             Self::Copy(source) => source.kind(),

@@ -12,7 +12,7 @@ use berth_agent_state::{OpenError, State};
 use super::{Images, ImagesConfig, ImportRequest};
 use crate::records::{BlobRecord, LayerRecord};
 use crate::registry::media_type;
-use crate::tar::tests::{archive, file};
+use crate::unpack::tests::archives::{archive, file};
 use crate::{Digest, Image, Reference};
 
 /// The mark of a layer that was unpacked before the machine went down.

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io;
 
 use berth_agent_sys::root_dir::Directory;
+use berth_archive::Entry;
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, fchmod, futimens};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchown};
 
 use super::name::os;
-use crate::tar::Entry;
 
 type Xattr = (Vec<u8>, Vec<u8>);
 

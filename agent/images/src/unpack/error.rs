@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use berth_archive::TarError;
+
 use crate::ErrorKind;
-use crate::tar::TarError;
 
 /// The reasons why an archive cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,30 @@ pub enum UnpackError {
         /// What is wrong with it.
         detail: &'static str,
     },
+    /// A member would take the place of a directory, which it may not here.
+    #[error(
+        "cannot overwrite directory {:?} with non-directory {:?}",
+        absolute(path),
+        absolute(below)
+    )]
+    OverDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Where the archive is unpacked.
+        below: PathBuf,
+    },
+    /// A directory would take the place of something else, which it may not here.
+    #[error(
+        "cannot overwrite non-directory {:?} with directory {:?}",
+        absolute(path),
+        absolute(below)
+    )]
+    OverOther {
+        /// What is there.
+        path: PathBuf,
+        /// Where the archive is unpacked.
+        below: PathBuf,
+    },
     /// A member is of a kind that is not known.
     #[error("member {} is of the unknown kind {letter:?}", path.display())]
     UnknownKind {
@@ -76,7 +101,9 @@ impl UnpackError {
         match self {
             Self::DiskFull { .. } => ErrorKind::DiskFull,
             Self::Entry { .. } => ErrorKind::Internal,
-            Self::Link { .. }
+            Self::OverDirectory { .. }
+            | Self::OverOther { .. }
+            | Self::Link { .. }
             | Self::Malformed { .. }
             | Self::UnknownKind { .. }
             | Self::Archive { .. }
@@ -91,6 +118,11 @@ impl UnpackError {
         }
         Self::Entry { path, source }
     }
+}
+
+/// Returns a path of a tree as the tree's own processes would write it.
+fn absolute(path: &Path) -> PathBuf {
+    Path::new("/").join(path)
 }
 
 /// Tells whether the system says that there is no room.

@@ -8,7 +8,7 @@ mod attributes;
 mod error;
 mod name;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod whiteout;
 
 use std::collections::BTreeMap;
@@ -19,9 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use berth_agent_sys::root_dir::{Directory, NodeKind, RootDir};
+use berth_archive::{Entry, EntryKind, TarError, TarReader, clean};
 use nix::errno::Errno;
-
-use crate::tar::{Entry, EntryKind, TarError, TarReader};
 
 pub use error::UnpackError;
 pub(crate) use error::is_disk_full;
@@ -34,6 +33,19 @@ pub struct UnpackOptions {
     pub whiteouts: Whiteouts,
     /// Everything belongs to this user and group, instead of those in the archive.
     pub owner: Option<(u32, u32)>,
+    /// The tree belongs to a container that may run. Nothing is done to the kernel's own files in it,
+    /// files that something is mounted on are written in place, and what the archive says of its own
+    /// root is left out.
+    pub live: Option<Live>,
+}
+
+/// Where and how an archive is unpacked in a container's tree.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    /// The directory that the archive's names begin at, as a path from the tree's root.
+    pub below: PathBuf,
+    /// Refuse to replace a directory by something else, or something else by a directory.
+    pub keep_kinds: bool,
 }
 
 /// What names that begin with `.wh.` mean.
@@ -57,8 +69,9 @@ pub struct Unpacked {
 
 /// Unpacks a tar (not compressed; see [`crate::decompress`]) below `root`.
 ///
-/// What is in the way is replaced, except that directories stay and get the new attributes. The
-/// tree must not be changed by others at the same time. Reading stops at the archive's end mark.
+/// What is in the way is replaced, except that directories stay and get the new attributes. Others
+/// may change the tree at the same time: that can make this fail, but never lead it out of the tree.
+/// Reading stops at the archive's end mark.
 ///
 /// # Errors
 ///
@@ -100,7 +113,11 @@ impl Unpacker<'_> {
         tar: &mut TarReader<R>,
     ) -> Result<(), UnpackError> {
         self.done.n_entries += 1;
-        let path = name::clean(&entry.path);
+        let path = clean(&entry.path);
+        if path.as_os_str().is_empty() {
+            return self.unpack_root(entry);
+        }
+        let path = self.below().join(path);
         let Some((parent_path, base)) = name::split(&path) else {
             return self.unpack_root(entry);
         };
@@ -124,6 +141,9 @@ impl Unpacker<'_> {
                 path: PathBuf::from("/"),
                 detail: "something that is no directory would replace the root",
             });
+        }
+        if self.options.live.is_some() {
+            return Ok(());
         }
         let fail = |source| UnpackError::entry(Path::new("/"), source);
         let root = self.root.root().map_err(fail)?;
@@ -150,8 +170,15 @@ impl Unpacker<'_> {
             if is_directory && entry.kind == EntryKind::Directory {
                 return self.make_directory(parent, base, path, entry);
             }
+            self.check_kinds(is_directory, entry, path)?;
             was_whiteout = is_whiteout(&existing);
-            parent.remove(base).map_err(fail)?;
+            match parent.remove(base) {
+                Err(error) if is_mounted_over(&error) && self.options.live.is_some() => {
+                    self.rewrite(parent, base, path, entry, tar)?;
+                    return Ok(changed);
+                }
+                result => result.map_err(fail)?,
+            }
             changed = Changed::Replaced;
         }
         match &entry.kind {
@@ -217,11 +244,7 @@ impl Unpacker<'_> {
     ) -> Result<(), UnpackError> {
         let fail = |source| UnpackError::entry(path, source);
         let mut file = parent.create_file(base, 0o600).map_err(fail)?;
-        self.done.size = self.done.size.saturating_add(entry.size);
-        write_data(&mut file, entry, tar).map_err(|error| match error {
-            TarError::Write(source) => UnpackError::entry(path, source),
-            error => error.into(),
-        })?;
+        self.fill(&mut file, path, entry, tar)?;
         let (uid, gid) = self.owner(entry);
         attributes::set_on_file(&file, entry, uid, gid).map_err(fail)?;
         if !entry.xattrs.is_empty() {
@@ -231,6 +254,57 @@ impl Unpacker<'_> {
         Ok(())
     }
 
+    /// Writes into a file that cannot be replaced, since something is mounted on its name.
+    fn rewrite<R: BufRead>(
+        &mut self,
+        parent: &Directory,
+        base: &OsStr,
+        path: &Path,
+        entry: &Entry,
+        tar: &mut TarReader<R>,
+    ) -> Result<(), UnpackError> {
+        let fail = |source| UnpackError::entry(path, source);
+        if !matches!(entry.kind, EntryKind::File { .. }) {
+            return Err(fail(Errno::EBUSY.into()));
+        }
+        let mut file = parent.rewrite_file(base).map_err(fail)?;
+        self.fill(&mut file, path, entry, tar)?;
+        let (uid, gid) = self.owner(entry);
+        attributes::set_on_file(&file, entry, uid, gid).map_err(fail)
+    }
+
+    fn fill<R: BufRead>(
+        &mut self,
+        file: &mut File,
+        path: &Path,
+        entry: &Entry,
+        tar: &mut TarReader<R>,
+    ) -> Result<(), UnpackError> {
+        self.done.size = self.done.size.saturating_add(entry.size);
+        write_data(file, entry, tar).map_err(|error| match error {
+            TarError::Write(source) => UnpackError::entry(path, source),
+            error => error.into(),
+        })
+    }
+
+    /// Refuses to replace a directory by something else, or the other way round, where that is asked.
+    fn check_kinds(
+        &self,
+        is_directory: bool,
+        entry: &Entry,
+        path: &Path,
+    ) -> Result<(), UnpackError> {
+        let Some(live) = self.options.live.as_ref().filter(|live| live.keep_kinds) else {
+            return Ok(());
+        };
+        let (path, below) = (path.to_owned(), live.below.clone());
+        match (is_directory, entry.kind == EntryKind::Directory) {
+            (true, false) => Err(UnpackError::OverDirectory { path, below }),
+            (false, true) => Err(UnpackError::OverOther { path, below }),
+            _ => Ok(()),
+        }
+    }
+
     fn make_hard_link(
         &self,
         parent: &Directory,
@@ -238,7 +312,7 @@ impl Unpacker<'_> {
         path: &Path,
         entry: &Entry,
     ) -> Result<(), UnpackError> {
-        let target = name::clean(&entry.link);
+        let target = self.below().join(clean(&entry.link));
         let fail = |source| UnpackError::Link {
             path: path.to_owned(),
             target: target.clone(),
@@ -293,8 +367,20 @@ impl Unpacker<'_> {
             return Ok(directory);
         }
         let (uid, gid) = self.options.owner.unwrap_or((0, 0));
-        self.root
-            .create_dir_all_with(path, 0o755, &mut |made| made.set_own(0o755, uid, gid))
+        let directory = self
+            .root
+            .create_dir_all_with(path, 0o755, &mut |made| made.set_own(0o755, uid, gid))?;
+        if self.options.live.is_some() && directory.is_kernels()? {
+            return Err(std::io::Error::other(KERNELS));
+        }
+        Ok(directory)
+    }
+
+    fn below(&self) -> &Path {
+        self.options
+            .live
+            .as_ref()
+            .map_or(Path::new(""), |live| &live.below)
     }
 
     fn owner(&self, entry: &Entry) -> (u32, u32) {
@@ -313,6 +399,14 @@ impl Unpacker<'_> {
         }
         Ok(self.done)
     }
+}
+
+/// What is said of a member that would change what `/proc`, `/sys` and their like show.
+const KERNELS: &str = "these are no files but the kernel's own";
+
+/// Tells whether a name cannot be removed because something is mounted on it.
+fn is_mounted_over(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::EBUSY as i32)
 }
 
 /// Whether making something removed something else.

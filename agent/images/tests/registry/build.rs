@@ -80,6 +80,7 @@ async fn a_step_without_files_adds_no_layer() {
         layer,
         config: ImageConfiguration::default(),
         history: HistoryEntry::default(),
+        reference: None,
     };
     let id = store
         .images
@@ -134,6 +135,7 @@ async fn copying_a_layer_leaves_the_container_as_it_was_and_equals_moving_it() {
             layer,
             config: ImageConfiguration::default(),
             history: HistoryEntry::default(),
+            reference: None,
         };
         let id = store.images.commit(commit).await.expect("commit");
         let image = store.images.get(&id).expect("image");
@@ -158,6 +160,7 @@ async fn a_parent_that_is_gone_is_named() {
         layer: LayerSource::Nothing,
         config: ImageConfiguration::default(),
         history: HistoryEntry::default(),
+        reference: None,
     };
     let error = store.images.commit(commit).await.expect_err("gone");
     assert!(

@@ -44,6 +44,7 @@ pub(crate) async fn build_on(store: &Store, parent: Option<&Image>, content: &[u
             created_by: Some("RUN make".to_owned()),
             ..HistoryEntry::default()
         },
+        reference: None,
     };
     let id = store.images.commit(commit).await.expect("commit");
     store.snapshotter.remove("step").expect("remove");

@@ -199,6 +199,7 @@ async fn parents_without_names_go_along_and_parents_cannot_go_first() {
         layer: LayerSource::Nothing,
         config: ImageConfiguration::default(),
         history: HistoryEntry::default(),
+        reference: None,
     };
     let child = store.images.commit(commit).await.expect("commit");
     let error = store

@@ -16,6 +16,7 @@
 
 mod containers;
 mod mount;
+mod private;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,7 @@ use berth_agent_sys::root_dir::RootDir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use crate::{LayerId, Mounted, Prepared, SnapshotError, Snapshotter, Staging};
+use crate::{Bind, LayerId, Mounted, Prepared, SnapshotError, Snapshotter, Staging};
 
 /// The lower directory of a root without layers.
 const EMPTY: &str = "empty/lower";
@@ -183,6 +184,16 @@ impl Snapshotter for Overlay {
     fn mount_temporarily(&self, prepared: &Prepared) -> Result<Mounted, SnapshotError> {
         let writable = Some((prepared.upper.as_path(), prepared.work.as_path()));
         mount::detached(&self.unused("mounts"), &prepared.lower, writable)
+    }
+
+    fn mount_with(
+        &self,
+        prepared: &Prepared,
+        binds: &[Bind],
+        read_only: bool,
+    ) -> Result<Mounted, SnapshotError> {
+        // Everybody mounts there, each in a namespace of his own.
+        private::mounted(&self.root.join("mounts"), prepared, binds, read_only)
     }
 
     fn mount_layers(&self, layers: &[LayerId]) -> Result<Mounted, SnapshotError> {

@@ -49,6 +49,18 @@ fn mount_and_detach(
     lower: &[PathBuf],
     writable: Option<(&Path, &Path)>,
 ) -> io::Result<RootDir> {
+    overlay_at(point, lower, writable)?;
+    let root = RootDir::open(point);
+    umount2(point, MntFlags::MNT_DETACH)?;
+    root
+}
+
+/// Mounts an overlay at `point`, in whichever namespace the calling thread is.
+pub(super) fn overlay_at(
+    point: &Path,
+    lower: &[PathBuf],
+    writable: Option<(&Path, &Path)>,
+) -> io::Result<()> {
     // The names of open files are short, so that many layers fit the one page of options, and they
     // hold no commas or colons, which options would have to escape.
     let mut files = Vec::new();
@@ -72,10 +84,7 @@ fn mount_and_detach(
         None => flags |= MsFlags::MS_RDONLY,
     }
     options.push_str(",redirect_dir=off,metacopy=off,index=off");
-    mount_overlay(point, flags, &options)?;
-    let root = RootDir::open(point);
-    umount2(point, MntFlags::MNT_DETACH)?;
-    root
+    mount_overlay(point, flags, &options)
 }
 
 fn mount_overlay(point: &Path, flags: MsFlags, options: &str) -> io::Result<()> {

@@ -4,13 +4,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use berth_agent_sys::root_dir::NodeKind;
 use nix::mount::{MsFlags, mount};
 
 use super::Overlay;
-use crate::{LayerId, SnapshotError, Snapshotter as _};
+use crate::{Bind, LayerId, SnapshotError, Snapshotter as _};
 
 fn id(byte: u8) -> LayerId {
     LayerId::from_sha256(&[byte; 32])
@@ -206,4 +206,49 @@ fn keys_that_are_no_plain_names_are_refused() {
             "{key:?}"
         );
     }
+}
+
+#[test]
+fn what_belongs_into_a_filesystem_is_mounted_where_nobody_else_sees_it() {
+    let (temp, overlay) = store();
+    let sources = temp.path().join("sources");
+    fs::create_dir_all(sources.join("volume")).expect("source");
+    fs::write(sources.join("volume/file"), "in the volume").expect("file");
+    fs::write(sources.join("hosts"), "127.0.0.1").expect("file");
+    let bind = |source: &str, target: &str, read_only| Bind {
+        source: sources.join(source),
+        target: PathBuf::from(target),
+        read_only,
+    };
+    let binds = [
+        bind("volume", "/data/volume", true),
+        bind("hosts", "/etc/hosts", false),
+        bind("missing", "/missing", false),
+    ];
+    let prepared = overlay.prepare("key", &[]).expect("prepare");
+    let before = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let mounted = overlay.mount_with(&prepared, &binds, false).expect("mount");
+    assert_eq!(
+        fs::read_to_string("/proc/self/mountinfo").expect("mounts"),
+        before
+    );
+    let root = mounted.root();
+    let volume = root.open_dir(Path::new("data/volume")).expect("volume");
+    assert_eq!(volume.names().expect("names"), ["file"]);
+    assert!(volume.is_read_only().expect("flags"));
+    let top = root.root().expect("root");
+    assert!(!top.is_read_only().expect("flags"));
+    top.create_file(OsStr::new("new"), 0o644).expect("file");
+    let hosts = root.metadata(Path::new("etc/hosts")).expect("hosts");
+    assert_eq!(hosts.size, 9);
+    drop((volume, top, mounted));
+    assert!(prepared.upper.join("new").is_file());
+    // The places stay, empty.
+    assert!(prepared.upper.join("data/volume").is_dir());
+    assert!(!prepared.upper.join("missing").exists());
+    let mounted = overlay.mount_with(&prepared, &[], true).expect("again");
+    let top = mounted.root().root().expect("root");
+    assert!(top.is_read_only().expect("flags"));
+    top.create_file(OsStr::new("more"), 0o644)
+        .expect_err("read-only");
 }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
@@ -50,6 +50,61 @@ impl Directory {
             | OFlag::O_NOCTTY
             | OFlag::O_CLOEXEC;
         Ok(File::from(openat(&self.fd, name, flags, Mode::empty())?))
+    }
+
+    /// Opens a regular file for reading and returns its attributes. What is something else is never
+    /// opened, not even when it takes the file's place at this moment: opening a device can do harm.
+    ///
+    /// # Errors
+    ///
+    /// Fails when it does not exist, or with `InvalidInput` when it is no regular file.
+    pub fn open_regular(&self, name: &OsStr) -> io::Result<(File, Attributes)> {
+        self.reopen(name, OFlag::O_RDONLY)
+    }
+
+    /// Empties a regular file and opens it for writing; nothing else is ever opened.
+    ///
+    /// # Errors
+    ///
+    /// Fails when it does not exist, or with `InvalidInput` when it is no regular file.
+    pub fn rewrite_file(&self, name: &OsStr) -> io::Result<File> {
+        Ok(self.reopen(name, OFlag::O_WRONLY | OFlag::O_TRUNC)?.0)
+    }
+
+    fn reopen(&self, name: &OsStr, flags: OFlag) -> io::Result<(File, Attributes)> {
+        check(name)?;
+        let pin = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let found = openat(&self.fd, name, pin, Mode::empty())?;
+        let attributes = Attributes::from(fstat(&found)?);
+        if attributes.kind != NodeKind::File {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // The same file that was looked at, whatever has its name by now.
+        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let file = nix::fcntl::open(path.as_str(), flags, Mode::empty())?;
+        Ok((File::from(file), attributes))
+    }
+
+    /// Tells whether the file system may not be written to.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file system does.
+    pub fn is_read_only(&self) -> io::Result<bool> {
+        let flags = nix::sys::statvfs::fstatvfs(&self.fd)?.flags();
+        Ok(flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+    }
+
+    /// Tells whether what is here are no files but the kernel's own views and switches, as in `/proc`
+    /// and `/sys`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file system does.
+    pub fn is_kernels(&self) -> io::Result<bool> {
+        let kind = nix::sys::statfs::fstatfs(&self.fd)?.filesystem_type().0;
+        Ok(KERNEL_FILESYSTEMS.contains(&kind))
     }
 
     /// Makes a new file and opens it for writing.
@@ -225,6 +280,27 @@ impl AsFd for Directory {
         self.fd.as_fd()
     }
 }
+
+/// File systems whose files are the kernel's: proc, sysfs, both versions of cgroup, debugfs, tracefs,
+/// securityfs, bpf, configfs, binfmt_misc, efivarfs, mqueue, devpts, pstore, selinuxfs. Numbers of
+/// `linux/magic.h`.
+const KERNEL_FILESYSTEMS: &[i64] = &[
+    0x9fa0,
+    0x6265_6572,
+    0x6327_7270,
+    0x0027_e0eb,
+    0x6462_6720,
+    0x7472_6163,
+    0x7363_6673,
+    0xcafe_4a11,
+    0x6265_6570,
+    0x4249_4e4d,
+    0xde5e_81e4,
+    0x1980_0202,
+    0x1cd1,
+    0x6165_676c,
+    0xf97c_ff8c,
+];
 
 /// Refuses what is not one plain component, since `*at` calls would walk it without confinement.
 pub(super) fn check(name: &OsStr) -> io::Result<()> {

@@ -5,13 +5,13 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
-use nix::fcntl::AtFlags;
-use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmod, fchmodat, utimensat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmod, fchmodat, fstat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchown, fchownat};
 
 use super::directory::check;
-use super::{Directory, NodeKind, xattr};
+use super::{Attributes, Directory, NodeKind, xattr};
 
 impl Directory {
     /// Changes owner and group.
@@ -30,23 +30,25 @@ impl Directory {
         )?)
     }
 
-    /// Changes the mode of something that the caller has just made and that is no link.
+    /// Changes the mode of something that is no link, also when somebody else changes the directory.
     ///
     /// # Errors
     ///
-    /// Fails when the name does not exist.
+    /// Fails when the name does not exist, or with `InvalidInput` when it is a link.
     pub fn chmod(&self, name: &OsStr, mode: u32) -> io::Result<()> {
         check(name)?;
-        // The kernel call has no flags: a link in this place would be followed, out of the tree
-        // too. The check narrows that to a race, and trees that others can change at the same
-        // time are not worked on with this function.
-        if self.attributes(name)?.kind == NodeKind::Symlink {
+        // The kernel's call with a name follows links, out of the tree too. So the thing is pinned
+        // first, and its mode changed through the descriptor.
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let found = openat(&self.fd, name, flags, Mode::empty())?;
+        if Attributes::from(fstat(&found)?).kind == NodeKind::Symlink {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
         let mode = Mode::from_bits_truncate(mode);
         Ok(fchmodat(
-            &self.fd,
-            name,
+            AT_FDCWD,
+            path.as_str(),
             mode,
             FchmodatFlags::FollowSymlink,
         )?)

@@ -121,3 +121,59 @@ fn a_tree_deeper_than_any_path_is_removed() {
     top.remove(name).expect("removing nothing is no error");
     drop(temp);
 }
+
+#[test]
+fn a_mode_is_never_set_through_a_link() {
+    let (temp, root) = root();
+    let secret = temp.path().join("secret");
+    std::fs::write(&secret, "secret").expect("file");
+    let before = std::fs::metadata(&secret).expect("file").permissions();
+    symlink(&secret, temp.path().join("root/link")).expect("link");
+    let top = root.root().expect("root");
+    top.chmod(OsStr::new("link"), 0o777).expect_err("a link");
+    assert_eq!(
+        std::fs::metadata(&secret).expect("file").permissions(),
+        before
+    );
+    std::fs::write(temp.path().join("root/own"), "").expect("file");
+    top.chmod(OsStr::new("own"), 0o4711).expect("a file");
+    let own = top.attributes(OsStr::new("own")).expect("attributes");
+    assert_eq!(own.mode, 0o4711);
+}
+
+#[test]
+fn only_regular_files_are_opened() {
+    let (temp, root) = root();
+    let top = root.root().expect("root");
+    symlink("/etc/passwd", temp.path().join("root/link")).expect("link");
+    top.make_node(OsStr::new("fifo"), NodeKind::Fifo, 0o644, (0, 0))
+        .expect("fifo");
+    top.make_node(OsStr::new("null"), NodeKind::CharacterDevice, 0o644, (1, 3))
+        .expect("device");
+    top.make_dir(OsStr::new("dir"), 0o755).expect("directory");
+    for name in ["link", "fifo", "null", "dir"] {
+        let error = top.open_regular(OsStr::new(name)).expect_err("no file");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name}");
+        top.rewrite_file(OsStr::new(name)).expect_err("no file");
+    }
+    std::fs::write(temp.path().join("root/file"), "long text").expect("file");
+    let (mut file, attributes) = top.open_regular(OsStr::new("file")).expect("a file");
+    let mut text = String::new();
+    file.read_to_string(&mut text).expect("read");
+    assert_eq!((text.as_str(), attributes.size), ("long text", 9));
+    let mut file = top.rewrite_file(OsStr::new("file")).expect("a file");
+    file.write_all(b"new").expect("write");
+    let content = std::fs::read(temp.path().join("root/file")).expect("read");
+    assert_eq!(content, b"new");
+}
+
+#[test]
+fn the_kernels_own_files_are_known() {
+    let kernels = |path: &str| {
+        let root = RootDir::open(Path::new(path)).expect("open");
+        root.root().expect("root").is_kernels().expect("kind")
+    };
+    assert!(kernels("/proc") && kernels("/sys"));
+    let (temp, _root) = root();
+    assert!(!kernels(&temp.path().to_string_lossy()));
+}

@@ -1,7 +1,7 @@
 //! Nothing in an archive reaches what is outside the tree.
 
+use super::archives::file;
 use super::{Tree, directory, hard_link, link};
-use crate::tar::tests::file;
 use crate::unpack::{UnpackError, Unpacked};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};

@@ -1,11 +1,11 @@
 //! What is in an archive arrives as it was meant.
 
+use super::archives::{archive, file};
 use super::{Tree, directory, hard_link, link};
 use crate::pack::pack_tree;
-use crate::tar::NewEntry;
-use crate::tar::tests::{archive, file};
 use crate::unpack::{UnpackError, Whiteouts};
 use berth_agent_sys::root_dir::RootDir;
+use berth_archive::NewEntry;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, symlink};

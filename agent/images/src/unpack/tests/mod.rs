@@ -1,5 +1,6 @@
 //! Hostile and ordinary archives against a real filesystem.
 
+pub(crate) mod archives;
 mod containment;
 mod members;
 
@@ -9,11 +10,11 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use berth_agent_sys::root_dir::RootDir;
+use berth_archive::NewEntry;
 
+use self::archives::{archive, file};
 use super::{UnpackError, UnpackOptions, Unpacked, Whiteouts, apply_tar};
 use crate::pack::pack_tree;
-use crate::tar::NewEntry;
-use crate::tar::tests::{archive, file};
 
 struct Tree {
     temp: tempfile::TempDir,
@@ -45,6 +46,7 @@ impl Tree {
         let options = UnpackOptions {
             whiteouts,
             owner: None,
+            ..UnpackOptions::default()
         };
         apply_tar(bytes, &root, &options)
     }

@@ -19,7 +19,7 @@ const MAX_DIGITS: usize = 20;
 
 /// The reasons why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TarError {
+pub enum TarError {
     /// The archive is not well-formed.
     #[error("malformed tar: {0}")]
     Malformed(&'static str),
@@ -33,15 +33,23 @@ pub(crate) enum TarError {
 
 /// What a member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum EntryKind {
+pub enum EntryKind {
+    /// A regular file.
     File {
+        /// Where the pieces of its data belong, when it has holes.
         sparse: Option<SparseMap>,
     },
+    /// Another name of a member before it.
     HardLink,
+    /// A symbolic link.
     Symlink,
+    /// A character device.
     CharacterDevice,
+    /// A block device.
     BlockDevice,
+    /// A directory.
     Directory,
+    /// A named pipe.
     Fifo,
     /// A kind that nobody here knows, by its letter.
     Unknown(u8),
@@ -49,23 +57,32 @@ pub(crate) enum EntryKind {
 
 /// One member of an archive, as it is written there; nothing about its name has been checked.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) path: Vec<u8>,
-    pub(crate) link: Vec<u8>,
-    pub(crate) kind: EntryKind,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) modified: Duration,
+pub struct Entry {
+    /// Its name.
+    pub path: Vec<u8>,
+    /// Target of a link, of either kind.
+    pub link: Vec<u8>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Permission bits with set-user-id, set-group-id and sticky.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// Time of the last change, since 1970.
+    pub modified: Duration,
     /// Size of the file, holes included; 0 for what is no file.
-    pub(crate) size: u64,
-    pub(crate) device: (u32, u32),
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub size: u64,
+    /// Major and minor number of a device.
+    pub device: (u32, u32),
+    /// Extended attributes.
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Reads members from a stream.
 #[derive(Debug)]
-pub(crate) struct TarReader<R> {
+pub struct TarReader<R> {
     reader: R,
     /// Data of the current member that was not read yet.
     data_left: u64,
@@ -74,7 +91,8 @@ pub(crate) struct TarReader<R> {
 }
 
 impl<R: BufRead> TarReader<R> {
-    pub(crate) fn new(reader: R) -> Self {
+    /// Reads an archive from its beginning.
+    pub fn new(reader: R) -> Self {
         Self {
             reader,
             data_left: 0,
@@ -83,7 +101,15 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// Goes to the next member; `None` at the archive's end.
-    pub(crate) fn next(&mut self) -> Result<Option<Entry>, TarError> {
+    ///
+    /// # Errors
+    ///
+    /// Fails when the archive is malformed or cannot be read.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator could not lend the data in between"
+    )]
+    pub fn next(&mut self) -> Result<Option<Entry>, TarError> {
         let (mut long_name, mut long_link, mut pax) = (None, None, Pax::default());
         let mut special_sum = 0_u64;
         loop {
@@ -120,7 +146,11 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// Copies the next `length` bytes of the member's data.
-    pub(crate) fn copy(&mut self, length: u64, to: &mut impl Write) -> Result<(), TarError> {
+    ///
+    /// # Errors
+    ///
+    /// Fails when the archive ends before, or `to` does not take it.
+    pub fn copy(&mut self, length: u64, to: &mut impl Write) -> Result<(), TarError> {
         let mut left = length.min(self.data_left);
         self.data_left -= left;
         while left > 0 {

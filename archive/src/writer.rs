@@ -7,6 +7,7 @@
 use std::io::{self, Read, Write};
 
 use super::BLOCK;
+use super::holes::Holes;
 
 /// The largest value that the octal fields of 8 and of 12 characters hold.
 const MAX_SHORT: u64 = 0o7_777_777;
@@ -14,34 +15,80 @@ const MAX_LONG: u64 = 0o77_777_777_777;
 
 /// One member to write. Its data follows with [`TarWriter::data`].
 #[derive(Debug, Default)]
-pub(crate) struct NewEntry<'a> {
-    pub(crate) path: &'a [u8],
-    pub(crate) link: &'a [u8],
+pub struct NewEntry<'a> {
+    /// Its name.
+    pub path: &'a [u8],
+    /// Target of a link, of either kind.
+    pub link: &'a [u8],
     /// The letter of the kind.
-    pub(crate) kind: u8,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) modified_seconds: u64,
-    pub(crate) size: u64,
-    pub(crate) device: (u32, u32),
-    pub(crate) xattrs: &'a [(Vec<u8>, Vec<u8>)],
+    pub kind: u8,
+    /// Permission bits with set-user-id, set-group-id and sticky.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// Time of the last change, since 1970.
+    pub modified_seconds: u64,
+    /// Size of the file that follows.
+    pub size: u64,
+    /// Major and minor number of a device.
+    pub device: (u32, u32),
+    /// Extended attributes.
+    pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
 }
 
 /// Writes members to a stream.
 #[derive(Debug)]
-pub(crate) struct TarWriter<W> {
+pub struct TarWriter<W> {
     writer: W,
 }
 
 impl<W: Write> TarWriter<W> {
-    pub(crate) fn new(writer: W) -> Self {
+    /// Begins an archive.
+    pub fn new(writer: W) -> Self {
         Self { writer }
     }
 
+    /// Returns what is written to, for data that goes there without being copied.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.writer
+    }
+
     /// Writes a member's header, with an extended one in front where it needs that.
-    pub(crate) fn entry(&mut self, entry: &NewEntry<'_>) -> io::Result<()> {
-        let records = extended_records(entry);
+    ///
+    /// # Errors
+    ///
+    /// Fails when the writer does.
+    pub fn entry(&mut self, entry: &NewEntry<'_>) -> io::Result<()> {
+        self.entry_with(entry, extended_records(entry))
+    }
+
+    /// Writes the header of a file of which only the pieces between the holes follow, in the form that
+    /// GNU tar calls 1.0, which Go, Python and others read too. The pieces follow with
+    /// [`TarWriter::get_mut`], then [`TarWriter::pad`] with [`Holes::stored`].
+    ///
+    /// # Errors
+    ///
+    /// Fails when the writer does.
+    pub fn sparse_entry(&mut self, entry: &NewEntry<'_>, holes: &Holes) -> io::Result<()> {
+        let map = holes.map();
+        let mut records = Vec::new();
+        add(&mut records, b"GNU.sparse.major", b"1");
+        add(&mut records, b"GNU.sparse.minor", b"0");
+        add(&mut records, b"GNU.sparse.name", entry.path);
+        let real_size = entry.size.to_string();
+        add(&mut records, b"GNU.sparse.realsize", real_size.as_bytes());
+        let stored = NewEntry {
+            size: map.len() as u64 + holes.stored(),
+            ..*entry
+        };
+        records.extend(extended_records(&stored));
+        self.entry_with(&stored, records)?;
+        self.writer.write_all(&map)
+    }
+
+    fn entry_with(&mut self, entry: &NewEntry<'_>, records: Vec<u8>) -> io::Result<()> {
         if !records.is_empty() {
             let header = NewEntry {
                 path: b"PaxHeaders/0",
@@ -58,7 +105,11 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// Writes a file's data, which must be as long as its header said.
-    pub(crate) fn data(&mut self, size: u64, from: &mut impl Read) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Fails when the writer does, or with `UnexpectedEof` when there is less data.
+    pub fn data(&mut self, size: u64, from: &mut impl Read) -> io::Result<()> {
         let copied = io::copy(&mut from.take(size), &mut self.writer)?;
         if copied != size {
             return Err(io::Error::new(
@@ -70,12 +121,21 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// Ends the archive.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
+    ///
+    /// # Errors
+    ///
+    /// Fails when the writer does.
+    pub fn finish(mut self) -> io::Result<W> {
         self.writer.write_all(&[0; 2 * BLOCK])?;
         Ok(self.writer)
     }
 
-    fn pad(&mut self, size: u64) -> io::Result<()> {
+    /// Writes what follows after data of this size, up to the end of the block.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the writer does.
+    pub fn pad(&mut self, size: u64) -> io::Result<()> {
         let padding = size.next_multiple_of(BLOCK as u64) - size;
         let padding = usize::try_from(padding).unwrap_or(0);
         self.writer.write_all(&[0; BLOCK][..padding])
@@ -116,19 +176,7 @@ fn octal(value: u64, digits: usize) -> Vec<u8> {
 /// Returns the records for everything that the old header cannot say.
 fn extended_records(entry: &NewEntry<'_>) -> Vec<u8> {
     let mut records = Vec::new();
-    let mut add = |key: &[u8], value: &[u8]| {
-        // The length counts its own digits.
-        let rest = key.len() + value.len() + 3;
-        let mut length = rest + 1;
-        while length != rest + length.to_string().len() {
-            length += 1;
-        }
-        records.extend_from_slice(format!("{length} ").as_bytes());
-        records.extend_from_slice(key);
-        records.push(b'=');
-        records.extend_from_slice(value);
-        records.push(b'\n');
-    };
+    let mut add = |key: &[u8], value: &[u8]| add(&mut records, key, value);
     if entry.path.len() > 100 || !entry.path.is_ascii() {
         add(b"path", entry.path);
     }
@@ -151,4 +199,19 @@ fn extended_records(entry: &NewEntry<'_>) -> Vec<u8> {
         add(&[b"SCHILY.xattr.", key.as_slice()].concat(), value);
     }
     records
+}
+
+/// Adds one record.
+fn add(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    // The length counts its own digits.
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while length != rest + length.to_string().len() {
+        length += 1;
+    }
+    records.extend_from_slice(format!("{length} ").as_bytes());
+    records.extend_from_slice(key);
+    records.push(b'=');
+    records.extend_from_slice(value);
+    records.push(b'\n');
 }

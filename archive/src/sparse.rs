@@ -7,9 +7,11 @@ const MAX_PIECES: usize = 1 << 20;
 
 /// The pieces of a sparse file as (offset, length), in order, and the file's size.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SparseMap {
-    pub(crate) pieces: Vec<(u64, u64)>,
-    pub(crate) real_size: u64,
+pub struct SparseMap {
+    /// Offset and length of each piece.
+    pub pieces: Vec<(u64, u64)>,
+    /// Size of the file with its holes.
+    pub real_size: u64,
 }
 
 impl SparseMap {

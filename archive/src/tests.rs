@@ -2,10 +2,10 @@
 
 use std::io::{self, Read as _};
 
-use super::{EntryKind, NewEntry, TarError, TarReader, TarWriter};
+use super::{EntryKind, Holes, NewEntry, SparseMap, TarError, TarReader, TarWriter};
 
 /// Writes an archive with exactly these members and their data.
-pub(crate) fn archive(members: &[(NewEntry<'_>, &[u8])]) -> Vec<u8> {
+fn archive(members: &[(NewEntry<'_>, &[u8])]) -> Vec<u8> {
     let mut writer = TarWriter::new(Vec::new());
     for (entry, data) in members {
         let entry = NewEntry {
@@ -27,7 +27,7 @@ pub(crate) fn archive(members: &[(NewEntry<'_>, &[u8])]) -> Vec<u8> {
     writer.finish().expect("end")
 }
 
-pub(crate) fn file(path: &'static str) -> NewEntry<'static> {
+fn file(path: &'static str) -> NewEntry<'static> {
     NewEntry {
         path: path.as_bytes(),
         kind: b'0',
@@ -133,4 +133,39 @@ proptest::proptest! {
         }
         let _ = read_all(&bytes);
     }
+}
+
+#[test]
+fn a_file_with_holes_is_read_back_with_its_map() {
+    let holes = Holes {
+        pieces: vec![(4096, 700), (1 << 20, 3), (5 << 30, 0)],
+    };
+    let entry = NewEntry {
+        size: 5 << 30,
+        ..file("a")
+    };
+    let mut writer = TarWriter::new(Vec::new());
+    writer.sparse_entry(&entry, &holes).expect("header");
+    writer.get_mut().extend_from_slice(&[7; 703]);
+    writer.pad(holes.stored()).expect("padding");
+    writer.entry(&file("b")).expect("header");
+    let bytes = writer.finish().expect("end");
+    let mut reader = TarReader::new(&bytes[..]);
+    let entry = reader.next().expect("read").expect("a member");
+    assert_eq!((entry.path.as_slice(), entry.size), (&b"a"[..], 5 << 30));
+    let expected = SparseMap {
+        pieces: holes.pieces,
+        real_size: 5 << 30,
+    };
+    assert_eq!(
+        entry.kind,
+        EntryKind::File {
+            sparse: Some(expected)
+        }
+    );
+    let mut data = Vec::new();
+    reader.copy(u64::MAX, &mut data).expect("data");
+    assert_eq!(data, [7; 703]);
+    let next = reader.next().expect("read").expect("a member");
+    assert_eq!(next.path, b"b");
 }
