@@ -6,13 +6,14 @@ pub(crate) mod names;
 pub(crate) mod record;
 pub(crate) mod status;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use berth_agent_runtime::{Attachment, Running, TerminalSize};
 use tokio::sync::{oneshot, watch};
 
 use crate::container::record::ContainerRecord;
 use crate::container::status::{Event, Exit, Phase, Status};
+use crate::files::copying::Copying;
 use crate::id::ContainerId;
 
 /// A container that exists.
@@ -20,7 +21,9 @@ use crate::id::ContainerId;
 pub(crate) struct Container {
     id: ContainerId,
     /// Held while the container is started, cleaned up after or removed: one of these at a time.
-    pub(crate) lifecycle: tokio::sync::Mutex<()>,
+    pub(crate) lifecycle: Arc<tokio::sync::Mutex<()>>,
+    /// What has the files open while the container runs.
+    pub(crate) copying: Copying,
     inner: Mutex<Inner>,
     observed: watch::Sender<Observed>,
 }
@@ -68,7 +71,8 @@ impl Container {
         };
         Self {
             id: record.id.clone(),
-            lifecycle: tokio::sync::Mutex::new(()),
+            lifecycle: Arc::default(),
+            copying: Copying::default(),
             inner: Mutex::new(Inner {
                 record,
                 running,

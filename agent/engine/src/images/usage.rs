@@ -202,6 +202,7 @@ classify! {
     berth_agent_images::PushError => "push-failed",
     berth_agent_images::ImportError => "import-failed",
     berth_agent_images::CommitError => "commit-failed",
+    berth_agent_images::UnpackError => "unpack-failed",
 }
 
 fn class(kind: berth_agent_images::ErrorKind) -> ErrorClass {

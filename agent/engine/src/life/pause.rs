@@ -65,19 +65,28 @@ impl Engine {
         let (engine, name) = (Arc::clone(self), name.to_owned());
         let work = tokio::spawn(async move {
             let guard = container.lifecycle.lock().await;
-            let result = change(&container, &name, frozen).await;
-            if result.is_ok() {
-                engine.store_behind(&container);
-                engine.container_event(&container, if frozen { "pause" } else { "unpause" });
-            }
+            let result = engine.set_frozen_locked(&container, &name, frozen).await;
             drop(guard);
             result
         });
         crate::task::outcome(work).await
     }
+
+    /// Freezes or thaws a container whose lifecycle lock is held.
+    pub(crate) async fn set_frozen_locked(
+        self: &Arc<Self>,
+        container: &Container,
+        name: &str,
+        frozen: bool,
+    ) -> Result<(), PauseError> {
+        change(container, name, frozen).await?;
+        self.store_behind(container);
+        self.container_event(container, if frozen { "pause" } else { "unpause" });
+        Ok(())
+    }
 }
 
-/// Freezes or thaws a container whose lifecycle lock is held.
+/// Freezes or thaws, and notes it.
 async fn change(container: &Container, name: &str, frozen: bool) -> Result<(), PauseError> {
     let id = || container.id().clone();
     let running = container

@@ -126,6 +126,7 @@ impl Engine {
                     state: phase.word(),
                 });
             }
+            container.copying.end_all().await;
             let engine = Arc::clone(self);
             let target = Arc::clone(container);
             let work = tokio::task::spawn_blocking(move || {

@@ -36,6 +36,11 @@ impl Engine {
         self.remove_strays(|key| known.contains(key) || unended.contains(key));
         self.remove_loose_volumes()?;
         let ended = self.meet_again(kept).await;
+        for container in self.containers.all() {
+            let guard = container.lifecycle.lock().await;
+            self.thaw_after_crash(&container).await;
+            drop(guard);
+        }
         let live: Vec<String> = self
             .containers
             .all()

@@ -63,6 +63,7 @@ impl Engine {
             Phase::Removing | Phase::Dead => return Err(StartError::BeingRemoved),
             Phase::Created | Phase::Exited | Phase::Restarting => {}
         }
+        container.copying.end_all().await;
         let record = container.record();
         match self.run(container, &record).await {
             Ok(running) => Ok(self.started(container, running).await),
