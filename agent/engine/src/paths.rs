@@ -31,6 +31,10 @@ impl Paths {
         &self.data_root
     }
 
+    pub(crate) fn run_root(&self) -> &Path {
+        &self.run_root
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.data_root.join("state.redb")
     }

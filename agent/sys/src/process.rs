@@ -173,6 +173,18 @@ pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
     owned(result)
 }
 
+/// Sends a signal to the process that a descriptor stands for, and to no other.
+///
+/// # Errors
+/// Fails when it has ended, or may not be sent signals.
+pub fn signal_pidfd(process: &OwnedFd, signal: i32) -> io::Result<()> {
+    let nothing = std::ptr::null::<libc::siginfo_t>();
+    let fd = process.as_raw_fd();
+    // SAFETY: pidfd_send_signal takes an open descriptor, a number, and for the third a null pointer, which it does
+    // not follow.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, nothing, 0) }).map(drop)
+}
+
 /// Closes all descriptors from `first` on that this process has inherited; to be called before it opens any.
 ///
 /// # Errors

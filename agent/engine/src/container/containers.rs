@@ -120,6 +120,14 @@ impl Containers {
         }
     }
 
+    /// Frees a name that a container had.
+    pub(crate) fn free(&self, name: &str, id: &ContainerId) {
+        let mut index = self.write();
+        if index.by_name.get(name) == Some(id) {
+            index.by_name.remove(name);
+        }
+    }
+
     /// Returns all containers in no particular order.
     pub(crate) fn all(&self) -> Vec<Arc<Container>> {
         self.read().by_id.values().cloned().collect()

@@ -4,6 +4,7 @@ pub(crate) mod containers;
 pub(crate) mod health;
 pub(crate) mod names;
 pub(crate) mod record;
+pub(crate) mod restart;
 pub(crate) mod status;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,9 @@ pub(crate) struct Container {
     pub(crate) lifecycle: Arc<tokio::sync::Mutex<()>>,
     /// What has the files open while the container runs.
     pub(crate) copying: Copying,
+    /// Held while the record is read and written to the database, so that an older one never comes after
+    /// a newer one.
+    pub(crate) storing: Mutex<()>,
     inner: Mutex<Inner>,
     observed: watch::Sender<Observed>,
 }
@@ -42,6 +46,8 @@ struct Inner {
     waiting: Vec<Waiter>,
     /// Its next end is part of a restart, so that even `--rm` keeps it.
     is_restarting: bool,
+    /// Number of the one who looks after its health; others before it have had their day.
+    health_round: u64,
     /// Size that a client gave before the start.
     terminal_size: Option<TerminalSize>,
 }
@@ -73,11 +79,13 @@ impl Container {
             id: record.id.clone(),
             lifecycle: Arc::default(),
             copying: Copying::default(),
+            storing: Mutex::new(()),
             inner: Mutex::new(Inner {
                 record,
                 running,
                 waiting: Vec::new(),
                 is_restarting: false,
+                health_round: 0,
                 terminal_size: None,
             }),
             observed: watch::Sender::new(observed),
@@ -134,13 +142,28 @@ impl Container {
 
     /// Applies `event` to the record and tells waiters; returns false when it cannot happen now.
     pub(crate) fn apply(&self, event: Event) -> bool {
+        self.apply_and(event, |_record| None)
+    }
+
+    /// Applies `event`, and the one that `decide` lets follow; nobody sees the state between them.
+    /// Returns false when the first cannot happen now.
+    pub(crate) fn apply_and(
+        &self,
+        event: Event,
+        decide: impl FnOnce(&mut ContainerRecord) -> Option<Event>,
+    ) -> bool {
         let is_exit = matches!(event, Event::Exited { .. } | Event::StartFailed { .. });
         let mut inner = self.lock();
         let Some(status) = inner.record.status.after(event) else {
             return false;
         };
-        let (phase, exit) = (status.phase, status.exit);
         inner.record.status = status;
+        if let Some(next) = decide(&mut inner.record)
+            && let Some(status) = inner.record.status.after(next)
+        {
+            inner.record.status = status;
+        }
+        let (phase, exit) = (inner.record.status.phase, inner.record.status.exit);
         if !phase.has_process() {
             inner.running = None;
         }
@@ -196,6 +219,30 @@ impl Container {
 
     pub(crate) fn set_restarting(&self, is_restarting: bool) {
         self.lock().is_restarting = is_restarting;
+    }
+
+    /// Whether its next end is part of a restart.
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.lock().is_restarting
+    }
+
+    /// Begins a new round of looking after the container's health and returns its number.
+    pub(crate) fn new_health_round(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.health_round += 1;
+        inner.health_round
+    }
+
+    /// Changes the record if `round` is still the one that looks after the container's health, and it runs.
+    pub(crate) fn in_health_round<T>(
+        &self,
+        round: u64,
+        change: impl FnOnce(&mut ContainerRecord) -> T,
+    ) -> Option<T> {
+        let mut inner = self.lock();
+        let is_current =
+            inner.health_round == round && inner.record.status.phase == Phase::Running;
+        is_current.then(|| change(&mut inner.record))
     }
 
     /// Whether the container goes away now that it has ended.

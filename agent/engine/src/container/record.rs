@@ -6,9 +6,10 @@ use std::time::SystemTime;
 use berth_agent_state::Record;
 use serde::{Deserialize, Serialize};
 
+use crate::container::restart::RestartRecord;
 use crate::container::status::Status;
 use crate::id::ContainerId;
-use crate::options::{HostOptions, TerminalSize};
+use crate::options::{HealthOptions, HostOptions, TerminalSize};
 
 /// A container as stored. Options are kept as given and as merged with the image's, so that a start
 /// needs no look at the image's configuration.
@@ -27,6 +28,12 @@ pub(crate) struct ContainerRecord {
     pub(crate) host: HostOptions,
     pub(crate) mounts: Vec<MountRecord>,
     pub(crate) status: Status,
+    /// Its starts by itself.
+    #[serde(default)]
+    pub(crate) restart: RestartRecord,
+    /// It has been started before, even if its status, written behind, does not say so.
+    #[serde(default)]
+    pub(crate) was_started: bool,
     /// What the network gave it while it runs, for `inspect` and `ps`.
     #[serde(default)]
     pub(crate) network: Option<NetworkRecord>,
@@ -53,6 +60,10 @@ pub(crate) struct MergedConfig {
     pub(crate) exposed_ports: Vec<String>,
     /// Paths that the image declares as volumes.
     pub(crate) volumes: Vec<String>,
+    /// Words before a shell line; empty: Docker's.
+    pub(crate) shell: Vec<String>,
+    /// How it is found out whether it is well; nothing: not at all.
+    pub(crate) healthcheck: Option<HealthOptions>,
 }
 
 /// A mount that was decided on at creation.

@@ -1,7 +1,7 @@
 //! The state machine of a container: which events lead from where to where. Pure, so that it is
 //! tested without a kernel.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -158,7 +158,7 @@ impl Status {
                     health.status = HealthStatus::Unhealthy;
                 }
             }
-            (Phase::Exited, Event::RestartDecided) => next.phase = Phase::Restarting,
+            (Phase::Created | Phase::Exited, Event::RestartDecided) => next.phase = Phase::Restarting,
             (Phase::Restarting, Event::RestartGivenUp) => next.phase = Phase::Exited,
             (Phase::Running, Event::Paused) => next.phase = Phase::Paused,
             (Phase::Paused, Event::Resumed) => next.phase = Phase::Running,
@@ -196,6 +196,14 @@ impl Status {
             Phase::Dead => "Dead".to_owned(),
             Phase::Removing => "Removal In Progress".to_owned(),
         }
+    }
+
+    /// Returns how long it ran last.
+    pub(crate) fn ran_for(&self) -> Duration {
+        let times = self.started_at.zip(self.finished_at);
+        times
+            .and_then(|(start, end)| end.duration_since(start).ok())
+            .unwrap_or_default()
     }
 
     /// Returns Docker's word for the health, `none` without a check.

@@ -3,7 +3,7 @@
 use berth_agent_images::ContainerDefaults;
 
 use crate::container::record::MergedConfig;
-use crate::create::env;
+use crate::create::{env, health};
 use crate::options::ContainerOptions;
 
 /// Neither the caller nor the image says what to run.
@@ -49,6 +49,12 @@ pub(crate) fn merge(
         stop_timeout_seconds: options.stop_timeout_seconds.or(image.stop_timeout),
         exposed_ports,
         volumes: image.volumes.keys().cloned().collect(),
+        shell: if options.shell.is_empty() {
+            image.shell.clone().unwrap_or_default()
+        } else {
+            options.shell.clone()
+        },
+        healthcheck: health::merge(options.healthcheck.as_ref(), image.healthcheck.as_ref()),
     })
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod bind;
 pub(crate) mod env;
+pub(crate) mod health;
 pub(crate) mod limits;
 pub(crate) mod merge;
 pub(crate) mod mounts;
@@ -27,9 +28,11 @@ use crate::container::Container;
 use crate::container::containers::{NameInUse, Reservation};
 use crate::container::names;
 use crate::container::record::{ContainerRecord, LooseVolumes, MergedConfig};
+use crate::container::restart::{Policy, RestartPolicyError, RestartRecord};
 use crate::container::status::Status;
 use crate::create::bind::{MountSyntaxError, Tmpfs};
 use crate::create::limits::LimitError;
+use crate::create::health::HealthCheckError;
 use crate::create::merge::NoCommand;
 use crate::create::mounts::MountError;
 use crate::create::network_request::PortError;
@@ -80,6 +83,12 @@ pub enum CreateError {
     /// Ports or the kind of network are wrong.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The restart policy makes no sense.
+    #[error(transparent)]
+    Restart(#[from] RestartPolicyError),
+    /// The health check makes no sense.
+    #[error(transparent)]
+    Health(#[from] HealthCheckError),
     /// The working directory is relative.
     #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]
     RelativeWorkingDir(String),
@@ -228,6 +237,8 @@ impl Engine {
             host: options.host.clone(),
             mounts,
             status: Status::default(),
+            restart: RestartRecord::default(),
+            was_started: false,
             network: None,
         };
         let has_loose = !record.anonymous_volumes().is_empty();
@@ -253,6 +264,10 @@ impl Engine {
     /// Checks what can be checked without making anything.
     fn check(&self, options: &ContainerOptions, config: &MergedConfig) -> Result<(), CreateError> {
         let host = &options.host;
+        Policy::check(&host.restart_policy, host.auto_remove)?;
+        if let Some(check) = &options.healthcheck {
+            health::check(check)?;
+        }
         if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
             return Err(CreateError::RelativeWorkingDir(config.working_dir.clone()));
         }

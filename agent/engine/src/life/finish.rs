@@ -1,12 +1,14 @@
 //! What happens when a container ends: note how, give its network back, remove it if asked to.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use berth_agent_runtime::{ExitRecord, Running};
 
 use crate::Engine;
 use crate::container::Container;
+use crate::container::record::ContainerRecord;
+use crate::container::restart::Policy;
 use crate::container::status::{Event, Exit};
 use crate::view::list::network_name;
 
@@ -32,25 +34,32 @@ impl Engine {
         container: &Arc<Container>,
         exit: Option<ExitRecord>,
     ) {
-        if !container.apply(exited(exit)) {
+        let mut pause = None;
+        let by_hand = container.is_restarting();
+        let happened = container.apply_and(exited(exit), |record| {
+            if !by_hand {
+                pause = decide_restart(record);
+            }
+            pause.map(|_pause| Event::RestartDecided)
+        });
+        if !happened {
             return;
         }
         self.tell_end(container);
         self.end_network(container).await;
         if container.vanishes() {
-            self.remove_finished(container).await;
-        } else {
-            self.store_behind(container);
+            return self.remove_finished(container).await;
+        }
+        self.store_behind(container);
+        if let Some(pause) = pause {
+            self.start_later(container, pause);
         }
     }
 
     /// Tells how a container ended.
     fn tell_end(&self, container: &Container) {
         let (exit, ran_for) = container.with_record(|record| {
-            let status = &record.status;
-            let ran_for = status.started_at.zip(status.finished_at);
-            let ran_for = ran_for.and_then(|(start, end)| end.duration_since(start).ok());
-            (status.exit, ran_for.unwrap_or_default())
+            (record.status.exit, record.status.ran_for())
         });
         if exit.oom_killed {
             self.container_event(container, "oom");
@@ -78,6 +87,13 @@ impl Engine {
             self.mount_events(container, "unmount");
         }
     }
+}
+
+/// Decides whether a container that has just ended is started again, and after which pause.
+pub(crate) fn decide_restart(record: &mut ContainerRecord) -> Option<Duration> {
+    let policy = Policy::of(&record.host.restart_policy);
+    let ran_for = record.status.ran_for();
+    record.restart.decide(policy, record.status.exit.code, ran_for)
 }
 
 /// Returns the event of an end; nothing when nobody saw how it came.

@@ -75,13 +75,16 @@ impl Engine {
     /// Freezes or thaws a container whose lifecycle lock is held.
     pub(crate) async fn set_frozen_locked(
         self: &Arc<Self>,
-        container: &Container,
+        container: &Arc<Container>,
         name: &str,
         frozen: bool,
     ) -> Result<(), PauseError> {
         change(container, name, frozen).await?;
         self.store_behind(container);
         self.container_event(container, if frozen { "pause" } else { "unpause" });
+        if !frozen {
+            self.look_after_health(container);
+        }
         Ok(())
     }
 }

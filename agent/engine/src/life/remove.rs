@@ -111,6 +111,9 @@ impl Engine {
                 self.kill_and_wait(container).await?;
             }
             let guard = container.lifecycle.lock().await;
+            if options.force {
+                self.give_up_restart(container);
+            }
             let phase = container.phase();
             if phase.is_alive() && options.force {
                 // It was started again in between.
@@ -248,7 +251,7 @@ impl Engine {
             }
         }
         // The sender lives as long as the container does, which is longer than this.
-        drop(observed.wait_for(|o| !o.phase.is_alive()).await);
+        drop(observed.wait_for(|o| !o.phase.has_process()).await);
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use nix::sys::signal::Signal as Known;
 
-/// A signal of this kernel, 1 to 64.
+/// A signal's number, as it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignalNumber(i32);
 
@@ -30,6 +30,18 @@ impl SignalNumber {
         Self::read(text).ok_or_else(|| InvalidSignal(text.to_owned()))
     }
 
+    /// Whether this kernel has the signal.
+    #[must_use]
+    pub fn is_real(self) -> bool {
+        (1..=RT_MAX).contains(&self.0)
+    }
+
+    /// Whether people who send it mean the process to end.
+    pub(crate) fn asks_to_end(self) -> bool {
+        // SIGINT, SIGQUIT, SIGKILL, SIGTERM
+        [2, 3, 9, 15].contains(&self.0)
+    }
+
     /// Returns the number.
     #[must_use]
     pub fn number(self) -> i32 {
@@ -37,8 +49,9 @@ impl SignalNumber {
     }
 
     fn read(text: &str) -> Option<Self> {
+        // As Docker's: a number that no kernel knows is refused by the one that is to send it.
         if let Ok(number) = text.parse::<i32>() {
-            return (1..=RT_MAX).contains(&number).then_some(Self(number));
+            return (number != 0).then_some(Self(number));
         }
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -101,8 +114,21 @@ mod tests {
     }
 
     #[test]
+    fn all_recorded_signals_read_as_the_original_does() {
+        for vector in crate::vectors::vectors("signals.json") {
+            let input = vector["input"].as_str().expect("input");
+            match SignalNumber::parse(input) {
+                Ok(signal) => assert_eq!(signal.number(), vector["signal"], "{input}"),
+                Err(error) => assert_eq!(error.to_string(), vector["error"], "{input}"),
+            }
+        }
+        assert!(!SignalNumber(-1).is_real());
+        assert!(!SignalNumber(65).is_real());
+    }
+
+    #[test]
     fn nonsense_is_refused() {
-        for text in ["", "0", "65", "-9", "FOO", "RTMIN+99", "RTMAX-50", "SIG"] {
+        for text in ["", "0", "FOO", "RTMIN+99", "RTMAX-50", "SIG"] {
             assert_eq!(
                 SignalNumber::parse(text),
                 Err(InvalidSignal(text.to_owned()))

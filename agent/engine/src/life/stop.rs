@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_agent_runtime::ControlError;
+use berth_agent_runtime::{ControlError, Running};
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
@@ -66,6 +66,14 @@ pub enum KillError {
         /// Its id.
         id: ContainerId,
     },
+    /// No signal of this kernel.
+    #[error("cannot kill container: {name}: the linux daemon does not support signal {signal}")]
+    Unsupported {
+        /// The container as asked for.
+        name: String,
+        /// The number.
+        signal: i32,
+    },
     /// It runs, but nothing can be asked of it.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
@@ -108,48 +116,91 @@ impl Engine {
     ) -> Result<(), StopError> {
         let container = self.containers.find(name)?;
         let settings = stop_settings(&container, options)?;
-        let name = name.to_owned();
-        let work = tokio::spawn(async move { stop_found(&container, name, settings).await });
+        let (engine, name) = (Arc::clone(self), name.to_owned());
+        let work = tokio::spawn(async move {
+            engine.stop_found(&container, name, settings, true).await
+        });
         crate::task::outcome(work).await
     }
 
-    /// Sends a signal to a container's main process; empty means SIGKILL, whose effect is waited for.
+    /// Sends a signal to a container's main process; empty means SIGKILL, whose effect is waited for. One
+    /// that waits for its start is not started any more by a signal that ends.
     ///
     /// # Errors
     /// When there is no such container, it does not run, or the signal is none.
-    pub async fn kill(&self, name: &str, signal: &str) -> Result<(), KillError> {
+    ///
+    /// # Cancel safety
+    /// Goes on when the future is dropped.
+    pub async fn kill(self: &Arc<Self>, name: &str, signal: &str) -> Result<(), KillError> {
         let container = self.containers.find(name)?;
         let signal = if signal.is_empty() {
             SignalNumber::KILL
         } else {
             SignalNumber::parse(signal)?
         };
-        drop(container.lifecycle.lock().await);
-        let not_running = || KillError::NotRunning {
-            name: name.to_owned(),
+        if !signal.is_real() {
+            return Err(KillError::Unsupported {
+                name: name.to_owned(),
+                signal: signal.number(),
+            });
+        }
+        let (engine, name) = (Arc::clone(self), name.to_owned());
+        let work = tokio::spawn(async move { engine.kill_found(&container, name, signal).await });
+        crate::task::outcome(work).await
+    }
+
+    async fn kill_found(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        name: String,
+        signal: SignalNumber,
+    ) -> Result<(), KillError> {
+        let guard = container.lifecycle.lock().await;
+        let not_running = |name: String| KillError::NotRunning {
+            name,
             id: container.id().clone(),
         };
-        let running = container
-            .running_or_unreachable()?
-            .ok_or_else(not_running)?;
+        if !container.phase().is_alive() {
+            return Err(not_running(name));
+        }
+        let ends = asks_to_end(container, signal);
+        if ends {
+            self.note_stop_by_hand(container).await;
+        }
+        if container.phase() == Phase::Restarting {
+            if ends {
+                self.end_wait(container);
+            }
+            return Ok(());
+        }
+        let Some(running) = container.running_or_unreachable()? else {
+            return Err(not_running(name));
+        };
+        drop(guard);
         let mut observed = container.observe();
         if container.phase() == Phase::Paused && signal == SignalNumber::KILL {
             drop(running.resume().await);
         }
         match running.signal(signal.number()).await {
-            Ok(()) => {}
-            Err(ControlError::NotRunning { .. }) => return Err(not_running()),
-            Err(source) => {
-                return Err(KillError::Control {
-                    name: name.to_owned(),
-                    source,
-                });
-            }
+            Ok(()) => self.kill_event(container, signal),
+            Err(ControlError::NotRunning { .. }) => return Err(not_running(name)),
+            Err(source) => return Err(KillError::Control { name, source }),
         }
         if signal == SignalNumber::KILL {
-            drop(observed.wait_for(|o| !o.phase.is_alive()).await);
+            drop(observed.wait_for(|o| !o.phase.has_process()).await);
         }
         Ok(())
+    }
+
+    /// Ends the wait for a start. The lifecycle lock is held.
+    fn end_wait(&self, container: &Container) {
+        self.give_up_restart(container);
+        self.store_behind(container);
+    }
+
+    fn kill_event(&self, container: &Container, signal: SignalNumber) {
+        let number = signal.number().to_string();
+        self.container_event_with(container, "kill", [("signal", &number)]);
     }
 
     /// Stops a container if it runs, and starts it.
@@ -170,56 +221,97 @@ impl Engine {
             // By id: its name could be another's in between.
             let id = container.id().as_str();
             container.set_restarting(true);
-            let stopped = engine.stop(id, &options).await;
+            let settings = stop_settings(&container, &options)?;
+            let stopped = engine
+                .stop_found(&container, id.to_owned(), settings, false)
+                .await;
             container.set_restarting(false);
             stopped?;
             engine.start(id).await?;
+            engine.container_event(&container, "restart");
             Ok(())
         });
         crate::task::outcome(work).await
     }
 }
 
-async fn stop_found(
-    container: &Container,
-    name: String,
-    (signal, timeout): (SignalNumber, Option<Duration>),
-) -> Result<(), StopError> {
-    // A start that is under way comes first.
-    drop(container.lifecycle.lock().await);
-    let Some(running) = container.running_or_unreachable()? else {
-        return Ok(());
-    };
-    let mut observed = container.observe();
-    let ended = |error: ControlError| match error {
-        ControlError::NotRunning { .. } => Ok(()),
-        source => Err(StopError::Control {
-            name: name.clone(),
-            source,
-        }),
-    };
-    if container.phase() == Phase::Paused {
-        running.resume().await.or_else(ended)?;
-    }
-    running.signal(signal.number()).await.or_else(ended)?;
-    let over = observed.wait_for(|o| !o.phase.is_alive());
-    let in_time = match timeout {
-        None => {
-            drop(over.await);
-            true
+impl Engine {
+    /// Stops a container; `stays` says that it is to be down then, and not only until it is started.
+    async fn stop_found(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        name: String,
+        (signal, timeout): (SignalNumber, Option<Duration>),
+        stays: bool,
+    ) -> Result<(), StopError> {
+        // A start that is under way comes first.
+        let guard = container.lifecycle.lock().await;
+        if !container.phase().is_alive() {
+            return Ok(());
         }
-        Some(timeout) => tokio::time::timeout(timeout, over).await.is_ok(),
-    };
-    if !in_time {
-        running
-            .signal(SignalNumber::KILL.number())
+        if stays {
+            self.note_stop_by_hand(container).await;
+        }
+        if container.phase() == Phase::Restarting {
+            self.end_wait(container);
+            self.container_event(container, "stop");
+            return Ok(());
+        }
+        let Some(running) = container.running_or_unreachable()? else {
+            return Ok(());
+        };
+        drop(guard);
+        self.end(container, &running, signal, timeout)
             .await
-            .or_else(ended)?;
-        drop(observed.wait_for(|o| !o.phase.is_alive()).await);
+            .map_err(|source| StopError::Control { name, source })?;
+        // Its network and, with `--rm`, itself are gone when this returns.
+        let guard = container.lifecycle.lock().await;
+        self.container_event(container, "stop");
+        drop(guard);
+        Ok(())
     }
-    // Its network and, with `--rm`, itself are gone when this returns.
-    drop(container.lifecycle.lock().await);
-    Ok(())
+
+    /// Sends the stop signal, then SIGKILL when the time is over, and waits for the end.
+    async fn end(
+        &self,
+        container: &Container,
+        running: &Running,
+        signal: SignalNumber,
+        timeout: Option<Duration>,
+    ) -> Result<(), ControlError> {
+        let mut observed = container.observe();
+        let or_ended = |result: Result<(), ControlError>| match result {
+            Err(ControlError::NotRunning { .. }) => Ok(()),
+            other => other,
+        };
+        if container.phase() == Phase::Paused {
+            or_ended(running.resume().await)?;
+        }
+        or_ended(running.signal(signal.number()).await)?;
+        self.kill_event(container, signal);
+        let over = observed.wait_for(|o| !o.phase.has_process());
+        let in_time = match timeout {
+            None => {
+                drop(over.await);
+                true
+            }
+            Some(timeout) => tokio::time::timeout(timeout, over).await.is_ok(),
+        };
+        if !in_time {
+            or_ended(running.signal(SignalNumber::KILL.number()).await)?;
+            self.kill_event(container, SignalNumber::KILL);
+            drop(observed.wait_for(|o| !o.phase.has_process()).await);
+        }
+        Ok(())
+    }
+}
+
+/// Whether whoever sends this signal wants the container to be down. Docker takes every signal for that
+/// when the container has no stop signal of its own, and so forgets the restart policy of a container that
+/// was only told to read its configuration again.
+fn asks_to_end(container: &Container, signal: SignalNumber) -> bool {
+    let own = container.with_record(|record| SignalNumber::parse(&record.config.stop_signal).ok());
+    Some(signal) == own || signal.asks_to_end()
 }
 
 fn stop_settings(
@@ -262,7 +354,7 @@ impl Classified for KillError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Lookup(error) => error.class(),
-            Self::Signal(_) => ErrorClass::InvalidArgument,
+            Self::Signal(_) | Self::Unsupported { .. } => ErrorClass::InvalidArgument,
             Self::NotRunning { .. } => ErrorClass::Conflict,
             Self::Unreachable(_) | Self::Control { .. } => ErrorClass::Internal,
         }
@@ -271,7 +363,7 @@ impl Classified for KillError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Lookup(error) => error.reason(),
-            Self::Signal(_) => "invalid-signal",
+            Self::Signal(_) | Self::Unsupported { .. } => "invalid-signal",
             Self::NotRunning { .. } => "not-running",
             Self::Unreachable(_) | Self::Control { .. } => "kill-failed",
         }

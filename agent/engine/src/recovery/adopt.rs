@@ -13,7 +13,9 @@ use crate::Engine;
 use crate::container::Container;
 use crate::container::record::ContainerRecord;
 use crate::container::status::{Event, Phase, Status};
-use crate::life::finish::exited;
+use crate::container::restart::Policy;
+use crate::life::again::left_of;
+use crate::life::finish::{decide_restart, exited};
 
 /// How long a supervisor may take to answer. It has nothing else to do.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -23,15 +25,17 @@ pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Engine {
-    /// Asks each container's supervisor, all at the same time. Returns those to be removed.
+    /// Asks each container's supervisor, all at the same time. Returns those that something is to be done
+    /// with. `is_boot`: the machine has been booted since.
     pub(crate) async fn meet_again(
         self: &Arc<Self>,
         records: Vec<ContainerRecord>,
-    ) -> Vec<Arc<Container>> {
+        is_boot: bool,
+    ) -> Vec<(Arc<Container>, Next)> {
         let meetings = records.into_iter().map(|record| async {
             let folder = self.paths.container(&record.id);
             let answer = self.ask(record.id.as_str(), &folder).await;
-            self.adopt(record, answer)
+            self.adopt(record, answer, is_boot)
         });
         futures::future::join_all(meetings)
             .await
@@ -62,30 +66,33 @@ impl Engine {
         }
     }
 
-    /// Puts a container into memory as it was found. Returns it when it is to be removed.
+    /// Puts a container into memory as it was found. Returns it when something is to be done with it.
     fn adopt(
         self: &Arc<Self>,
         mut record: ContainerRecord,
         answer: Option<Reattached>,
-    ) -> Option<Arc<Container>> {
+        is_boot: bool,
+    ) -> Option<(Arc<Container>, Next)> {
         let is_answer = answer.is_some();
         let known = record.status.clone();
-        let mut running = None;
+        let (mut running, mut is_news) = (None, false);
         match answer {
             Some(Reattached::Running(found)) => {
                 record.status = as_found(&known, &found);
                 running = Some(found);
             }
-            Some(Reattached::Exited(exit)) => note_exit(&mut record, Some(exit)),
-            Some(Reattached::Lost) => note_exit(&mut record, None),
-            None if !known.phase.is_alive() => {
+            Some(Reattached::Exited(exit)) => is_news = note_exit(&mut record, Some(exit)),
+            Some(Reattached::Lost) => is_news = note_exit(&mut record, None),
+            None if !known.phase.has_process() => {
                 record.status = still_running(&known, 0, SystemTime::now(), false);
             }
             None => {}
         }
-        // What never ran stays, as in Docker; what ran and was to vanish does.
-        let has_run = record.status.phase == Phase::Exited;
-        let vanishes = record.host.auto_remove && has_run;
+        let next = if record.status.phase.has_process() {
+            None
+        } else {
+            what_next(&mut record, is_boot, is_news)
+        };
         let changed = record.status != known;
         let container = Arc::new(Container::new(record, running.clone()));
         self.containers.insert(Arc::clone(&container));
@@ -93,11 +100,14 @@ impl Engine {
             self.store_behind(&container);
         }
         match running {
-            Some(running) => self.watch(Arc::clone(&container), running),
+            Some(running) => {
+                self.look_after_health(&container);
+                self.watch(Arc::clone(&container), running);
+            }
             None if !is_answer => self.ask_again(Arc::clone(&container), known),
             None => {}
         }
-        vanishes.then_some(container)
+        next.map(|next| (container, next))
     }
 
     /// Asks in the background until there is an answer. `known` is what was on record of the container before it was
@@ -135,6 +145,7 @@ impl Engine {
         container.correct(as_found(&taken, &found));
         container.set_running(Some(found.clone()));
         self.store_behind(container);
+        self.look_after_health(container);
         self.watch(Arc::clone(container), found);
     }
 
@@ -149,22 +160,82 @@ impl Engine {
         if is_news(&known, exit.as_ref()) {
             return self.finish(container, exit).await;
         }
-        let has_run = known.phase == Phase::Exited;
+        let phase = known.phase;
         container.correct(known);
         self.end_network(container).await;
-        if has_run && container.vanishes() {
-            self.remove_finished(container).await;
-        } else {
-            self.store_behind(container);
+        if phase == Phase::Exited && container.vanishes() {
+            return self.remove_finished(container).await;
+        }
+        self.store_behind(container);
+        if phase == Phase::Restarting {
+            let left = container.with_record(|record| left_of_pause(record));
+            self.start_later(container, left);
         }
     }
+}
+
+/// What is to be done with a container that does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Remove,
+    /// Start it when this time is over.
+    StartIn(Duration),
+    /// Start it as soon as there is room.
+    Start,
+}
+
+/// Decides what is to be done with a container that does not run, and brings its record there.
+fn what_next(record: &mut ContainerRecord, is_boot: bool, is_news: bool) -> Option<Next> {
+    let has_run = record.status.phase != Phase::Created;
+    if record.host.auto_remove {
+        // What was never started may have a client yet, but not after a boot.
+        return (has_run || is_boot).then_some(Next::Remove);
+    }
+    let policy = Policy::of(&record.host.restart_policy);
+    let was_started = record.was_started || record.status.started_at.is_some();
+    if is_boot {
+        let code = record.status.exit.code;
+        let starts = was_started && record.restart.decide_at_boot(policy, code);
+        return follow(record, starts.then_some(Next::Start));
+    }
+    if is_news {
+        let pause = decide_restart(record);
+        let since = record.status.finished_at;
+        return follow(record, pause.map(|pause| Next::StartIn(left_of(pause, since))));
+    }
+    if record.status.phase == Phase::Restarting {
+        return Some(Next::StartIn(left_of_pause(record)));
+    }
+    None
+}
+
+/// Brings the record to what was decided.
+fn follow(record: &mut ContainerRecord, next: Option<Next>) -> Option<Next> {
+    let event = if next.is_some() {
+        Event::RestartDecided
+    } else {
+        Event::RestartGivenUp
+    };
+    if let Some(status) = record.status.after(event) {
+        record.status = status;
+    }
+    next
+}
+
+fn left_of_pause(record: &ContainerRecord) -> Duration {
+    left_of(record.restart.pause(), record.status.finished_at)
 }
 
 /// Returns the state of a container whose supervisor has answered. It knows best whether the container is frozen: that is
 /// not waited to the disk.
 fn as_found(known: &Status, found: &Running) -> Status {
     let is_frozen = found.was_paused().unwrap_or(known.phase == Phase::Paused);
-    still_running(known, found.pid(), found.started_at(), is_frozen)
+    let is_same_run = known.started_at == Some(found.started_at());
+    let mut status = still_running(known, found.pid(), found.started_at(), is_frozen);
+    if is_same_run {
+        status.health.clone_from(&known.health);
+    }
+    status
 }
 
 /// Returns the state of a container that runs, whatever was known of it. One that is frozen would refuse
@@ -184,12 +255,78 @@ fn still_running(known: &Status, pid: i32, at: SystemTime, is_frozen: bool) -> S
 /// Returns whether an end is news. A container that was not running has none when nothing was found.
 fn is_news(known: &Status, exit: Option<&ExitRecord>) -> bool {
     let is_later = |exit: &ExitRecord| known.finished_at.is_none_or(|at| at < exit.finished_at);
-    known.phase.is_alive() || exit.is_some_and(is_later)
+    known.phase.has_process() || exit.is_some_and(is_later)
 }
 
-fn note_exit(record: &mut ContainerRecord, exit: Option<ExitRecord>) {
-    if is_news(&record.status, exit.as_ref()) {
+/// Notes how a container ended; returns whether that is news.
+fn note_exit(record: &mut ContainerRecord, exit: Option<ExitRecord>) -> bool {
+    let is_news = is_news(&record.status, exit.as_ref());
+    if is_news {
         record.status = record.status.after(exited(exit)).unwrap_or_default();
         record.network = None;
+    }
+    is_news
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(policy: &str, phase: &str, more: serde_json::Value) -> ContainerRecord {
+        let at = SystemTime::now() - Duration::from_secs(5);
+        let mut value = json!({
+            "id": "ab".repeat(32), "name": "n", "image": "i", "image_id": "", "layers": [],
+            "created": at, "config": {}, "mounts": [],
+            "host": { "restart_policy": { "name": policy } },
+            "status": { "phase": phase, "started_at": at, "finished_at": at, "exit": { "code": 1, "oom_killed": false } },
+        });
+        for (key, part) in more.as_object().expect("an object") {
+            for (name, field) in part.as_object().expect("an object") {
+                value[key][name] = field.clone();
+            }
+        }
+        serde_json::from_value(value).expect("a record")
+    }
+
+    #[test]
+    fn after_a_boot_policies_decide_and_what_vanishes_is_removed() {
+        let by_hand = json!({ "restart": { "stopped_by_hand": true } });
+        let nothing = json!({});
+        for (policy, more, expected) in [
+            ("always", &by_hand, Some(Next::Start)),
+            ("unless-stopped", &by_hand, None),
+            ("unless-stopped", &nothing, Some(Next::Start)),
+            ("on-failure", &nothing, Some(Next::Start)),
+            ("no", &nothing, None),
+        ] {
+            let mut found = record(policy, "Exited", more.clone());
+            assert_eq!(what_next(&mut found, true, true), expected, "{policy} {more}");
+            let phase = found.status.phase;
+            assert_eq!(phase == Phase::Restarting, expected.is_some(), "{policy}");
+        }
+        let remove = json!({ "host": { "auto_remove": true }, "status": { "started_at": null } });
+        let mut created = record("", "Created", remove);
+        assert_eq!(what_next(&mut created, false, false), None);
+        assert_eq!(what_next(&mut created, true, false), Some(Next::Remove));
+        let mut never = record("always", "Created", json!({ "status": { "started_at": null } }));
+        assert_eq!(what_next(&mut never, true, false), None);
+        never.was_started = true;
+        assert_eq!(what_next(&mut never, true, false), Some(Next::Start));
+    }
+
+    #[test]
+    fn in_the_same_boot_only_news_and_pauses_count() {
+        let mut ended = record("always", "Exited", json!({}));
+        assert_eq!(what_next(&mut ended, false, false), None);
+        assert_eq!(what_next(&mut ended, false, true), Some(Next::StartIn(Duration::ZERO)));
+        assert_eq!((ended.status.phase, ended.restart.count), (Phase::Restarting, 1));
+        let waits = json!({ "restart": { "pause_millis": 60_000 } });
+        let mut waiting = record("always", "Restarting", waits);
+        let Some(Next::StartIn(left)) = what_next(&mut waiting, false, false) else {
+            panic!("it waits no more");
+        };
+        assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(55), "{left:?}");
     }
 }

@@ -5,6 +5,7 @@
 //! the database says, since a start is not waited to the disk.
 
 pub(crate) mod adopt;
+pub(crate) mod boot;
 pub(crate) mod strays;
 
 use std::collections::HashSet;
@@ -18,10 +19,12 @@ use crate::container::record::{ContainerRecord, LooseVolumes};
 use crate::engine::OpenError;
 use crate::id::ContainerId;
 use crate::paths::marked;
+use crate::recovery::adopt::Next;
 
 impl Engine {
     /// Brings memory, database, files and kernel together.
     pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), OpenError> {
+        let is_boot = boot::is_first_start(self.paths.run_root());
         let records = self.state.read(|r| r.list::<ContainerRecord>())?;
         let mut kept = Vec::new();
         for (_key, record) in records {
@@ -35,7 +38,7 @@ impl Engine {
         let unended = self.end_strays(&known).await;
         self.remove_strays(|key| known.contains(key) || unended.contains(key));
         self.remove_loose_volumes()?;
-        let ended = self.meet_again(kept).await;
+        let ended = self.meet_again(kept, is_boot).await;
         for container in self.containers.all() {
             let guard = container.lifecycle.lock().await;
             self.thaw_after_crash(&container).await;
@@ -45,7 +48,7 @@ impl Engine {
             .containers
             .all()
             .iter()
-            .filter(|container| container.phase().is_alive())
+            .filter(|container| container.phase().has_process())
             .map(|container| container.id().to_string())
             .chain(unended.iter().cloned())
             .collect();
@@ -53,11 +56,19 @@ impl Engine {
         if let Err(error) = self.network.restore(&live).await {
             tracing::error!(error = %error, "networks not restored");
         }
-        for container in ended {
-            let guard = container.lifecycle.lock().await;
-            self.remove_finished(&container).await;
-            drop(guard);
+        let mut to_start = Vec::new();
+        for (container, next) in ended {
+            match next {
+                Next::Remove => {
+                    let guard = container.lifecycle.lock().await;
+                    self.remove_finished(&container).await;
+                    drop(guard);
+                }
+                Next::StartIn(pause) => self.start_later(&container, pause),
+                Next::Start => to_start.push(container),
+            }
         }
+        self.start_all(to_start);
         self.end_later(unended);
         Ok(())
     }

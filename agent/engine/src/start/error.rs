@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use berth_agent_runtime::FailureKind;
 use berth_agent_snapshots::SnapshotError;
+use berth_agent_state::StateError;
 
 use crate::class::{Classified, ErrorClass, command_exit_code, command_reason};
 use crate::container::containers::LookupError;
@@ -23,6 +24,9 @@ pub enum StartError {
     /// It is frozen.
     #[error("cannot start a paused container, try unpause instead")]
     Paused,
+    /// That it was started cannot be written.
+    #[error("recording the start of the container")]
+    State(#[source] StateError),
     /// Its filesystem cannot be had.
     #[error("opening the container's filesystem")]
     Snapshot(#[source] SnapshotError),
@@ -94,6 +98,7 @@ impl Classified for StartError {
             Self::Lookup(error) => error.class(),
             Self::BeingRemoved | Self::Paused => ErrorClass::Conflict,
             Self::Snapshot(SnapshotError::DiskFull { .. }) => ErrorClass::Exhausted,
+            Self::State(error) if error.is_disk_full() => ErrorClass::Exhausted,
             Self::User(UserLookupError::Unknown(_))
             | Self::Device(_)
             | Self::Security(_)
@@ -109,7 +114,8 @@ impl Classified for StartError {
             Self::Files(error) if error.kind() == io::ErrorKind::StorageFull => {
                 ErrorClass::Exhausted
             }
-            Self::Snapshot(_)
+            Self::State(_)
+            | Self::Snapshot(_)
             | Self::MountSource { .. }
             | Self::Files(_)
             | Self::User(_)

@@ -11,12 +11,13 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use berth_agent_network::Attachment;
 use berth_agent_runtime::{AttachFrom, AttachOptions, Rootfs, Running, StartRequest};
 use berth_agent_snapshots::{LayerId, Prepared};
+use berth_agent_state::StateError;
 
 use crate::Engine;
 use crate::class::Classified as _;
@@ -46,11 +47,28 @@ impl Engine {
         let engine = Arc::clone(self);
         let work = tokio::spawn(async move {
             let guard = container.lifecycle.lock().await;
-            let result = engine.start_locked(&container).await;
+            let result = engine.start_by_hand(&container).await;
             drop(guard);
             result
         });
         crate::task::outcome(work).await
+    }
+
+    async fn start_by_hand(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+    ) -> Result<Vec<String>, StartError> {
+        match container.phase() {
+            // Docker counts one that waits for its start as running.
+            Phase::Restarting => return Ok(Vec::new()),
+            Phase::Created | Phase::Exited => {
+                self.note_start_by_hand(container)
+                    .await
+                    .map_err(StartError::State)?;
+            }
+            Phase::Running | Phase::Paused | Phase::Dead | Phase::Removing => {}
+        }
+        self.start_locked(container).await
     }
 
     pub(crate) async fn start_locked(
@@ -259,12 +277,14 @@ impl Engine {
             }
         }
         self.store_behind(container);
+        self.look_after_health(container);
         self.watch(Arc::clone(container), running);
         warnings
     }
 
     /// Writes the record without waiting for the disk.
     pub(crate) fn store_behind(&self, container: &Container) {
+        let _one_at_a_time = lock(&container.storing);
         let record = container.record();
         let stored = self
             .state
@@ -272,6 +292,13 @@ impl Engine {
         if let Err(error) = stored {
             tracing::error!(container = %record.id, error = %error, "record not written");
         }
+    }
+
+    /// Writes the record; it is on the disk when this returns. Blocks.
+    pub(crate) fn store(&self, container: &Container) -> Result<(), StateError> {
+        let _one_at_a_time = lock(&container.storing);
+        let record = container.record();
+        self.state.write(|w| w.put(record.id.as_str(), &record))
     }
 
     async fn note_failure(self: &Arc<Self>, container: &Arc<Container>, error: &StartError) {
@@ -292,6 +319,12 @@ impl Engine {
             self.remove_finished(container).await;
         }
     }
+}
+
+/// Locks what guards nothing but an order.
+pub(crate) fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    // It guards nothing that could break.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn hostname(record: &ContainerRecord) -> String {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use berth_agent_runtime::{ExecHandle, ExecRequest};
+use berth_agent_runtime::{ExecHandle, ExecProcess, ExecRequest};
 use berth_agent_sys::root_dir::RootDir;
 
 use crate::Engine;
@@ -99,9 +99,29 @@ impl Engine {
     ///
     /// # Errors
     /// When it cannot be started; that the command fails is no error.
-    pub async fn exec(&self, name: &str, options: ExecOptions) -> Result<ExecStarted, ExecError> {
+    pub async fn exec(
+        self: &Arc<Self>,
+        name: &str,
+        options: ExecOptions,
+    ) -> Result<ExecStarted, ExecError> {
         let keys = DetachKeys::parse(&options.detach_keys)?;
         let container = self.containers.find(name)?;
+        let tty = options.tty;
+        let (id, process) = self.exec_in(&container, options).await?;
+        let session = process.attachment.map(|attachment| {
+            Session::exec(attachment, process.handle, tty)
+                .with_detach_keys(tty.then_some(keys))
+                .with_detachment(self.announcement(&container, "exec_detach", [("execID", &id)]))
+        });
+        Ok(ExecStarted { id, session })
+    }
+
+    /// Runs a command in a running container; returns its identity and a handle.
+    pub(crate) async fn exec_in(
+        &self,
+        container: &Arc<Container>,
+        options: ExecOptions,
+    ) -> Result<(String, ExecProcess), ExecError> {
         if options.command.is_empty() {
             return Err(ExecError::NoCommand);
         }
@@ -113,15 +133,15 @@ impl Engine {
         if container.phase() == Phase::Paused {
             return Err(ExecError::Paused(container.id().clone()));
         }
-        let (tty, pid) = (options.tty, running.pid());
+        let pid = running.pid();
         let (id, words) = (random_hex(32), options.command.join(" "));
         let tell = |action: &str| {
             let action = format!("{action}: {words}");
-            self.container_event_with(&container, &action, [("execID", &id)]);
+            self.container_event_with(container, &action, [("execID", &id)]);
         };
         tell("exec_create");
         // The container's files may be on a filesystem that it serves itself and that never answers.
-        let target = Arc::clone(&container);
+        let target = Arc::clone(container);
         let work = tokio::task::spawn_blocking(move || exec_request(&target, pid, &options));
         let mut request = crate::task::outcome(work).await?;
         self.config.defaults.limit(&mut request.process)?;
@@ -130,19 +150,14 @@ impl Engine {
             error => ExecError::Run(error),
         })?;
         tell("exec_start");
-        self.tell_exec_end(&container, &id, process.handle.clone());
-        let session = process.attachment.map(|attachment| {
-            Session::exec(attachment, process.handle, tty)
-                .with_detach_keys(tty.then_some(keys))
-                .with_detachment(self.announcement(&container, "exec_detach", [("execID", &id)]))
-        });
-        Ok(ExecStarted { id, session })
+        self.tell_exec_end(container, &id, process.handle.clone());
+        Ok((id, process))
     }
 }
 
 impl Engine {
     /// Tells the end of a command when it comes.
-    pub(crate) fn tell_exec_end(&self, container: &Arc<Container>, id: &str, handle: ExecHandle) {
+    fn tell_exec_end(&self, container: &Arc<Container>, id: &str, handle: ExecHandle) {
         let death = self.announcement(container, "exec_die", [("execID", id)]);
         tokio::spawn(async move {
             if let Some(code) = handle.wait().await {

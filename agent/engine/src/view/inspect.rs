@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Engine;
 use crate::container::containers::LookupError;
+use crate::container::health::{Health, HealthResult};
 use crate::container::record::{ContainerRecord, MountKind, MountRecord, PublishedRecord};
 use crate::container::status::{Phase, Status};
 use crate::create::merge::with_protocol;
@@ -47,7 +48,7 @@ impl Engine {
             "HostsPath": folder.join("hosts"),
             "LogPath": folder.join("container.log"),
             "Name": format!("/{}", record.name),
-            "RestartCount": 0,
+            "RestartCount": record.restart.count,
             "Driver": "overlayfs",
             "Platform": "linux",
             "MountLabel": "",
@@ -110,7 +111,7 @@ impl Engine {
             "LogConfig": { "Type": "json-file", "Config": {} },
             "NetworkMode": network,
             "PortBindings": port_bindings(record),
-            "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
+            "RestartPolicy": restart_policy(host),
             "AutoRemove": host.auto_remove,
             "VolumeDriver": "",
             "VolumesFrom": null,
@@ -184,7 +185,7 @@ fn nullable(list: &[String]) -> Value {
 
 fn state(status: &Status) -> Value {
     let phase = status.phase;
-    json!({
+    let mut value = json!({
         "Status": phase.word(),
         "Running": phase.is_alive(),
         "Paused": phase == Phase::Paused,
@@ -192,11 +193,41 @@ fn state(status: &Status) -> Value {
         "OOMKilled": status.exit.oom_killed,
         "Dead": phase == Phase::Dead,
         "Pid": status.pid.unwrap_or_default(),
-        "ExitCode": if phase.is_alive() { 0 } else { status.exit.code },
+        "ExitCode": if phase.has_process() { 0 } else { status.exit.code },
         "Error": status.error,
         "StartedAt": rfc3339(status.started_at),
         "FinishedAt": rfc3339(status.finished_at),
+    });
+    if let (Value::Object(object), Some(health)) = (&mut value, &status.health) {
+        object.insert("Health".to_owned(), health_object(health));
+    }
+    value
+}
+
+fn health_object(health: &Health) -> Value {
+    let result = |result: &HealthResult| {
+        json!({
+            "Start": rfc3339(Some(result.start)),
+            "End": rfc3339(Some(result.end)),
+            "ExitCode": result.exit_code,
+            "Output": result.output,
+        })
+    };
+    json!({
+        "Status": health.status.word(),
+        "FailingStreak": health.failing_streak,
+        "Log": health.log.iter().map(result).collect::<Vec<_>>(),
     })
+}
+
+fn restart_policy(host: &HostOptions) -> Value {
+    let policy = &host.restart_policy;
+    let name = if policy.name.is_empty() {
+        "no"
+    } else {
+        &policy.name
+    };
+    json!({ "Name": name, "MaximumRetryCount": policy.maximum_retry_count })
 }
 
 fn mount(mount: &MountRecord) -> Value {
