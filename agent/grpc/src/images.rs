@@ -52,6 +52,7 @@ impl v1::image_service_server::ImageService for Images {
                 .pull(&reference, &credentials, platform.as_ref(), &sink)
                 .await
                 .map_err(|e| status::of(&e))?;
+            engine.image_event("pull", &reference.familiar(), &reference.familiar_name());
             Ok(Event::Done(v1::PullDone {
                 digest: pulled.digest.to_string(),
                 image_id: pulled.image_id.to_string(),
@@ -89,6 +90,7 @@ impl v1::image_service_server::ImageService for Images {
                 .push(&reference, &credentials, &sink)
                 .await
                 .map_err(|e| status::of(&e))?;
+            engine.image_event("push", &reference.familiar(), &reference.familiar_name());
             Ok(Event::Done(v1::PushDone {
                 tag: pushed.tag,
                 digest: pushed.digest.to_string(),
@@ -149,6 +151,8 @@ impl v1::image_service_server::ImageService for Images {
             .resolve(&request.source)
             .map_err(|e| status::of(&e))?;
         images.tag(&id, &target).map_err(|e| status::of(&e))?;
+        self.engine
+            .image_event("tag", id.as_str(), &target.familiar());
         Ok(Response::new(v1::TagResponse {}))
     }
 

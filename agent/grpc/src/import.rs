@@ -50,5 +50,6 @@ pub(crate) async fn import(
         .import_rootfs(reader, request)
         .await
         .map_err(|e| status::of(&e))?;
+    engine.image_event("import", id.as_str(), id.as_str());
     Ok(id.to_string())
 }

@@ -7,6 +7,7 @@ mod build;
 mod containers;
 mod context;
 mod convert;
+mod events;
 mod files;
 mod images;
 mod import;

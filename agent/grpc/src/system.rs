@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use berth_agent_engine::{Engine, executable_digest, go_architecture, kernel_release};
 use berth_proto::v1;
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::Build;
+use crate::events;
 
 /// Facts about the agent and its machine.
 pub(crate) struct System {
@@ -101,8 +103,9 @@ impl v1::system_service_server::SystemService for System {
 
     async fn events(
         &self,
-        _request: Request<v1::EventsRequest>,
+        request: Request<v1::EventsRequest>,
     ) -> Result<Response<Self::EventsStream>, Status> {
-        Err(Status::unimplemented("events"))
+        let stream = events::events(&self.engine, request.into_inner())?;
+        Ok(Response::new(stream.boxed()))
     }
 }

@@ -76,7 +76,8 @@ impl Running {
         self.shared.started.pid
     }
 
-    pub(crate) fn id(&self) -> &str {
+    /// Returns the container's id.
+    pub fn id(&self) -> &str {
         &self.shared.id
     }
 

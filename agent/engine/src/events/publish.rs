@@ -83,8 +83,9 @@ impl Engine {
 
     /// Tells what happened to an image: by `id` or name, `name` as the caller knows it.
     pub fn image_event(&self, action: &str, id: &str, name: &str) {
-        let mut all: BTreeMap<String, String> = id
-            .parse()
+        let mut all: BTreeMap<String, String> = self
+            .images
+            .resolve(id)
             .ok()
             .and_then(|id| self.images.get(&id).ok())
             .map(|image| image.config.config.labels)

@@ -155,7 +155,7 @@ impl Engine {
         Ok(self.images.commit(request).await?)
     }
 
-    async fn freeze_for_commit(self: &Arc<Self>, container: &Container) -> Result<(), CommitError> {
+    async fn freeze_for_commit(self: &Arc<Self>, container: &Arc<Container>) -> Result<(), CommitError> {
         let mark = self.commit_mark(container.id());
         fs::write(&mark, "").map_err(|source| CommitError::Mark {
             id: container.id().clone(),
@@ -175,7 +175,7 @@ impl Engine {
         }
     }
 
-    async fn thaw_after_commit(self: &Arc<Self>, container: &Container) {
+    async fn thaw_after_commit(self: &Arc<Self>, container: &Arc<Container>) {
         if container.phase() == Phase::Paused
             && let Err(error) = self
                 .set_frozen_locked(container, container.id().as_str(), false)
@@ -188,7 +188,7 @@ impl Engine {
     }
 
     /// Lets a container run on that a killed agent left frozen in the middle of a commit.
-    pub(crate) async fn thaw_after_crash(self: &Arc<Self>, container: &Container) {
+    pub(crate) async fn thaw_after_crash(self: &Arc<Self>, container: &Arc<Container>) {
         if container.running().is_some() && self.commit_mark(container.id()).exists() {
             self.thaw_after_commit(container).await;
         }

@@ -41,6 +41,10 @@ impl Engine {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let before = self.images.resolve(name).ok().map(|id| id.to_string());
+        let images: HashSet<String> = self.images.list().map_or_else(
+            |_unreadable| HashSet::new(),
+            |images| images.iter().map(|image| image.id.to_string()).collect(),
+        );
         let removed = self.images.remove(name, force, keep_parents, &|id| {
             self.users_of_image(id.as_str())
                 .iter()
@@ -56,7 +60,9 @@ impl Engine {
                     let id = before.as_deref().unwrap_or_default();
                     self.image_event("untag", id, id);
                 }
-                Removed::Deleted(id) => self.image_event("delete", id, id),
+                // Layers are told to the caller only.
+                Removed::Deleted(id) if images.contains(id) => self.image_event("delete", id, id),
+                Removed::Deleted(_layer) => {}
             }
         }
         Ok(removed)

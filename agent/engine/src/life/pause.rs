@@ -21,11 +21,14 @@ pub enum PauseError {
     #[error("container {0} is not running")]
     NotRunning(ContainerId),
     /// It is frozen.
-    #[error("container {0} is already paused")]
+    #[error("Container {0} is already paused")]
     Paused(ContainerId),
     /// It is not frozen.
-    #[error("container {0} is not paused")]
+    #[error("Container {0} is not paused")]
     NotPaused(ContainerId),
+    /// It waits for its start.
+    #[error("Container {0} is restarting, wait until the container is running")]
+    Restarting(ContainerId),
     /// The runtime refused.
     #[error("cannot change container {name}")]
     Control {
@@ -92,6 +95,9 @@ impl Engine {
 /// Freezes or thaws, and notes it.
 async fn change(container: &Container, name: &str, frozen: bool) -> Result<(), PauseError> {
     let id = || container.id().clone();
+    if container.phase() == Phase::Restarting {
+        return Err(PauseError::Restarting(id()));
+    }
     let running = container
         .running()
         .ok_or_else(|| PauseError::NotRunning(id()))?;
@@ -121,7 +127,9 @@ impl Classified for PauseError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Lookup(error) => error.class(),
-            Self::NotRunning(_) | Self::Paused(_) | Self::NotPaused(_) => ErrorClass::Conflict,
+            Self::NotRunning(_) | Self::Paused(_) | Self::NotPaused(_) | Self::Restarting(_) => {
+                ErrorClass::Conflict
+            }
             Self::Control { .. } => ErrorClass::Internal,
         }
     }
@@ -130,7 +138,7 @@ impl Classified for PauseError {
         match self {
             Self::Lookup(error) => error.reason(),
             Self::NotRunning(_) => "not-running",
-            Self::Paused(_) | Self::NotPaused(_) => "wrong-state",
+            Self::Paused(_) | Self::NotPaused(_) | Self::Restarting(_) => "wrong-state",
             Self::Control { .. } => "pause-failed",
         }
     }

@@ -72,7 +72,7 @@ pub enum ExecError {
     #[error("container {0} is not running")]
     NotRunning(ContainerId),
     /// It is frozen.
-    #[error("container {0} is paused, unpause the container before exec")]
+    #[error("Container {0} is paused, unpause the container before exec")]
     Paused(ContainerId),
     /// The detach keys are nonsense.
     #[error(transparent)]

@@ -2,6 +2,7 @@
 
 mod attach;
 mod exec;
+mod life;
 mod logs;
 
 use std::sync::Arc;
@@ -233,30 +234,34 @@ impl v1::container_service_server::ContainerService for Containers {
 
     async fn pause(
         &self,
-        _request: Request<v1::PauseRequest>,
+        request: Request<v1::PauseRequest>,
     ) -> Result<Response<v1::PauseResponse>, Status> {
-        Err(Status::unimplemented("pause"))
+        let response = life::pause(&self.engine, request.into_inner()).await?;
+        Ok(Response::new(response))
     }
 
     async fn unpause(
         &self,
-        _request: Request<v1::UnpauseRequest>,
+        request: Request<v1::UnpauseRequest>,
     ) -> Result<Response<v1::UnpauseResponse>, Status> {
-        Err(Status::unimplemented("unpause"))
+        let response = life::unpause(&self.engine, request.into_inner()).await?;
+        Ok(Response::new(response))
     }
 
     async fn rename(
         &self,
-        _request: Request<v1::RenameRequest>,
+        request: Request<v1::RenameRequest>,
     ) -> Result<Response<v1::RenameResponse>, Status> {
-        Err(Status::unimplemented("rename"))
+        let response = life::rename(&self.engine, request.into_inner()).await?;
+        Ok(Response::new(response))
     }
 
     async fn update(
         &self,
-        _request: Request<v1::UpdateRequest>,
+        request: Request<v1::UpdateRequest>,
     ) -> Result<Response<v1::UpdateResponse>, Status> {
-        Err(Status::unimplemented("update"))
+        let response = life::update(&self.engine, request.into_inner()).await?;
+        Ok(Response::new(response))
     }
 
     async fn top(
@@ -277,9 +282,10 @@ impl v1::container_service_server::ContainerService for Containers {
 
     async fn prune(
         &self,
-        _request: Request<v1::PruneContainersRequest>,
+        request: Request<v1::PruneContainersRequest>,
     ) -> Result<Response<v1::PruneContainersResponse>, Status> {
-        Err(Status::unimplemented("prune"))
+        let response = life::prune(&self.engine, request.into_inner()).await?;
+        Ok(Response::new(response))
     }
 }
 

@@ -11,7 +11,7 @@ use tonic::Status;
 
 use crate::status::invalid;
 
-pub(crate) use options::container_options;
+pub(crate) use options::{container_options, resources, restart_policy};
 
 /// Reads a terminal's size; what is too large for one becomes the largest.
 pub(crate) fn terminal_size(size: v1::TerminalSize) -> TerminalSize {

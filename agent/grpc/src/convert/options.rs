@@ -114,7 +114,7 @@ fn health(check: v1::HealthConfig) -> HealthOptions {
 }
 
 /// Reads a restart policy.
-fn restart_policy(policy: v1::RestartPolicy) -> RestartPolicy {
+pub(crate) fn restart_policy(policy: v1::RestartPolicy) -> RestartPolicy {
     RestartPolicy {
         name: policy.name,
         maximum_retry_count: policy.maximum_retry_count,
@@ -122,7 +122,7 @@ fn restart_policy(policy: v1::RestartPolicy) -> RestartPolicy {
 }
 
 /// Reads limits.
-fn resources(limits: v1::Resources) -> Result<ResourceOptions, Status> {
+pub(crate) fn resources(limits: v1::Resources) -> Result<ResourceOptions, Status> {
     let throttles = |devices: Vec<v1::ThrottleDevice>| {
         devices
             .into_iter()

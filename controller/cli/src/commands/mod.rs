@@ -5,6 +5,7 @@
 mod completion;
 mod container;
 mod each;
+mod events;
 mod image;
 mod info;
 mod inspect;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Rmi(image::rmi::Args),
     Login(login::Args),
     Logout(logout::Args),
+    Events(events::Args),
     Info(info::Args),
     Version(version::Args),
     /// Make, list and manage machines
@@ -59,6 +61,7 @@ impl Command {
             Self::Rmi(args) => image::rmi::run(args, global).await,
             Self::Login(args) => login::run(args),
             Self::Logout(args) => logout::run(args),
+            Self::Events(args) => events::run(args, global).await,
             Self::Info(args) => info::run(args, global).await,
             Self::Version(args) => version::run(args, global).await,
             Self::Machine(command) => command.run(global).await,
