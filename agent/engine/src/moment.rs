@@ -52,7 +52,11 @@ fn unix(text: &str) -> Option<SystemTime> {
     if !is_number(seconds) || !is_number(fraction) {
         return None;
     }
-    let nanos: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let nanos: String = fraction
+        .chars()
+        .chain("000000000".chars())
+        .take(9)
+        .collect();
     let since = Duration::new(seconds.parse().ok()?, nanos.parse().ok()?);
     SystemTime::UNIX_EPOCH.checked_add(since)
 }
@@ -70,7 +74,11 @@ fn date(text: &str) -> Option<SystemTime> {
     let month = Month::try_from(month.parse::<u8>().ok()?).ok()?;
     let date = Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()?;
     let mut numbers = time.split(':').filter(|part| !part.is_empty());
-    let mut next = || numbers.next().map_or(Some(0), |part| part.parse::<u8>().ok());
+    let mut next = || {
+        numbers
+            .next()
+            .map_or(Some(0), |part| part.parse::<u8>().ok())
+    };
     let time = Time::from_hms(next()?, next()?, next()?).ok()?;
     Some(date.with_time(time).assume_utc().into())
 }
@@ -84,7 +92,10 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let seconds = |text: &str| {
             let moment = parse(text, now).expect(text);
-            moment.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs_f64()
+            moment
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .expect("after 1970")
+                .as_secs_f64()
         };
         for (text, expected) in [
             ("10m", 999_400.0),

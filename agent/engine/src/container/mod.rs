@@ -240,8 +240,7 @@ impl Container {
         change: impl FnOnce(&mut ContainerRecord) -> T,
     ) -> Option<T> {
         let mut inner = self.lock();
-        let is_current =
-            inner.health_round == round && inner.record.status.phase == Phase::Running;
+        let is_current = inner.health_round == round && inner.record.status.phase == Phase::Running;
         is_current.then(|| change(&mut inner.record))
     }
 

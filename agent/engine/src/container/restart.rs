@@ -117,7 +117,12 @@ impl Policy {
 
 impl RestartRecord {
     /// Decides after an end whether the container is started again; notes it and returns the pause.
-    pub(crate) fn decide(&mut self, policy: Policy, code: i32, ran_for: Duration) -> Option<Duration> {
+    pub(crate) fn decide(
+        &mut self,
+        policy: Policy,
+        code: i32,
+        ran_for: Duration,
+    ) -> Option<Duration> {
         if self.stopped_by_hand || !policy.wants(code, self.count) {
             return None;
         }
@@ -179,7 +184,11 @@ mod tests {
         assert_eq!(policy("no", 0), Ok(Policy::No));
         assert_eq!(policy("on-failure", 3), Ok(Policy::OnFailure { most: 3 }));
         for (name, count, sentence) in [
-            ("always", 1, "maximum retry count can only be used with 'on-failure'"),
+            (
+                "always",
+                1,
+                "maximum retry count can only be used with 'on-failure'",
+            ),
             (
                 "no",
                 -1,
@@ -199,7 +208,10 @@ mod tests {
             name: "always".to_owned(),
             ..RestartPolicy::default()
         };
-        assert_eq!(Policy::check(&always, true), Err(RestartPolicyError::AutoRemove));
+        assert_eq!(
+            Policy::check(&always, true),
+            Err(RestartPolicyError::AutoRemove)
+        );
         assert_eq!(Policy::check(&RestartPolicy::default(), true), Ok(()));
     }
 
@@ -216,7 +228,10 @@ mod tests {
         ];
         assert_eq!(pauses, expected);
         assert_eq!(record.count, 12);
-        assert_eq!(record.decide(Policy::Always, 0, RUNS_WELL), Some(FIRST_PAUSE));
+        assert_eq!(
+            record.decide(Policy::Always, 0, RUNS_WELL),
+            Some(FIRST_PAUSE)
+        );
     }
 
     #[test]

@@ -158,7 +158,9 @@ impl Status {
                     health.status = HealthStatus::Unhealthy;
                 }
             }
-            (Phase::Created | Phase::Exited, Event::RestartDecided) => next.phase = Phase::Restarting,
+            (Phase::Created | Phase::Exited, Event::RestartDecided) => {
+                next.phase = Phase::Restarting
+            }
             (Phase::Restarting, Event::RestartGivenUp) => next.phase = Phase::Exited,
             (Phase::Running, Event::Paused) => next.phase = Phase::Paused,
             (Phase::Paused, Event::Resumed) => next.phase = Phase::Running,

@@ -94,7 +94,10 @@ mod tests {
             test: vec!["NONE".to_owned()],
             ..HealthOptions::default()
         };
-        assert_eq!(merge(Some(&none), Some(&image)).expect("a check").test, ["NONE"]);
+        assert_eq!(
+            merge(Some(&none), Some(&image)).expect("a check").test,
+            ["NONE"]
+        );
         assert_eq!(merge(None, Some(&json!({ "Interval": 1 }))), None);
         assert_eq!(merge(None, None), None);
     }
@@ -106,7 +109,10 @@ mod tests {
             ..HealthOptions::default()
         };
         let error = check(&short).expect_err("too short");
-        assert_eq!(error.to_string(), "Timeout in Healthcheck cannot be less than 1ms");
+        assert_eq!(
+            error.to_string(),
+            "Timeout in Healthcheck cannot be less than 1ms"
+        );
         let negative = HealthOptions {
             retries: -1,
             ..HealthOptions::default()

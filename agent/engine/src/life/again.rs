@@ -22,7 +22,8 @@ impl Engine {
         let n_exits = observed.borrow().n_exits;
         let (engine, container) = (Arc::clone(self), Arc::clone(container));
         tokio::spawn(async move {
-            let given_up = observed.wait_for(|o| o.phase != Phase::Restarting || o.n_exits != n_exits);
+            let given_up =
+                observed.wait_for(|o| o.phase != Phase::Restarting || o.n_exits != n_exits);
             if tokio::time::timeout(left, given_up).await.is_ok() {
                 return;
             }
@@ -85,7 +86,10 @@ impl Engine {
         Ok(())
     }
 
-    async fn store_and_wait(self: &Arc<Self>, container: &Arc<Container>) -> Result<(), StateError> {
+    async fn store_and_wait(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+    ) -> Result<(), StateError> {
         let (engine, container) = (Arc::clone(self), Arc::clone(container));
         let work = tokio::task::spawn_blocking(move || engine.store(&container));
         crate::task::outcome(work).await

@@ -58,9 +58,8 @@ impl Engine {
 
     /// Tells how a container ended.
     fn tell_end(&self, container: &Container) {
-        let (exit, ran_for) = container.with_record(|record| {
-            (record.status.exit, record.status.ran_for())
-        });
+        let (exit, ran_for) =
+            container.with_record(|record| (record.status.exit, record.status.ran_for()));
         if exit.oom_killed {
             self.container_event(container, "oom");
         }
@@ -93,7 +92,9 @@ impl Engine {
 pub(crate) fn decide_restart(record: &mut ContainerRecord) -> Option<Duration> {
     let policy = Policy::of(&record.host.restart_policy);
     let ran_for = record.status.ran_for();
-    record.restart.decide(policy, record.status.exit.code, ran_for)
+    record
+        .restart
+        .decide(policy, record.status.exit.code, ran_for)
 }
 
 /// Returns the event of an end; nothing when nobody saw how it came.

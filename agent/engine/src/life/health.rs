@@ -83,7 +83,10 @@ impl Engine {
         let n_exits = observed.borrow().n_exits;
         while let Some((status, age)) = state(container, round) {
             let over = observed.wait_for(|o| o.phase != Phase::Running || o.n_exits != n_exits);
-            if tokio::time::timeout(plan.pause(status, age), over).await.is_ok() {
+            if tokio::time::timeout(plan.pause(status, age), over)
+                .await
+                .is_ok()
+            {
                 return;
             }
             let (start, began) = (SystemTime::now(), Instant::now());
@@ -126,10 +129,11 @@ impl Engine {
 /// Returns what is known while the round goes on.
 fn state(container: &Container, round: u64) -> Option<(HealthStatus, Duration)> {
     container.in_health_round(round, |record| {
-        let status = record.status.health.as_ref().map_or_else(
-            || Health::default().status,
-            |health| health.status,
-        );
+        let status = record
+            .status
+            .health
+            .as_ref()
+            .map_or_else(|| Health::default().status, |health| health.status);
         let started_at = record.status.started_at;
         let age = started_at.and_then(|at| SystemTime::now().duration_since(at).ok());
         (status, age.unwrap_or_default())

@@ -152,7 +152,10 @@ async fn end_late_one(handle: &ExecHandle) {
     if let Err(error) = handle.signal(nix::libc::SIGKILL).await {
         tracing::debug!(error = %error, "late health check not killed by its supervisor");
     }
-    if tokio::time::timeout(GONE_WITHIN, handle.wait()).await.is_err() {
+    if tokio::time::timeout(GONE_WITHIN, handle.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!(pid, "killed health check does not end");
     }
 }
@@ -203,7 +206,10 @@ mod tests {
         };
         assert_eq!(command("CMD a b", ""), Some(words("a b")));
         assert_eq!(command("CMD-SHELL a", ""), Some(words("/bin/sh -c a")));
-        assert_eq!(command("CMD-SHELL a", "/bin/ash -xc"), Some(words("/bin/ash -xc a")));
+        assert_eq!(
+            command("CMD-SHELL a", "/bin/ash -xc"),
+            Some(words("/bin/ash -xc a"))
+        );
         assert_eq!(command("NONE", ""), None);
     }
 
@@ -228,6 +234,9 @@ mod tests {
         ] {
             assert_eq!(go_duration(Duration::from_millis(millis)), text);
         }
-        assert_eq!(late(Duration::from_secs(1), "x"), "Health check exceeded timeout (1s): x");
+        assert_eq!(
+            late(Duration::from_secs(1), "x"),
+            "Health check exceeded timeout (1s): x"
+        );
     }
 }

@@ -58,7 +58,10 @@ fn family(root: i32, all: &[Kin]) -> Vec<Kin> {
             break;
         }
     }
-    all.iter().filter(|one| known.contains(&one.pid)).copied().collect()
+    all.iter()
+        .filter(|one| known.contains(&one.pid))
+        .copied()
+        .collect()
 }
 
 fn processes() -> impl Iterator<Item = Kin> {

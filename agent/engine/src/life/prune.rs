@@ -49,7 +49,9 @@ impl Wanted {
             return Err(FilterError::Sentence(sentence));
         }
         let until = first.map(|text| moment::parse(text, SystemTime::now()));
-        let until = until.transpose().map_err(|error| FilterError::Sentence(error.to_string()))?;
+        let until = until
+            .transpose()
+            .map_err(|error| FilterError::Sentence(error.to_string()))?;
         drop(values);
         Ok(Self { args, until })
     }
@@ -100,7 +102,8 @@ impl Engine {
         }
         let reclaimed = pruned.reclaimed.to_string();
         let attributes = BTreeMap::from([("reclaimed".to_owned(), reclaimed)]);
-        self.events.publish(EventKind::Container, "prune", "", attributes);
+        self.events
+            .publish(EventKind::Container, "prune", "", attributes);
         Ok(pruned)
     }
 }
@@ -132,7 +135,9 @@ mod tests {
 
     fn includes(texts: &[&str], phase: &str) -> bool {
         let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-        Wanted::parse(&texts).expect("filters").includes(&record(phase))
+        Wanted::parse(&texts)
+            .expect("filters")
+            .includes(&record(phase))
     }
 
     #[test]
@@ -142,7 +147,12 @@ mod tests {
             assert!(!includes(yes, "Running"), "{yes:?}");
             assert!(!includes(yes, "Restarting"), "{yes:?}");
         }
-        for no in [&["label=other"][..], &["label!=keep"], &["label!=keep=1"], &["until=10m"]] {
+        for no in [
+            &["label=other"][..],
+            &["label!=keep"],
+            &["label!=keep=1"],
+            &["until=10m"],
+        ] {
             assert!(!includes(no, "Exited"), "{no:?}");
         }
         for wrong in [&["until=1s", "until=2s"][..], &["until=x"], &["name=a"]] {

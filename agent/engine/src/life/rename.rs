@@ -58,8 +58,7 @@ impl Engine {
             // A removal frees the name that the container has then.
             let guard = container.lifecycle.lock().await;
             let target = Arc::clone(&container);
-            let work =
-                tokio::task::spawn_blocking(move || engine.rename_found(&target, &new_name));
+            let work = tokio::task::spawn_blocking(move || engine.rename_found(&target, &new_name));
             let result = crate::task::outcome(work).await;
             drop(guard);
             result

@@ -117,9 +117,8 @@ impl Engine {
         let container = self.containers.find(name)?;
         let settings = stop_settings(&container, options)?;
         let (engine, name) = (Arc::clone(self), name.to_owned());
-        let work = tokio::spawn(async move {
-            engine.stop_found(&container, name, settings, true).await
-        });
+        let work =
+            tokio::spawn(async move { engine.stop_found(&container, name, settings, true).await });
         crate::task::outcome(work).await
     }
 

@@ -179,7 +179,9 @@ impl Engine {
             resources: options.resources,
             ..HostOptions::default()
         };
-        let policy = options.restart_policy.filter(|policy| !policy.name.is_empty());
+        let policy = options
+            .restart_policy
+            .filter(|policy| !policy.name.is_empty());
         if let Some(policy) = &policy {
             Policy::read(policy)?;
         }
@@ -236,11 +238,19 @@ async fn apply(
 
 async fn restore(running: &Running, before: &HostOptions) {
     let restored = match spec::cgroup::resources(before) {
-        Ok(resources) => running.update(resources).await.map(drop).map_err(|e| e.to_string()),
+        Ok(resources) => running
+            .update(resources)
+            .await
+            .map(drop)
+            .map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = restored {
-        tracing::warn!(container = running.id(), error, "former limits not restored");
+        tracing::warn!(
+            container = running.id(),
+            error,
+            "former limits not restored"
+        );
     }
 }
 
@@ -248,14 +258,32 @@ async fn restore(running: &Running, before: &HostOptions) {
 fn merged(before: &HostOptions, asked: &UpdateOptions) -> Result<HostOptions, UpdateConflict> {
     let (had, more) = (&before.resources, &asked.resources);
     let conflicts = [
-        (asked.nano_cpus > 0 && had.cpu_period_micros > 0, UpdateConflict::NanoCpusAndPeriod),
-        (asked.nano_cpus > 0 && had.cpu_quota_micros > 0, UpdateConflict::NanoCpusAndQuota),
-        (more.cpu_period_micros > 0 && before.nano_cpus > 0, UpdateConflict::PeriodAndNanoCpus),
-        (more.cpu_quota_micros > 0 && before.nano_cpus > 0, UpdateConflict::QuotaAndNanoCpus),
-        (is_above_swap(before, asked), UpdateConflict::MemoryAboveSwap),
+        (
+            asked.nano_cpus > 0 && had.cpu_period_micros > 0,
+            UpdateConflict::NanoCpusAndPeriod,
+        ),
+        (
+            asked.nano_cpus > 0 && had.cpu_quota_micros > 0,
+            UpdateConflict::NanoCpusAndQuota,
+        ),
+        (
+            more.cpu_period_micros > 0 && before.nano_cpus > 0,
+            UpdateConflict::PeriodAndNanoCpus,
+        ),
+        (
+            more.cpu_quota_micros > 0 && before.nano_cpus > 0,
+            UpdateConflict::QuotaAndNanoCpus,
+        ),
+        (
+            is_above_swap(before, asked),
+            UpdateConflict::MemoryAboveSwap,
+        ),
         (
             before.auto_remove
-                && asked.restart_policy.as_ref().is_some_and(|policy| Policy::of(policy) != Policy::No),
+                && asked
+                    .restart_policy
+                    .as_ref()
+                    .is_some_and(|policy| Policy::of(policy) != Policy::No),
             UpdateConflict::AutoRemove,
         ),
     ];
@@ -271,11 +299,20 @@ fn merged(before: &HostOptions, asked: &UpdateOptions) -> Result<HostOptions, Up
     }
     let target = &mut after.resources;
     set(&mut target.memory_swap_bytes, more.memory_swap_bytes);
-    set(&mut target.memory_reservation_bytes, more.memory_reservation_bytes);
+    set(
+        &mut target.memory_reservation_bytes,
+        more.memory_reservation_bytes,
+    );
     set(&mut target.cpu_period_micros, more.cpu_period_micros);
     set(&mut target.cpu_quota_micros, more.cpu_quota_micros);
-    set(&mut target.cpu_realtime_period_micros, more.cpu_realtime_period_micros);
-    set(&mut target.cpu_realtime_runtime_micros, more.cpu_realtime_runtime_micros);
+    set(
+        &mut target.cpu_realtime_period_micros,
+        more.cpu_realtime_period_micros,
+    );
+    set(
+        &mut target.cpu_realtime_runtime_micros,
+        more.cpu_realtime_runtime_micros,
+    );
     set(&mut target.cpuset_cpus, more.cpuset_cpus.clone());
     set(&mut target.cpuset_mems, more.cpuset_mems.clone());
     set(&mut target.blkio_weight, more.blkio_weight);
@@ -352,7 +389,10 @@ mod tests {
             ..UpdateOptions::default()
         };
         let after = merged(&before, &asked).expect("no conflict");
-        assert_eq!((after.memory_bytes, after.cpu_shares, after.pids_limit), (150, 5, -1));
+        assert_eq!(
+            (after.memory_bytes, after.cpu_shares, after.pids_limit),
+            (150, 5, -1)
+        );
         assert_eq!(after.resources, before.resources);
         let nothing = merged(&before, &UpdateOptions::default()).expect("no conflict");
         assert_eq!(nothing, before);
@@ -364,7 +404,10 @@ mod tests {
             memory_bytes,
             ..UpdateOptions::default()
         };
-        assert_eq!(merged(&host(100, 0), &memory(201)), Err(UpdateConflict::MemoryAboveSwap));
+        assert_eq!(
+            merged(&host(100, 0), &memory(201)),
+            Err(UpdateConflict::MemoryAboveSwap)
+        );
         assert!(merged(&host(0, 0), &memory(201)).is_ok());
         assert!(merged(&host(100, -1), &memory(201)).is_ok());
         let cpus = UpdateOptions {

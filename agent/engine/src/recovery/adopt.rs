@@ -12,8 +12,8 @@ use berth_agent_runtime::{ExitRecord, ReattachError, Reattached, Running};
 use crate::Engine;
 use crate::container::Container;
 use crate::container::record::ContainerRecord;
-use crate::container::status::{Event, Phase, Status};
 use crate::container::restart::Policy;
+use crate::container::status::{Event, Phase, Status};
 use crate::life::again::left_of;
 use crate::life::finish::{decide_restart, exited};
 
@@ -201,7 +201,10 @@ fn what_next(record: &mut ContainerRecord, is_boot: bool, is_news: bool) -> Opti
     if is_news {
         let pause = decide_restart(record);
         let since = record.status.finished_at;
-        return follow(record, pause.map(|pause| Next::StartIn(left_of(pause, since))));
+        return follow(
+            record,
+            pause.map(|pause| Next::StartIn(left_of(pause, since))),
+        );
     }
     if record.status.phase == Phase::Restarting {
         return Some(Next::StartIn(left_of_pause(record)));
@@ -302,7 +305,11 @@ mod tests {
             ("no", &nothing, None),
         ] {
             let mut found = record(policy, "Exited", more.clone());
-            assert_eq!(what_next(&mut found, true, true), expected, "{policy} {more}");
+            assert_eq!(
+                what_next(&mut found, true, true),
+                expected,
+                "{policy} {more}"
+            );
             let phase = found.status.phase;
             assert_eq!(phase == Phase::Restarting, expected.is_some(), "{policy}");
         }
@@ -310,7 +317,11 @@ mod tests {
         let mut created = record("", "Created", remove);
         assert_eq!(what_next(&mut created, false, false), None);
         assert_eq!(what_next(&mut created, true, false), Some(Next::Remove));
-        let mut never = record("always", "Created", json!({ "status": { "started_at": null } }));
+        let mut never = record(
+            "always",
+            "Created",
+            json!({ "status": { "started_at": null } }),
+        );
         assert_eq!(what_next(&mut never, true, false), None);
         never.was_started = true;
         assert_eq!(what_next(&mut never, true, false), Some(Next::Start));
@@ -320,13 +331,22 @@ mod tests {
     fn in_the_same_boot_only_news_and_pauses_count() {
         let mut ended = record("always", "Exited", json!({}));
         assert_eq!(what_next(&mut ended, false, false), None);
-        assert_eq!(what_next(&mut ended, false, true), Some(Next::StartIn(Duration::ZERO)));
-        assert_eq!((ended.status.phase, ended.restart.count), (Phase::Restarting, 1));
+        assert_eq!(
+            what_next(&mut ended, false, true),
+            Some(Next::StartIn(Duration::ZERO))
+        );
+        assert_eq!(
+            (ended.status.phase, ended.restart.count),
+            (Phase::Restarting, 1)
+        );
         let waits = json!({ "restart": { "pause_millis": 60_000 } });
         let mut waiting = record("always", "Restarting", waits);
         let Some(Next::StartIn(left)) = what_next(&mut waiting, false, false) else {
             panic!("it waits no more");
         };
-        assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(55), "{left:?}");
+        assert!(
+            left > Duration::from_secs(50) && left <= Duration::from_secs(55),
+            "{left:?}"
+        );
     }
 }

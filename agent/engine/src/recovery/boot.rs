@@ -64,12 +64,21 @@ impl Engine {
         let names: Vec<String> = container.with_record(|record| {
             let host = &record.host;
             let modes = [&host.network_mode, &host.pid_mode, &host.ipc_mode];
-            let shared = modes.into_iter().filter_map(|mode| mode.strip_prefix("container:"));
-            let linked = host.links.iter().map(|link| link.split(':').next().unwrap_or(link));
+            let shared = modes
+                .into_iter()
+                .filter_map(|mode| mode.strip_prefix("container:"));
+            let linked = host
+                .links
+                .iter()
+                .map(|link| link.split(':').next().unwrap_or(link));
             shared.chain(linked).map(str::to_owned).collect()
         });
-        let found = names.iter().filter_map(|name| self.containers.find(name).ok());
-        found.filter(|needed| needed.id() != container.id()).collect()
+        let found = names
+            .iter()
+            .filter_map(|name| self.containers.find(name).ok());
+        found
+            .filter(|needed| needed.id() != container.id())
+            .collect()
     }
 }
 

@@ -10,7 +10,10 @@ use crate::convert;
 use crate::status;
 
 /// Freezes a container.
-pub(super) async fn pause(engine: &Arc<Engine>, request: v1::PauseRequest) -> Result<v1::PauseResponse, Status> {
+pub(super) async fn pause(
+    engine: &Arc<Engine>,
+    request: v1::PauseRequest,
+) -> Result<v1::PauseResponse, Status> {
     engine
         .pause(&request.container)
         .await

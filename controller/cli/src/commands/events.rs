@@ -58,10 +58,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     Ok(0)
 }
 
-fn timestamp(
-    text: Option<&str>,
-    now: &Zoned,
-) -> Result<Option<prost_types::Timestamp>, Failure> {
+fn timestamp(text: Option<&str>, now: &Zoned) -> Result<Option<prost_types::Timestamp>, Failure> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
@@ -207,7 +204,10 @@ mod tests {
     fn a_line_has_sorted_attributes() {
         let text = line(&event());
         let rest = text.split_once(' ').unwrap().1;
-        assert_eq!(rest, "container die 0123 (exitCode=0, image=busybox, name=web)");
+        assert_eq!(
+            rest,
+            "container die 0123 (exitCode=0, image=busybox, name=web)"
+        );
         assert!(text.contains(":01.000000005"), "{text}");
     }
 
@@ -226,7 +226,11 @@ mod tests {
 
     #[test]
     fn templates_see_go_names() {
-        let shown = Shown::new("{{.Type}} {{.Actor.Attributes.name}} {{.TimeNano}} {{.ID}}").unwrap();
-        assert_eq!(shown.show(&event()).unwrap(), "container web 1000000005 0123");
+        let shown =
+            Shown::new("{{.Type}} {{.Actor.Attributes.name}} {{.TimeNano}} {{.ID}}").unwrap();
+        assert_eq!(
+            shown.show(&event()).unwrap(),
+            "container web 1000000005 0123"
+        );
     }
 }

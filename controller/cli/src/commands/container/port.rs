@@ -120,7 +120,14 @@ mod tests {
             .iter()
             .map(|port| format!("{}/{} -> {}", port.number, port.protocol, port.address))
             .collect();
-        assert_eq!(shown, ["80/tcp -> 0.0.0.0:80", "80/tcp -> [::]:80", "443/tcp -> 0.0.0.0:8443"]);
+        assert_eq!(
+            shown,
+            [
+                "80/tcp -> 0.0.0.0:80",
+                "80/tcp -> [::]:80",
+                "443/tcp -> 0.0.0.0:8443"
+            ]
+        );
     }
 
     #[test]
