@@ -85,7 +85,7 @@ impl Shown {
 
     fn show(&self, event: &Event) -> Result<String, Failure> {
         match self {
-            Self::Lines => Ok(visible::visible(&line(event))),
+            Self::Lines => Ok(visible::visible(&line(event)).into_owned()),
             Self::Json => Ok(as_json(event).to_string()),
             Self::Template { source, template } => {
                 let options = Options {

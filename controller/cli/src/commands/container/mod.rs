@@ -16,3 +16,90 @@ mod port;
 mod prune;
 pub(super) mod ps;
 mod rename;
+mod request;
+mod restart;
+mod rm;
+mod run;
+mod start;
+mod stop;
+mod update;
+mod wait;
+
+use super::{each, inspect};
+use crate::engine::Global;
+use crate::failure::Outcome;
+
+/// Commands that have the same name after `berth` and after `berth container`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Run(Box<run::Args>),
+    Create(Box<create::Args>),
+    Exec(exec::Args),
+    Logs(logs::Args),
+    Attach(attach::Args),
+    Start(start::Args),
+    Stop(stop::Args),
+    Restart(restart::Args),
+    Kill(kill::Args),
+    #[command(alias = "remove")]
+    Rm(rm::Args),
+    Wait(wait::Args),
+    Pause(pause::Args),
+    Unpause(pause::UnpauseArgs),
+    Rename(rename::Args),
+    Update(update::Args),
+    Port(port::Args),
+}
+
+/// `berth container …`
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum LongCommand {
+    #[command(flatten)]
+    Same(Command),
+    #[command(visible_aliases = ["list", "ps"])]
+    Ls(ps::Args),
+    Inspect(inspect::ContainerArgs),
+    Prune(prune::Args),
+}
+
+// === impl Command ===
+
+impl Command {
+    /// Does what was asked for; returns the exit code.
+    pub(super) async fn run(self, global: &Global) -> Outcome {
+        match self {
+            Self::Run(args) => run::run(*args, global).await,
+            Self::Create(args) => create::run(*args, global).await,
+            Self::Exec(args) => exec::run(args, global).await,
+            Self::Logs(args) => logs::run(args, global).await,
+            Self::Attach(args) => attach::run(args, global).await,
+            Self::Start(args) => start::run(args, global).await,
+            Self::Stop(args) => stop::run(args, global).await,
+            Self::Restart(args) => restart::run(args, global).await,
+            Self::Kill(args) => kill::run(args, global).await,
+            Self::Rm(args) => rm::run(args, global).await,
+            Self::Wait(args) => wait::run(args, global).await,
+            Self::Pause(args) => pause::run(args, global).await,
+            Self::Unpause(args) => pause::run_on(args, global).await,
+            Self::Rename(args) => rename::run(args, global).await,
+            Self::Update(args) => update::run(args, global).await,
+            Self::Port(args) => port::run(args, global).await,
+        }
+    }
+}
+
+// === impl LongCommand ===
+
+impl LongCommand {
+    /// Does what was asked for; returns the exit code.
+    pub(super) async fn run(self, global: &Global) -> Outcome {
+        match self {
+            Self::Same(command) => command.run(global).await,
+            Self::Ls(args) => ps::run(args, global).await,
+            Self::Prune(args) => prune::run(args, global).await,
+            Self::Inspect(args) => {
+                inspect::run(args.into(), Some(inspect::Kind::Container), global).await
+            }
+        }
+    }
+}
