@@ -1,6 +1,5 @@
 //! The two directions of a client that is attached to a container or to a command in one.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -12,7 +11,8 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{oneshot, watch};
 
-use crate::log::{HEADER, Header, Reader, Record, Stream};
+use crate::arrivals::Arrivals;
+use crate::log::{Reader, Record, Stream};
 use crate::running::Running;
 
 /// How much is read at once.
@@ -38,8 +38,7 @@ enum Source {
     /// Log records, sent by the supervisor. What it could not send any more is in the log.
     Supervisor {
         reader: OwnedReadHalf,
-        arrived: VecDeque<u8>,
-        offset: u64,
+        arrived: Arrivals,
         running: Running,
     },
     /// The rest of the log of a run that has ended; `limit` is where the next run's begins.
@@ -80,8 +79,7 @@ impl Output {
         Self {
             source: Source::Supervisor {
                 reader,
-                arrived: first.into(),
-                offset,
+                arrived: Arrivals::new(first, offset),
                 running,
             },
         }
@@ -128,51 +126,50 @@ impl Output {
                 Source::Supervisor {
                     reader,
                     arrived,
-                    offset,
                     running,
                 } => {
-                    if let Some((record, length)) = take_record(arrived)? {
-                        *offset += length as u64;
+                    if let Some(record) = arrived.take()? {
                         return Ok(Some(record));
                     }
-                    let mut buffer = [0; CHUNK];
-                    // Reading is cancel-safe: either nothing was read or it is stored below, without waiting.
-                    let length = match reader.read(&mut buffer).await {
+                    // Reading is cancel-safe: either nothing was read or it is there for the next turn.
+                    let length = match reader.read_buf(arrived.room()).await {
                         Err(e) if e.kind() == io::ErrorKind::ConnectionReset => 0,
                         other => other?,
                     };
                     if length == 0 {
                         // Whatever the supervisor had no time to send is in the log.
-                        *self = Self::of_log(running, *offset).await?;
-                        continue;
+                        *self = Self::of_log(running, arrived.offset()).await?;
                     }
-                    arrived.extend(buffer.get(..length).unwrap_or_default());
                 }
             }
         }
     }
-}
 
-/// Takes a record off the bytes that have arrived, and says how long it was in the log.
-fn take_record(arrived: &mut VecDeque<u8>) -> io::Result<Option<(Record, usize)>> {
-    if arrived.len() < HEADER {
-        return Ok(None);
+    /// Waits for the next piece of output, together with what of the same stream has arrived directly after it; `None`
+    /// after the last. For who does not look at times.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::next`].
+    pub async fn next_pieces(&mut self) -> io::Result<Option<Record>> {
+        let mut record = self.next().await?;
+        if let (Some(record), Source::Supervisor { arrived, .. }) = (&mut record, &mut self.source)
+        {
+            arrived.take_more(record)?;
+        }
+        Ok(record)
     }
-    let mut header = [0; HEADER];
-    for (slot, byte) in header.iter_mut().zip(arrived.iter()) {
-        *slot = *byte;
+
+    /// Returns where in the log the next piece begins; nothing for what is in no log.
+    pub fn offset(&self) -> Option<u64> {
+        match &self.source {
+            Source::Supervisor { arrived, .. } => Some(arrived.offset()),
+            Source::Log { reader, .. } => Some(reader.offset()),
+            Source::Command(_) | Source::Nothing => None,
+        }
     }
-    let Header {
-        length,
-        stream,
-        time,
-    } = Header::decode(header).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-    let total = HEADER + length;
-    if arrived.len() < total {
-        return Ok(None);
-    }
-    let data = arrived.drain(..total).skip(HEADER).collect();
-    Ok(Some((Record { stream, time, data }, total)))
 }
 
 /// The ends of a command's pipes or terminal.
@@ -202,11 +199,7 @@ impl CommandOutput {
             match result {
                 Ok(length) if length > 0 => {
                     let data = data.get(..length).unwrap_or_default().to_vec();
-                    return Ok(Some(Record {
-                        stream,
-                        time: SystemTime::now(),
-                        data,
-                    }));
+                    return Ok(Some(piece(stream, data)));
                 }
                 // The end, which for a terminal is an error.
                 _ => self.close(stream),
@@ -227,11 +220,7 @@ impl CommandOutput {
             // Past what the async runtime has noticed, since it may not have noticed yet.
             if let Ok(length @ 1..) = nix::unistd::read(receiver, &mut data) {
                 data.truncate(length);
-                return Some(Record {
-                    stream,
-                    time: SystemTime::now(),
-                    data,
-                });
+                return Some(piece(stream, data));
             }
         }
         self.close(Stream::Stdout);
@@ -244,6 +233,18 @@ impl CommandOutput {
             Stream::Stdout => self.stdout = None,
             Stream::Stderr => self.stderr = None,
         }
+    }
+}
+
+/// Returns a piece of output that is in no log.
+fn piece(stream: Stream, data: Vec<u8>) -> Record {
+    Record {
+        stream,
+        time: SystemTime::now(),
+        data,
+        lost: 0,
+        offset: 0,
+        continues: false,
     }
 }
 

@@ -24,7 +24,7 @@ pub struct ExitRecord {
     /// Length of the log when the container had ended; a longer or shorter file was damaged afterwards.
     #[serde(default)]
     pub log_length: u64,
-    /// Bytes of output that could not be written to the log, because the disk stayed full after the end.
+    /// Bytes of output that could not be written to the log, because the disk was full for too long.
     #[serde(default)]
     pub output_lost: u64,
 }

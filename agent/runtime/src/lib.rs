@@ -11,6 +11,7 @@ pub mod capabilities;
 pub mod log;
 pub mod seccomp;
 
+mod arrivals;
 mod attachment;
 mod cgroup;
 mod connection;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::{ExitRecord, from_nanos, to_nanos};
 use crate::failure::Failure;
+use crate::log::LogPolicy;
 use crate::request::{AttachOptions, Rootfs, TerminalSize};
 
 /// Name of the socket in a container's run directory.
@@ -41,6 +42,8 @@ pub(crate) struct StartMessage {
     pub(crate) stdin_once: bool,
     pub(crate) external_runtime: Option<PathBuf>,
     pub(crate) ephemeral: bool,
+    #[serde(default)]
+    pub(crate) log: LogPolicy,
     #[serde(default)]
     pub(crate) init: bool,
     /// Where the supervisor's executable is, for an external runtime that is to show it as the container's init.

@@ -11,7 +11,7 @@ use crate::cgroup::{Cgroup, Layout};
 use crate::connection::{Connection, is_gone};
 use crate::error::ReattachError;
 use crate::exit::ExitRecord;
-use crate::log::FILE_NAME;
+use crate::log::{FILE_NAME, is_at};
 use crate::protocol::{EXIT_RECORD, Reply, Request, RunState, STATE};
 use crate::running::Running;
 use crate::runtime::Runtime;
@@ -138,13 +138,17 @@ fn has_supervisor(bundle_dir: &Path) -> io::Result<bool> {
 }
 
 fn is_locked(path: &Path) -> io::Result<bool> {
-    let file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-        other => other?,
-    };
-    match file.try_lock() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(e)) => Err(e),
+    loop {
+        let file = match File::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
+        match file.try_lock() {
+            // A log's writer may have begun another file in between, which is locked.
+            Ok(()) if !is_at(&file, path)? => {}
+            Ok(()) => return Ok(false),
+            Err(TryLockError::WouldBlock) => return Ok(true),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
     }
 }

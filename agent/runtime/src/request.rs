@@ -6,6 +6,8 @@ use std::sync::Arc;
 use oci_spec::runtime::{Process, Spec};
 use serde::{Deserialize, Serialize};
 
+use crate::log::LogPolicy;
+
 use crate::running::Running;
 
 /// Where a container's root filesystem comes from; the supervisor mounts it inside the container's own mount namespace.
@@ -63,6 +65,8 @@ pub struct StartRequest {
     /// Whether the container goes away when it ends (`--rm`): its exit record is then written but not forced to the
     /// disk, since nobody asks for it after a power failure.
     pub ephemeral: bool,
+    /// How much of its log is kept.
+    pub log: LogPolicy,
     /// Whether a small init is the container's first process, which starts the command, passes signals on to it, reaps
     /// orphans and ends with the command's exit code (`--init`). It needs no file in the image.
     pub init: bool,

@@ -104,6 +104,7 @@ impl Runtime {
             stdin_once: request.stdin_once,
             external_runtime: request.external_runtime,
             ephemeral: request.ephemeral,
+            log: request.log,
             executable: request.init.then(|| self.path.clone()),
             init: request.init,
         };

@@ -1,6 +1,6 @@
 //! The files of a container that its supervisor writes: the log, the exit record, and what lies in the run directory.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use super::{NotStarted, make_run_dir};
 use crate::exit::ExitRecord;
 use crate::failure::{AtStep as _, Failure, step};
-use crate::log::Writer;
+use crate::log::{LogPolicy, Writer, claim};
 use crate::protocol::{EXIT_RECORD, RunState, SOCKET, STATE};
 use crate::socket;
 
@@ -41,17 +41,18 @@ impl Bundle {
         bundle_dir: &Path,
         run_dir: &Path,
         is_durable: bool,
+        policy: LogPolicy,
     ) -> Result<Self, NotStarted> {
         let what = || bundle_dir.display().to_string();
         let record_path = bundle_dir.join(EXIT_RECORD);
         let last: Option<ExitRecord> = fs::read(&record_path)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let log = Writer::open(bundle_dir, last.map(|record| record.log_length))
-            .at(step::BUNDLE, what)?;
-        lock(log.file(), run_dir)
+        let log = lock(bundle_dir, run_dir)
             .at(step::BUNDLE, what)?
             .ok_or(NotStarted::Busy)?;
+        let known_end = last.map(|record| record.log_length);
+        let log = Writer::new(bundle_dir, log, policy, known_end).at(step::BUNDLE, what)?;
         match fs::remove_file(&record_path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(Failure::from_io(step::BUNDLE, record_path.display(), &e).into());
@@ -65,7 +66,7 @@ impl Bundle {
             Err(e) => return Err(Failure::from_io(step::BUNDLE, what(), &e.into()).into()),
         }
         make_run_dir(run_dir)?;
-        let log_start = log.length();
+        let log_start = log.end();
         Ok(Self {
             bundle_dir: bundle_dir.to_owned(),
             run_dir: run_dir.to_owned(),
@@ -152,14 +153,12 @@ fn temporary() -> &'static str {
     "exit.json.new"
 }
 
-/// Takes the lock that says who supervises; `None` when a container with a live supervisor has it.
-fn lock(log: &File, run_dir: &Path) -> io::Result<Option<()>> {
+/// Opens the log with the lock that says who supervises; `None` when a container with a live supervisor has it.
+fn lock(bundle_dir: &Path, run_dir: &Path) -> io::Result<Option<File>> {
     let deadline = Instant::now() + LAST_RUN_GRACE;
     loop {
-        match log.try_lock() {
-            Ok(()) => return Ok(Some(())),
-            Err(TryLockError::Error(e)) => return Err(e),
-            Err(TryLockError::WouldBlock) => {}
+        if let Some(log) = claim(bundle_dir)? {
+            return Ok(Some(log));
         }
         // A supervisor that cleans up has closed its socket before.
         let is_alive = socket::connect(run_dir).map(drop::<UnixStream>).is_ok();

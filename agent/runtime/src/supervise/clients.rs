@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use berth_agent_sys::descriptor;
 use nix::poll::PollFlags;
 
-use crate::log::Writer;
+use crate::log::{Found, Header, Held, Kind, Writer};
 use crate::protocol::{Frames, Reply, frame};
 
 /// How much of the log the kernel is asked to send at once.
@@ -25,6 +25,8 @@ pub(super) enum State {
     /// It gets the log from this offset on.
     Attached {
         offset: u64,
+        /// The complete segment that it is in, which it may read to its end.
+        held: Option<Held>,
         has_input: bool,
         is_full: bool,
     },
@@ -151,21 +153,32 @@ impl Client {
 
     /// Sends log until the client has all of it or its socket is full.
     pub(super) fn send_output(&mut self, log: &Writer) {
+        self.hold(log);
         // The answer goes before the records.
-        if !self.unsent.is_empty() {
-            return;
-        }
-        let State::Attached {
-            offset, is_full, ..
-        } = &mut self.state
-        else {
-            return;
-        };
-        while *offset < log.length() && !*is_full {
-            let count = (log.length() - *offset).min(SEND_AT_ONCE);
+        while self.unsent.is_empty() {
+            let State::Attached {
+                offset,
+                held,
+                is_full,
+                ..
+            } = &mut self.state
+            else {
+                return;
+            };
+            if *offset >= log.end() || *is_full {
+                return;
+            }
+            let (file, position, end) = match &held {
+                Some(held) => match held.position_of(*offset) {
+                    Some(position) => (&held.file, position, held.end),
+                    None => (log.file(), log.position_of(*offset), log.end()),
+                },
+                None => (log.file(), log.position_of(*offset), log.end()),
+            };
+            let count = (end - *offset).min(SEND_AT_ONCE);
             let count = usize::try_from(count).unwrap_or(usize::MAX);
-            match descriptor::send_file(&self.connection, log.file(), *offset, count) {
-                Ok(0) => break,
+            match descriptor::send_file(&self.connection, file, position, count) {
+                Ok(0) => return,
                 Ok(sent) => *offset += sent as u64,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => *is_full = true,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -174,6 +187,46 @@ impl Client {
                     return;
                 }
             }
+            self.hold(log);
+        }
+    }
+
+    /// Gets hold of the segment that the client is in, before anybody removes it. What is not there any more is skipped,
+    /// and the client is told: segments end where records do.
+    fn hold(&mut self, log: &Writer) {
+        let State::Attached { offset, held, .. } = &mut self.state else {
+            return;
+        };
+        if held
+            .as_ref()
+            .is_some_and(|held| held.position_of(*offset).is_some())
+        {
+            return;
+        }
+        *held = None;
+        match log.find(*offset) {
+            Ok(Found::Written) => {}
+            Ok(Found::Complete(segment)) => *held = Some(segment),
+            Ok(Found::Gone { next }) => {
+                let skipped = Header {
+                    length: 0,
+                    padding: 0,
+                    kind: Kind::Skipped(next - *offset),
+                };
+                *offset = next;
+                self.unsent.extend(skipped.encode());
+                self.flush();
+                self.hold(log);
+            }
+            Err(_) => self.is_gone = true,
+        }
+    }
+
+    /// Returns from where on an attached client needs the log.
+    pub(super) fn needs(&self) -> Option<u64> {
+        match self.state {
+            State::Attached { offset, .. } => Some(offset),
+            _ => None,
         }
     }
 
@@ -188,7 +241,7 @@ impl Client {
     /// Returns whether the client still waits for something after the container's end.
     pub(super) fn is_waiting(&self, log: &Writer) -> bool {
         let lacks_output =
-            matches!(self.state, State::Attached { offset, .. } if offset < log.length());
+            matches!(self.state, State::Attached { offset, .. } if offset < log.end());
         !self.is_gone && (lacks_output || !self.unsent.is_empty())
     }
 

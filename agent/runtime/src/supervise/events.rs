@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-use berth_agent_sys::process::reap_any;
+use berth_agent_sys::process::{fork, reap_any};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
@@ -21,6 +21,9 @@ use crate::protocol::{Reply, Started};
 
 /// How often a full disk is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How long after its start a container's log has to be there for clients that waited for it, when nobody keeps it.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Everything that a supervisor has.
 #[derive(Debug)]
@@ -260,11 +263,28 @@ impl Supervisor {
         }
     }
 
-    /// Sends attached clients what the log has got.
+    /// Sends attached clients what the log has got, and removes what nobody needs any more.
     pub(super) fn send_output(&mut self) {
-        let log = &self.container.bundle.log;
+        let log = &mut self.container.bundle.log;
         for client in &mut self.clients {
             client.send_output(log);
+        }
+        let mut needed = self.clients.iter().filter_map(Client::needs).min();
+        // Whoever attached before the start is about to come.
+        if log.is_transient()
+            && self
+                .container
+                .started_at
+                .elapsed()
+                .is_ok_and(|age| age < SETTLED)
+        {
+            needed = Some(self.container.bundle.log_start);
+        }
+        let needed = needed.unwrap_or(u64::MAX);
+        log.prune(needed);
+        if let Some(packing) = log.packing(needed) {
+            // A segment that could not be compressed is as good as it is.
+            drop(fork(&[], |_copied| packing().map_or(1, |()| 0)));
         }
     }
 

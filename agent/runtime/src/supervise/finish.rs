@@ -31,7 +31,7 @@ impl Supervisor {
             self.container.cgroup.kill_all();
         }
         self.reap();
-        let output_lost = self.save_output();
+        self.save_output();
         let (code, signal) = exit_code(status);
         let record = ExitRecord {
             code,
@@ -39,8 +39,8 @@ impl Supervisor {
             oom_killed: self.container.cgroup.was_out_of_memory(),
             started_at: self.container.started_at,
             finished_at,
-            log_length: self.container.bundle.log.length(),
-            output_lost,
+            log_length: self.container.bundle.log.end(),
+            output_lost: self.container.bundle.log.given_up(),
         };
         // If the record cannot be written, telling the agent is all that can be done.
         let saved = self.container.bundle.save_exit(&record);
@@ -59,17 +59,18 @@ impl Supervisor {
         saved
     }
 
-    fn save_output(&mut self) -> u64 {
+    fn save_output(&mut self) {
         let deadline = Instant::now() + FULL_DISK_GRACE;
         let container = &mut self.container;
         loop {
             container.streams.drain(&mut container.bundle.log);
             if !container.streams.is_stalled() {
-                return 0;
+                return;
             }
             while !container.streams.retry(&mut container.bundle.log) {
                 if Instant::now() >= deadline {
-                    return container.streams.give_up();
+                    let lost = container.streams.give_up();
+                    return container.bundle.log.give_up(lost);
                 }
                 sleep(Duration::from_millis(100));
             }

@@ -47,7 +47,12 @@ pub(super) fn launch(message: StartMessage, seccomp: &[u8]) -> Result<Launched, 
     let process = check(&message.spec)?.clone();
     // First of all: what their paths lead to now is what is joined.
     let namespaces = Namespaces::open(&message.spec)?;
-    let mut bundle = Bundle::prepare(&message.bundle_dir, &message.run_dir, !message.ephemeral)?;
+    let mut bundle = Bundle::prepare(
+        &message.bundle_dir,
+        &message.run_dir,
+        !message.ephemeral,
+        message.log.clone(),
+    )?;
     // Whoever hears that the container runs may connect at once.
     let listener = bundle.listen();
     let launched = listener.and_then(|listener| {

@@ -99,6 +99,7 @@ impl Supervisor {
                 let offset = self.attach_offset(options.from);
                 let state = State::Attached {
                     offset,
+                    held: None,
                     has_input: options.stdin,
                     is_full: false,
                 };
@@ -128,9 +129,9 @@ impl Supervisor {
 
     fn attach_offset(&self, from: AttachFrom) -> u64 {
         match from {
-            AttachFrom::Now => self.container.bundle.log.length(),
+            AttachFrom::Now => self.container.bundle.log.end(),
             AttachFrom::Start => self.container.bundle.log_start,
-            AttachFrom::Beginning => 0,
+            AttachFrom::Beginning => self.container.bundle.log.beginning(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use berth_agent_sys::terminal::{open_peer, set_size};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -24,6 +24,18 @@ pub(super) struct Plan {
     pub(super) once: bool,
 }
 
+/// How long a container waits for a full disk to take its output.
+const FULL_DISK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Output that could not be written.
+#[derive(Debug)]
+struct Stalled {
+    stream: Stream,
+    time: SystemTime,
+    data: Vec<u8>,
+    since: Instant,
+}
+
 /// The supervisor's ends.
 #[derive(Debug)]
 pub(super) struct Streams {
@@ -37,7 +49,9 @@ pub(super) struct Streams {
     /// container has closed it for a moment.
     peer: Option<OwnedFd>,
     /// Output that the log does not take, because the disk is full.
-    stalled: Option<(Stream, SystemTime, Vec<u8>)>,
+    stalled: Option<Stalled>,
+    /// Whether the disk has been full for so long that the container does not wait for it any more.
+    is_giving_up: bool,
     buffer: Vec<u8>,
 }
 
@@ -52,6 +66,7 @@ impl Streams {
             close_after_input: false,
             peer: None,
             stalled: None,
+            is_giving_up: false,
             buffer: Vec::new(),
         };
         if plan.terminal {
@@ -126,6 +141,7 @@ impl Streams {
     /// Moves one piece of output to the log. Returns whether there was any.
     ///
     /// If the log does not take it, the piece is kept and no more is read: the container waits, and nothing is lost.
+    /// When that has taken too long, output is given up until there is room.
     pub(super) fn pump(&mut self, index: usize, log: &mut Writer) -> bool {
         if self.buffer.is_empty() {
             self.buffer = vec![0; CHUNK];
@@ -137,8 +153,17 @@ impl Streams {
         match file.read(&mut self.buffer) {
             Ok(length) if length > 0 => {
                 let data = self.buffer.get(..length).unwrap_or_default();
-                if log.append(stream, time, data).is_err() {
-                    self.stalled = Some((stream, time, data.to_vec()));
+                match log.append(stream, time, data) {
+                    Ok(()) => self.is_giving_up = false,
+                    Err(_) if self.is_giving_up => log.give_up(length as u64),
+                    Err(_) => {
+                        self.stalled = Some(Stalled {
+                            stream,
+                            time,
+                            data: data.to_vec(),
+                            since: Instant::now(),
+                        });
+                    }
                 }
                 true
             }
@@ -153,11 +178,21 @@ impl Streams {
 
     /// Tries again to get stalled output into the log.
     pub(super) fn retry(&mut self, log: &mut Writer) -> bool {
-        let Some((stream, time, data)) = &self.stalled else {
+        let Some(Stalled {
+            stream,
+            time,
+            data,
+            since,
+        }) = &self.stalled
+        else {
             return true;
         };
         if log.append(*stream, *time, data).is_err() {
-            return false;
+            if since.elapsed() < FULL_DISK_PATIENCE {
+                return false;
+            }
+            log.give_up(data.len() as u64);
+            self.is_giving_up = true;
         }
         self.stalled = None;
         true
@@ -182,7 +217,7 @@ impl Streams {
         let mut lost = self
             .stalled
             .take()
-            .map_or(0, |(_, _, data)| data.len() as u64);
+            .map_or(0, |stalled| stalled.data.len() as u64);
         for (_, file) in &mut self.outputs {
             while let Ok(length) = file.read(&mut self.buffer) {
                 if length == 0 {

@@ -11,5 +11,10 @@ mod process;
     clippy::unwrap_used,
     reason = "a test that cannot be prepared has failed"
 )]
+mod rotation;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be prepared has failed"
+)]
 mod support;
 mod survival;

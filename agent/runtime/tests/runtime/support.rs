@@ -128,6 +128,7 @@ impl Container {
             seccomp: Some(default_program()),
             external_runtime: None,
             ephemeral: false,
+            log: berth_agent_runtime::log::LogPolicy::default(),
             init: false,
             neighbours: Vec::new(),
         }

@@ -1,0 +1,262 @@
+//! Reading logs that a writer has made.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::*;
+
+fn at(second: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(second)
+}
+
+fn writer(dir: &Path, policy: LogPolicy) -> Writer {
+    let file = claim(dir).expect("a log").expect("nobody writes");
+    Writer::new(dir, file, policy, None).expect("a writer")
+}
+
+fn log(records: &[(Stream, u64, &[u8])]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut writer = writer(dir.path(), LogPolicy::default());
+    for (stream, second, data) in records {
+        writer.append(*stream, at(*second), data).expect("room");
+    }
+    dir
+}
+
+fn small(max_files: u32, compress: bool) -> LogPolicy {
+    LogPolicy {
+        max_bytes: Some(64 * 1024),
+        max_files,
+        compress,
+        transient: false,
+    }
+}
+
+fn lines(dir: &Path, selection: &LogSelection) -> Vec<String> {
+    let mut found = String::new();
+    let mut reader = Reader::open(dir).expect("a log");
+    let read = reader.for_each_line(selection, |lines| {
+        found.push_str(std::str::from_utf8(&lines.data).expect("text"));
+        true
+    });
+    read.expect("whole");
+    found.split_inclusive('\n').map(str::to_owned).collect()
+}
+
+fn tail(lines: u64) -> LogSelection {
+    LogSelection {
+        tail: Some(lines),
+        ..LogSelection::default()
+    }
+}
+
+#[test]
+fn lines_are_selected_by_stream_time_and_tail() {
+    let dir = log(&[
+        (Stream::Stdout, 1, b"a\nb\n"),
+        (Stream::Stderr, 2, b"c\n"),
+        (Stream::Stdout, 3, b"d\n"),
+        (Stream::Stdout, 4, b"e"),
+    ]);
+    let found = |selection: &LogSelection| lines(dir.path(), selection);
+    let all = LogSelection::default();
+    assert_eq!(found(&all), ["a\n", "b\n", "c\n", "d\n", "e"]);
+    assert_eq!(found(&tail(2)), ["d\n", "e"]);
+    assert_eq!(found(&tail(4)), ["b\n", "c\n", "d\n", "e"]);
+    assert_eq!(found(&tail(0)), Vec::<String>::new());
+    let of_stderr = LogSelection {
+        stream: Some(Stream::Stderr),
+        ..tail(7)
+    };
+    assert_eq!(found(&of_stderr), ["c\n"]);
+    let some = LogSelection {
+        since: Some(at(2)),
+        until: Some(at(3)),
+        ..all
+    };
+    assert_eq!(found(&some), ["c\n", "d\n"]);
+}
+
+/// Many blocks and segments, both streams, lines in pieces.
+fn write_much(writer: &mut Writer) -> Vec<String> {
+    let mut expected = Vec::new();
+    for number in 0..20_000_u64 {
+        if number % 4001 == 0 {
+            let text = format!("error {number}\n");
+            writer
+                .append(Stream::Stderr, at(number), text.as_bytes())
+                .expect("room");
+            expected.push(text);
+        }
+        let text = format!(
+            "{number} {}\n",
+            "x".repeat(usize::try_from(number % 61).expect("few"))
+        );
+        let (one, other) = text.split_at(text.len() / 2);
+        for piece in [one, other] {
+            writer
+                .append(Stream::Stdout, at(number), piece.as_bytes())
+                .expect("room");
+        }
+        expected.push(text);
+    }
+    expected
+}
+
+#[test]
+fn a_tail_is_the_same_wherever_the_log_is_cut_into_blocks_and_segments() {
+    for policy in [LogPolicy::default(), small(1000, false)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let expected = write_much(&mut writer(dir.path(), policy));
+        for count in [1, 2, 10, 999, 5_000, 19_000, 50_000] {
+            let from = expected.len().saturating_sub(count);
+            let found = lines(dir.path(), &tail(count as u64));
+            assert!(found == expected[from..], "{count}: {}", found.len());
+        }
+        let of_stderr = LogSelection {
+            stream: Some(Stream::Stderr),
+            ..tail(2)
+        };
+        let found = lines(dir.path(), &of_stderr);
+        assert_eq!(found, ["error 12003\n", "error 16004\n"]);
+    }
+}
+
+#[test]
+fn what_was_there_is_read_to_its_end_while_rotation_removes_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut writer = writer(dir.path(), small(3, false));
+    let mut text = Vec::new();
+    for number in 0..3000 {
+        let line = format!("{number:060}\n");
+        writer
+            .append(Stream::Stdout, at(1), line.as_bytes())
+            .expect("room");
+        writer.prune(u64::MAX);
+        text.push(line);
+    }
+    let expected = lines(dir.path(), &LogSelection::default());
+    let mut reader = Reader::open(dir.path()).expect("a log");
+    for number in 3000..9000 {
+        let line = format!("{number:060}\n");
+        writer
+            .append(Stream::Stdout, at(1), line.as_bytes())
+            .expect("room");
+        writer.prune(u64::MAX);
+    }
+    let mut found = Vec::new();
+    let mut lost = 0;
+    while let Some(record) = reader.next_record().expect("whole") {
+        lost += record.lost;
+        found.push(String::from_utf8(record.data).expect("text"));
+    }
+    let n_before = expected.len();
+    // The segment that was written then has got more since.
+    assert!(found.len() > n_before);
+    assert_eq!(found[..n_before], expected[..]);
+    assert_eq!(
+        found.last().map(String::as_str),
+        Some(format!("{:060}\n", 8999).as_str())
+    );
+    // And what is missing between what was open and what is there now is told.
+    let length = 61 + HEADER as u64;
+    assert_eq!(lost % length, 0);
+    let first: u64 = found[0].trim().parse().expect("a number");
+    assert_eq!(first + found.len() as u64 + lost / length, 9000);
+}
+
+#[test]
+fn compressed_segments_are_read_like_others() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut writer = writer(dir.path(), small(1000, true));
+    let expected = write_much(&mut writer);
+    let mut packed = 0;
+    while let Some(packing) = writer.packing(u64::MAX) {
+        packing().expect("compressed");
+        packed += 1;
+    }
+    assert!(packed > 10);
+    let names = std::fs::read_dir(dir.path()).expect("a directory");
+    let plain = names.filter(|entry| {
+        let name = entry.as_ref().expect("an entry").file_name();
+        !name.to_string_lossy().ends_with(".gz")
+    });
+    assert_eq!(plain.count(), 1);
+    assert!(lines(dir.path(), &LogSelection::default()) == expected);
+    assert!(lines(dir.path(), &tail(7000)) == expected[expected.len() - 7000..]);
+    drop(writer);
+    // And another writer goes on behind them.
+    let mut writer = self::writer(dir.path(), small(1000, true));
+    writer
+        .append(Stream::Stdout, at(9), b"last\n")
+        .expect("room");
+    assert_eq!(lines(dir.path(), &tail(1)), ["last\n"]);
+}
+
+#[test]
+fn a_record_longer_than_what_is_read_ahead_comes_whole() {
+    let long = vec![b'x'; 3 * 64 * 1024];
+    let dir = log(&[(Stream::Stdout, 1, &long), (Stream::Stderr, 2, b"after")]);
+    let mut reader = Reader::open(dir.path()).expect("a log");
+    assert_eq!(
+        reader.next_record().expect("whole").expect("one").data,
+        long
+    );
+    assert_eq!(
+        reader.next_record().expect("whole").expect("one").data,
+        b"after"
+    );
+    assert_eq!(reader.next_record().expect("whole"), None);
+}
+
+#[test]
+fn a_torn_record_at_the_end_is_not_there_yet() {
+    let dir = log(&[
+        (Stream::Stdout, 1, b"whole"),
+        (Stream::Stdout, 2, b"torn off"),
+    ]);
+    let path = dir.path().join(FILE_NAME);
+    let file = File::options().write(true).open(&path).expect("a log");
+    let length = file.metadata().expect("a file").len();
+    file.set_len(length - 3).expect("cut");
+    let mut reader = Reader::open(dir.path()).expect("a log");
+    assert_eq!(
+        reader.next_record().expect("whole").expect("one").data,
+        b"whole"
+    );
+    let offset = reader.offset();
+    assert_eq!(reader.next_record().expect("no damage"), None);
+    assert_eq!(reader.offset(), offset);
+    file.write_all_at(b"off", length - 3).expect("written");
+    assert_eq!(
+        reader.next_record().expect("whole").expect("one").data,
+        b"torn off"
+    );
+}
+
+#[test]
+fn damage_is_named_with_its_place() {
+    let dir = log(&[(Stream::Stdout, 1, b"x")]);
+    let path = dir.path().join(FILE_NAME);
+    let file = File::options().write(true).open(&path).expect("a log");
+    let length = file.metadata().expect("a file").len();
+    file.write_all_at(&[0xee; 40], length).expect("written");
+    let mut reader = Reader::open(dir.path()).expect("a log");
+    reader.next_record().expect("whole");
+    assert!(matches!(
+        reader.next_record().expect_err("damaged"),
+        ReadLogError::Damaged { offset: 17, .. }
+    ));
+}
+
+#[test]
+fn a_missing_log_is_empty() {
+    let dir = tempfile::tempdir().expect("a directory");
+    assert_eq!(
+        lines(dir.path(), &LogSelection::default()),
+        Vec::<String>::new()
+    );
+    assert_eq!(lines(dir.path(), &tail(3)), Vec::<String>::new());
+}
