@@ -79,11 +79,12 @@ pub use step::{FinishedStep, StepError, StepOutput, StepRequest};
 pub use streams::attach::{AttachError, AttachOptions};
 pub use streams::detach_keys::{DetachKeys, InvalidDetachKeys, Typed};
 pub use streams::exec::{ExecError, ExecOptions, ExecStarted};
-pub use streams::logs::{Logs, LogsError, LogsOptions};
+pub use streams::log_driver::LogDriverError;
+pub use streams::logs::{LogBatch, Logs, LogsError, LogsOptions};
 pub use streams::session::{InputFlow, Session, SessionEvent, SessionInput, SessionOutput};
 pub use view::human::duration as human_duration;
 pub use view::info::{Info, executable_digest, go_architecture, kernel_release};
 pub use view::list::{ContainerSummary, ListError, ListOptions, PortSummary};
 
 /// A piece of a log or of attached output, as the runtime gives it.
-pub use berth_agent_runtime::log::{Line, Stream};
+pub use berth_agent_runtime::log::{Lines, Stream};

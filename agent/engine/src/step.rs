@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use berth_agent_network::Attachment;
-use berth_agent_runtime::log::Stream;
+use berth_agent_runtime::log::{LogPolicy, Stream};
 use berth_agent_runtime::{AttachFrom, AttachOptions, Running, StartRequest};
 use berth_agent_snapshots::{LayerId, Prepared, SnapshotError};
 use tokio::sync::mpsc;
@@ -246,6 +246,7 @@ impl Engine {
             seccomp: security.seccomp,
             external_runtime: None,
             ephemeral: true,
+            log: LogPolicy::nothing(),
             init: false,
             neighbours: Vec::new(),
         })

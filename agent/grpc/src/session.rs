@@ -87,7 +87,12 @@ pub(crate) fn connect(
                 Err(error) => Err(Status::internal(format!("reading the output: {error}"))),
             },
         };
-        state.is_over = !matches!(answer, Ok(Answer::Event(SessionEvent::Output { .. })));
+        state.is_over = !matches!(
+            answer,
+            Ok(Answer::Event(
+                SessionEvent::Output { .. } | SessionEvent::Lost(_)
+            ))
+        );
         Some((answer, state))
     })
 }

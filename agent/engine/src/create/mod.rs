@@ -40,6 +40,7 @@ use crate::id::ContainerId;
 use crate::life::signal::{InvalidSignal, SignalNumber};
 use crate::options::{ContainerOptions, HostOptions};
 use crate::spec::{DeviceError, DeviceRequest, SecurityError, SecurityOptions};
+use crate::streams::log_driver::{self, LogDriverError};
 
 /// A container that was created.
 #[derive(Clone, Debug)]
@@ -92,6 +93,9 @@ pub enum CreateError {
     /// The working directory is relative.
     #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]
     RelativeWorkingDir(String),
+    /// The log driver or its options are wrong.
+    #[error(transparent)]
+    LogDriver(#[from] LogDriverError),
     /// A limit makes no sense.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -292,6 +296,7 @@ impl Engine {
         SecurityOptions::new(host)?;
         network_request::request(host, &config.exposed_ports)?;
         self.external_runtime(host).map_err(CreateError::Runtime)?;
+        log_driver::check(&host.log)?;
         check_hostname(&options.hostname)
     }
 

@@ -11,6 +11,7 @@ use crate::class::{Classified, ErrorClass, command_exit_code, command_reason};
 use crate::container::containers::LookupError;
 use crate::create::rootfs::UserLookupError;
 use crate::spec::{DeviceError, SecurityError, SpecError};
+use crate::streams::log_driver::LogDriverError;
 
 /// A container does not start. It stays as it was, with the failure noted.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,9 @@ pub enum StartError {
     /// A security option is wrong.
     #[error(transparent)]
     Security(#[from] SecurityError),
+    /// The log driver or its options are wrong.
+    #[error("failed to create task for container")]
+    LogDriver(#[from] LogDriverError),
     /// The specification cannot be built.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -102,6 +106,7 @@ impl Classified for StartError {
             Self::User(UserLookupError::Unknown(_))
             | Self::Device(_)
             | Self::Security(_)
+            | Self::LogDriver(_)
             | Self::Runtime(_) => ErrorClass::InvalidArgument,
             Self::Run(error) => match error.kind() {
                 FailureKind::CommandNotFound

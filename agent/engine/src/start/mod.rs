@@ -32,6 +32,7 @@ use crate::spec::{
     self, DeviceRequest, NetworkNamespace, ProcessInput, SecurityOptions, SpecInput, UserMount,
 };
 use crate::start::error::StartError;
+use crate::streams::log_driver;
 use crate::view::list::network_name;
 
 impl Engine {
@@ -207,6 +208,7 @@ impl Engine {
                 .external_runtime(&record.host)
                 .map_err(StartError::Runtime)?,
             ephemeral: record.host.auto_remove,
+            log: log_driver::policy(&record.host.log)?,
             init: record.host.init.unwrap_or(false),
             neighbours: Vec::new(),
         })

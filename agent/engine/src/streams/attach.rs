@@ -12,7 +12,8 @@ use crate::container::containers::LookupError;
 use crate::container::status::Phase;
 use crate::container::{Container, Waiter};
 use crate::streams::detach_keys::{DetachKeys, InvalidDetachKeys};
-use crate::streams::session::{Seen, Session, Streams};
+use crate::streams::log_driver;
+use crate::streams::session::{Replay, Seen, Session, Streams};
 
 /// How to attach to a container.
 #[derive(Clone, Debug, Default)]
@@ -85,12 +86,6 @@ impl Engine {
         options: &AttachOptions,
         stdin: bool,
     ) -> Result<Session, AttachError> {
-        let replay = if options.logs {
-            let folder = self.paths.container(container.id());
-            Some(Reader::open(&folder).map_err(AttachError::Log)?)
-        } else {
-            None
-        };
         // Before anything else: an end that comes while the client is being attached counts.
         let seen = Seen::now(container);
         let (sender, receiver) = oneshot::channel();
@@ -99,18 +94,37 @@ impl Engine {
             attachment: sender,
         };
         let Some((running, _waiter)) = container.running_or_wait(waiter) else {
-            return Ok(Session::waiting((container, seen), receiver, replay));
+            let replay = self.replay(container, options, None)?;
+            return Ok(Session::waiting((container, seen), receiver).with_replay(replay));
         };
-        let from = if options.logs {
-            AttachFrom::Beginning
-        } else {
-            AttachFrom::Now
-        };
+        let from = AttachFrom::Now;
         let attachment = running
             .attach(RuntimeOptions { from, stdin })
             .await
             .map_err(AttachError::Runtime)?;
-        Ok(Session::live((container, seen), attachment))
+        // Exactly up to where the supervisor goes on.
+        let replay = self.replay(container, options, attachment.output.offset())?;
+        Ok(Session::live((container, seen), attachment).with_replay(replay))
+    }
+
+    /// Opens what was written before, up to `end` or the end that it has now.
+    fn replay(
+        &self,
+        container: &Container,
+        options: &AttachOptions,
+        end: Option<u64>,
+    ) -> Result<Option<Replay>, AttachError> {
+        let is_kept = || container.with_record(|r| log_driver::readable(&r.host.log).is_ok());
+        if !options.logs || !is_kept() {
+            return Ok(None);
+        }
+        let folder = self.paths.container(container.id());
+        let mut reader = Reader::open(&folder).map_err(AttachError::Log)?;
+        let end = match end {
+            Some(end) => end,
+            None => reader.end().map_err(AttachError::Log)?,
+        };
+        Ok(Some(Replay { reader, end }))
     }
 }
 

@@ -1,21 +1,29 @@
 //! Reads containers' logs, and follows them.
+//!
+//! What is there is read from the files. What comes afterwards is sent by the supervisor from exactly the place where
+//! the files were read up to: it keeps for its clients what rotation would remove.
 
-use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use berth_agent_runtime::log::{Line, LineSplitter, LogSelection, ReadLogError, Reader, Stream};
+use berth_agent_runtime::log::{
+    Cursor, InvalidCursor, LineSplitter, Lines, LogSelection, ReadLogError, Reader, Record, Stream,
+};
 use berth_agent_runtime::{AttachFrom, AttachOptions, Output};
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
 use crate::container::Container;
 use crate::container::containers::LookupError;
+use crate::streams::log_driver::{self, LogDriverError};
 
-/// Lines that are read ahead of a client.
-const AHEAD: usize = 64;
+/// Batches that are read ahead of a client.
+const AHEAD: usize = 8;
+
+/// About how many bytes a batch has.
+const BATCH: usize = 128 * 1024;
 
 /// Which part of a log is wanted.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +38,12 @@ pub struct LogsOptions {
     pub tail: Option<u64>,
     /// Only from then on.
     pub since: Option<SystemTime>,
-    /// Only until then.
+    /// Only up to then.
     pub until: Option<SystemTime>,
+    /// Whether lines of different times have to come apart.
+    pub timestamps: bool,
+    /// Goes on after a batch with this cursor, instead of at `tail`; empty: does not.
+    pub resume: String,
 }
 
 /// A log that is being read.
@@ -39,7 +51,18 @@ pub struct LogsOptions {
 pub struct Logs {
     /// Whether the container has a terminal.
     pub tty: bool,
-    lines: mpsc::Receiver<Result<Line, ReadLogError>>,
+    /// What the log options `labels`, `env` and `tag` say of the container, by name.
+    pub attributes: Vec<(String, String)>,
+    batches: mpsc::Receiver<Result<LogBatch, LogsError>>,
+}
+
+/// Some lines of a log.
+#[derive(Clone, Debug, Default)]
+pub struct LogBatch {
+    /// The lines, in the order in which they were completed.
+    pub lines: Vec<Lines>,
+    /// From where to go on without losing or repeating anything.
+    pub cursor: String,
 }
 
 /// A log is not read.
@@ -51,15 +74,30 @@ pub enum LogsError {
     /// Neither stream is wanted.
     #[error("you must choose at least one stream")]
     NoStream,
+    /// The driver keeps no log, or its options make no sense.
+    #[error(transparent)]
+    Driver(#[from] LogDriverError),
+    /// The cursor is none.
+    #[error("cannot go on reading the log")]
+    Cursor(#[source] InvalidCursor),
     /// The log cannot be read.
     #[error("reading the container's log")]
     Read(#[source] ReadLogError),
+    /// The supervisor's connection broke.
+    #[error("following the container's log")]
+    Follow(#[source] std::io::Error),
 }
 
-/// Sends lines of interest to the client; a client that goes away ends the reading.
+/// Puts lines together and sends them to the client; a client that goes away ends the reading.
 struct Sender {
     options: LogsOptions,
-    lines: mpsc::Sender<Result<Line, ReadLogError>>,
+    selection: LogSelection,
+    splitter: LineSplitter,
+    /// Lines that are not wanted, since only the last ones are.
+    skip: u64,
+    batch: LogBatch,
+    bytes: usize,
+    batches: mpsc::Sender<Result<LogBatch, LogsError>>,
 }
 
 impl Engine {
@@ -72,49 +110,66 @@ impl Engine {
         if !options.stdout && !options.stderr {
             return Err(LogsError::NoStream);
         }
+        let (tty, attributes) = container.with_record(|record| {
+            let driver = &record.host.log;
+            log_driver::readable(driver)?;
+            let attributes = log_driver::attributes(driver, record)?;
+            Ok::<_, LogDriverError>((record.config.tty, attributes))
+        })?;
+        let resume = match options.resume.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(LogsError::Cursor)?),
+        };
         let folder = self.paths.container(container.id());
         let reader = Reader::open(&folder).map_err(LogsError::Read)?;
-        let tty = container.with_record(|record| record.config.tty);
-        let (sender, lines) = mpsc::channel(AHEAD);
-        let sender = Sender {
-            options,
-            lines: sender,
-        };
-        tokio::spawn(read(container, folder, reader, sender));
-        Ok(Logs { tty, lines })
+        let (sender, batches) = mpsc::channel(AHEAD);
+        tokio::spawn(read(
+            container,
+            reader,
+            Sender::new(options, resume, sender),
+            resume,
+        ));
+        Ok(Logs {
+            tty,
+            attributes,
+            batches,
+        })
     }
 }
 
 impl Logs {
-    /// Waits for the next line, or for a part of a long or unfinished one; nothing at the end.
+    /// Waits for the next lines; nothing at the end.
+    ///
+    /// # Errors
+    /// When the log is damaged or cannot be read.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<Result<Line, LogsError>> {
-        Some(self.lines.recv().await?.map_err(LogsError::Read))
+    pub async fn next(&mut self) -> Option<Result<LogBatch, LogsError>> {
+        self.batches.recv().await
     }
 }
 
-async fn read(container: Arc<Container>, folder: PathBuf, reader: Reader, sender: Sender) {
-    // Attached before the file is read to its end, so that nothing falls in between.
+async fn read(container: Arc<Container>, reader: Reader, sender: Sender, resume: Option<Cursor>) {
+    // Attached before the file is read to there, so that nothing falls in between.
     let news = if sender.options.follow {
         live(&container).await
     } else {
         None
     };
+    let end = news.as_ref().and_then(Output::offset);
     let work = tokio::task::spawn_blocking(move || {
-        let mut reader = reader;
-        let goes_on = sender.send_existing(&mut reader);
-        (reader, sender, goes_on)
+        let (mut reader, mut sender) = (reader, sender);
+        let goes_on = sender.send_existing(&mut reader, end, resume);
+        (sender, goes_on)
     });
-    let (reader, sender, goes_on) = crate::task::outcome(work).await;
-    if let (Some(news), true) = (news, goes_on) {
-        follow(reader, sender, news).await;
+    let (sender, goes_on) = crate::task::outcome(work).await;
+    if goes_on {
+        follow(sender, news).await;
     }
-    drop(folder);
 }
 
-/// Connects to a running container, as a bell: what is new is read from the file.
+/// Connects to a running container.
 async fn live(container: &Container) -> Option<Output> {
     let running = container.running()?;
     let options = AttachOptions {
@@ -122,7 +177,7 @@ async fn live(container: &Container) -> Option<Output> {
         stdin: false,
     };
     match running.attach(options).await {
-        Ok(attachment) => Some(attachment.output),
+        Ok(attachment) => Some(attachment.output).filter(|output| output.offset().is_some()),
         // It ended a moment ago, so that the file has everything.
         Err(error) => {
             tracing::debug!(error = %error, "log not followed");
@@ -131,80 +186,207 @@ async fn live(container: &Container) -> Option<Output> {
     }
 }
 
-async fn follow(mut reader: Reader, sender: Sender, mut news: Output) {
-    let mut splitter = LineSplitter::default();
+/// Sends what comes, until the container has ended.
+async fn follow(mut sender: Sender, news: Option<Output>) {
+    let deadline = sender.selection.until;
+    let Some(mut news) = news else {
+        sender.finish().await;
+        return;
+    };
     loop {
-        let ended = tokio::select! {
-            // Cancel-safe by its documentation; what it returns is in the file too.
-            record = news.next() => !matches!(record, Ok(Some(_))),
+        let record = tokio::select! {
+            // Cancel-safe by its documentation.
+            record = news.next() => record,
             // A client that went away needs no more.
-            () = sender.lines.closed() => return,
+            () = sender.batches.closed() => return,
+            // What would come now is not wanted any more.
+            () = sleep_until(deadline) => return,
         };
-        let mut lines = VecDeque::new();
-        loop {
-            match reader.next_record() {
-                Ok(Some(record)) => lines.extend(splitter.push(&record)),
-                Ok(None) => break,
-                Err(error) => {
-                    drop(sender.lines.send(Err(error)).await);
-                    return;
-                }
-            }
-        }
-        if ended {
-            lines.extend(splitter.finish());
-            splitter = LineSplitter::default();
-        }
-        for line in lines {
-            if sender.is_past(&line) {
+        let mut record = match record {
+            Ok(Some(record)) => record,
+            Ok(None) => break,
+            Err(error) => {
+                drop(sender.batches.send(Err(LogsError::Follow(error))).await);
                 return;
             }
-            if sender.wants(&line) && sender.lines.send(Ok(line)).await.is_err() {
-                return;
+        };
+        // What is here already goes into the same batch.
+        let ended = loop {
+            sender.push(record);
+            if sender.bytes >= BATCH {
+                break false;
             }
-        }
-        if ended {
+            match news.next().now_or_never() {
+                Some(Ok(Some(next))) => record = next,
+                None => break false,
+                Some(_) => break true,
+            }
+        };
+        let next = news.offset().unwrap_or_default();
+        if !sender.send(next).await {
             return;
         }
+        if ended {
+            break;
+        }
+    }
+    sender.finish().await;
+}
+
+async fn sleep_until(deadline: Option<SystemTime>) {
+    match deadline {
+        Some(deadline) => {
+            let left = deadline.duration_since(SystemTime::now());
+            tokio::time::sleep(left.unwrap_or_default()).await;
+        }
+        None => std::future::pending().await,
     }
 }
 
 impl Sender {
-    /// Sends what is in the log now; returns whether there is sense in going on.
-    fn send_existing(&self, reader: &mut Reader) -> bool {
-        let options = &self.options;
+    fn new(
+        options: LogsOptions,
+        resume: Option<Cursor>,
+        batches: mpsc::Sender<Result<LogBatch, LogsError>>,
+    ) -> Self {
+        let stream = match (options.stdout, options.stderr) {
+            (true, false) => Some(Stream::Stdout),
+            (false, true) => Some(Stream::Stderr),
+            _ => None,
+        };
         let selection = LogSelection {
             since: options.since,
             until: options.until,
-            stream: match (options.stdout, options.stderr) {
-                (true, false) => Some(Stream::Stdout),
-                (false, true) => Some(Stream::Stderr),
-                _ => None,
-            },
+            stream,
             tail: options.tail,
         };
-        let mut is_there = true;
-        let read = reader.for_each_line(&selection, |line| {
-            is_there = self.lines.blocking_send(Ok(line)).is_ok();
-            is_there
-        });
-        if let Err(error) = read {
-            drop(self.lines.blocking_send(Err(error)));
-            return false;
+        Self {
+            options,
+            selection,
+            splitter: resume.map(LineSplitter::resume).unwrap_or_default(),
+            skip: 0,
+            batch: LogBatch::default(),
+            bytes: 0,
+            batches,
         }
-        is_there && options.until.is_none_or(|until| until > SystemTime::now())
     }
 
-    fn wants(&self, line: &Line) -> bool {
-        let stream = match line.stream {
-            Stream::Stdout => self.options.stdout,
-            Stream::Stderr => self.options.stderr,
-        };
-        stream && self.options.since.is_none_or(|since| line.time >= since)
+    /// Sends what is in the log up to `end`, or now; returns whether there is sense in going on. Blocks.
+    fn send_existing(
+        &mut self,
+        reader: &mut Reader,
+        end: Option<u64>,
+        resume: Option<Cursor>,
+    ) -> bool {
+        let result = self.read_existing(reader, end, resume);
+        match result {
+            Ok(goes_on) => goes_on,
+            Err(error) => {
+                drop(self.batches.blocking_send(Err(LogsError::Read(error))));
+                false
+            }
+        }
     }
 
-    fn is_past(&self, line: &Line) -> bool {
-        self.options.until.is_some_and(|until| line.time > until)
+    fn read_existing(
+        &mut self,
+        reader: &mut Reader,
+        end: Option<u64>,
+        resume: Option<Cursor>,
+    ) -> Result<bool, ReadLogError> {
+        match resume {
+            Some(cursor) => reader.seek(cursor.first()),
+            None => self.skip = reader.seek_to_tail(&self.selection, end.unwrap_or(u64::MAX))?,
+        }
+        while end.is_none_or(|end| reader.offset() < end) {
+            let Some(record) = reader.next_record()? else {
+                break;
+            };
+            self.push(record);
+            if self.bytes >= BATCH {
+                let batch = self.take(reader.offset());
+                if self.batches.blocking_send(Ok(batch)).is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        let batch = self.take(reader.offset());
+        Ok(batch.lines.is_empty() || self.batches.blocking_send(Ok(batch)).is_ok())
+    }
+
+    /// Adds what a record completes to the batch.
+    fn push(&mut self, record: Record) {
+        let Self {
+            splitter,
+            selection,
+            skip,
+            batch,
+            bytes,
+            options,
+            ..
+        } = self;
+        splitter.push(record, |lines| {
+            add(lines, selection, skip, batch, bytes, options.timestamps);
+        });
+    }
+
+    fn take(&mut self, next: u64) -> LogBatch {
+        self.bytes = 0;
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.cursor = self.splitter.cursor(next).to_string();
+        batch
+    }
+
+    /// Sends the batch; returns whether the client is still there.
+    async fn send(&mut self, next: u64) -> bool {
+        let batch = self.take(next);
+        batch.lines.is_empty() || self.batches.send(Ok(batch)).await.is_ok()
+    }
+
+    /// Sends lines that will not be finished any more.
+    async fn finish(mut self) {
+        let Self {
+            splitter,
+            selection,
+            skip,
+            batch,
+            bytes,
+            options,
+            ..
+        } = &mut self;
+        splitter.finish(|lines| {
+            add(lines, selection, skip, batch, bytes, options.timestamps);
+        });
+        if !self.batch.lines.is_empty() {
+            // A client that went away needs no more.
+            drop(self.batches.send(Ok(self.batch)).await);
+        }
+    }
+}
+
+fn add(
+    mut lines: Lines,
+    selection: &LogSelection,
+    skip: &mut u64,
+    batch: &mut LogBatch,
+    bytes: &mut usize,
+    timestamps: bool,
+) {
+    if !selection.wants(&lines) {
+        return;
+    }
+    let skipped = lines.count().min(*skip);
+    *skip -= skipped;
+    lines.skip(skipped);
+    if lines.data.is_empty() {
+        return;
+    }
+    *bytes += lines.data.len();
+    match batch.lines.last_mut() {
+        Some(last) if !timestamps && last.stream == lines.stream && lines.lost == 0 => {
+            last.data.extend_from_slice(&lines.data);
+        }
+        _ => batch.lines.push(lines),
     }
 }
 
@@ -212,16 +394,18 @@ impl Classified for LogsError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Lookup(error) => error.class(),
-            Self::NoStream => ErrorClass::InvalidArgument,
-            Self::Read(_) => ErrorClass::Internal,
+            Self::Driver(error) => error.class(),
+            Self::NoStream | Self::Cursor(_) => ErrorClass::InvalidArgument,
+            Self::Read(_) | Self::Follow(_) => ErrorClass::Internal,
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
             Self::Lookup(error) => error.reason(),
-            Self::NoStream => "invalid-argument",
-            Self::Read(_) => "log-unreadable",
+            Self::Driver(error) => error.reason(),
+            Self::NoStream | Self::Cursor(_) => "invalid-argument",
+            Self::Read(_) | Self::Follow(_) => "log-unreadable",
         }
     }
 }

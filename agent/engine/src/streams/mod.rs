@@ -3,5 +3,6 @@
 pub(crate) mod attach;
 pub(crate) mod detach_keys;
 pub(crate) mod exec;
+pub(crate) mod log_driver;
 pub(crate) mod logs;
 pub(crate) mod session;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use berth_agent_runtime::log::{Reader, Stream};
+use berth_agent_runtime::log::{Reader, Record, Stream};
 use berth_agent_runtime::{Attachment, ExecHandle, Output, Stdin};
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
@@ -35,8 +35,17 @@ pub enum SessionEvent {
         /// The bytes.
         data: Vec<u8>,
     },
+    /// So many bytes of what it wrote are missing here: rotation has removed them before the client read them.
+    Lost(u64),
     /// It ended; nothing follows.
     Exited(Exit),
+}
+
+/// Old output up to a place in the log.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    pub(crate) reader: Reader,
+    pub(crate) end: u64,
 }
 
 /// Whether the client is still attached after some input.
@@ -52,7 +61,9 @@ pub enum InputFlow {
 #[derive(Debug)]
 pub struct SessionOutput {
     /// Old output that is read before anything else.
-    replay: Option<Reader>,
+    replay: Option<Replay>,
+    /// A piece of output that comes after what is missing before it.
+    held_back: Option<Record>,
     source: Source,
     /// Where the process's input goes once there is one.
     stdin: Option<oneshot::Sender<Stdin>>,
@@ -132,30 +143,26 @@ impl Session {
     pub(crate) fn waiting(
         container: (&Arc<Container>, Seen),
         attachment: oneshot::Receiver<Attachment>,
-        replay: Option<Reader>,
     ) -> Self {
-        Self::of_container(container, Source::Waiting(attachment), replay)
+        Self::of_container(container, Source::Waiting(attachment))
     }
 
     /// Makes the session of a client of a running container.
     pub(crate) fn live(container: (&Arc<Container>, Seen), attachment: Attachment) -> Self {
-        let mut session = Self::of_container(container, Source::Live(attachment.output), None);
+        let mut session = Self::of_container(container, Source::Live(attachment.output));
         session.input.stdin = attachment
             .stdin
             .map_or(StdinState::Closed, StdinState::Open);
         session
     }
 
-    fn of_container(
-        (container, seen): (&Arc<Container>, Seen),
-        source: Source,
-        replay: Option<Reader>,
-    ) -> Self {
+    fn of_container((container, seen): (&Arc<Container>, Seen), source: Source) -> Self {
         let (to_input, from_output) = oneshot::channel();
         Self {
             tty: container.with_record(|record| record.config.tty),
             output: SessionOutput {
-                replay,
+                replay: None,
+                held_back: None,
                 source,
                 stdin: Some(to_input),
                 end: End::Container(seen),
@@ -179,6 +186,7 @@ impl Session {
             tty,
             output: SessionOutput {
                 replay: None,
+                held_back: None,
                 source: Source::Live(attachment.output),
                 stdin: None,
                 end: End::Exec(handle.clone()),
@@ -196,6 +204,12 @@ impl Session {
                 terminal: Terminal::Exec(handle),
             },
         }
+    }
+
+    /// Has old output come before anything else.
+    pub(crate) fn with_replay(mut self, replay: Option<Replay>) -> Self {
+        self.output.replay = replay;
+        self
     }
 
     pub(crate) fn with_streams(mut self, streams: Streams) -> Self {
@@ -223,9 +237,19 @@ impl SessionOutput {
     /// When the log or the connection to the supervisor breaks.
     pub async fn next(&mut self) -> io::Result<SessionEvent> {
         loop {
-            let Some((stream, data)) = self.next_record().await? else {
-                return Ok(SessionEvent::Exited(self.exit().await));
+            let record = match self.held_back.take() {
+                Some(record) => record,
+                None => match self.next_record().await? {
+                    Some(record) => record,
+                    None => return Ok(SessionEvent::Exited(self.exit().await)),
+                },
             };
+            if record.lost > 0 {
+                let lost = record.lost;
+                self.held_back = Some(Record { lost: 0, ..record });
+                return Ok(SessionEvent::Lost(lost));
+            }
+            let Record { stream, data, .. } = record;
             let wanted = match stream {
                 Stream::Stdout => self.streams.stdout,
                 Stream::Stderr => self.streams.stderr,
@@ -236,10 +260,15 @@ impl SessionOutput {
         }
     }
 
-    async fn next_record(&mut self) -> io::Result<Option<(Stream, Vec<u8>)>> {
-        if let Some(reader) = &mut self.replay {
-            match reader.next_record().map_err(io::Error::other)? {
-                Some(record) => return Ok(Some((record.stream, record.data))),
+    async fn next_record(&mut self) -> io::Result<Option<Record>> {
+        if let Some(Replay { reader, end }) = &mut self.replay {
+            let record = if reader.offset() < *end {
+                reader.next_record().map_err(io::Error::other)?
+            } else {
+                None
+            };
+            match record {
+                Some(record) => return Ok(Some(record)),
                 None => self.replay = None,
             }
         }
@@ -256,8 +285,8 @@ impl SessionOutput {
                     // Not started: the start failed or the container was removed.
                     Err(_dropped) => self.source = Source::Ended,
                 },
-                Source::Live(output) => match output.next().await? {
-                    Some(record) => return Ok(Some((record.stream, record.data))),
+                Source::Live(output) => match output.next_pieces().await? {
+                    Some(record) => return Ok(Some(record)),
                     None => self.source = Source::Ended,
                 },
                 Source::Ended => return Ok(None),

@@ -68,6 +68,13 @@ fn message(answer: Answer) -> attach_response::Message {
             attach_response::Message::Output(v1::Output {
                 stream: convert::stream(stream).into(),
                 data,
+                lost_bytes: 0,
+            })
+        }
+        Answer::Event(SessionEvent::Lost(lost_bytes)) => {
+            attach_response::Message::Output(v1::Output {
+                lost_bytes,
+                ..v1::Output::default()
             })
         }
         Answer::Event(SessionEvent::Exited(exit)) => {

@@ -82,6 +82,13 @@ fn message(answer: Answer) -> exec_response::Message {
             exec_response::Message::Output(v1::Output {
                 stream: convert::stream(stream).into(),
                 data,
+                lost_bytes: 0,
+            })
+        }
+        Answer::Event(SessionEvent::Lost(lost_bytes)) => {
+            exec_response::Message::Output(v1::Output {
+                lost_bytes,
+                ..v1::Output::default()
             })
         }
         Answer::Event(SessionEvent::Exited(exit)) => {

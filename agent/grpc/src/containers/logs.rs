@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use berth_agent_engine::{Engine, LogsOptions};
+use berth_agent_engine::{Engine, LogBatch, Logs, LogsError, LogsOptions};
 use berth_proto::v1;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, stream};
 use tonic::Status;
 
 use crate::convert;
@@ -22,21 +22,49 @@ pub(super) fn logs(
         tail: request.tail_lines,
         since: request.since.map(convert::time).transpose()?,
         until: request.until.map(convert::time).transpose()?,
+        timestamps: request.timestamps,
+        resume: request.resume,
     };
-    let logs = engine
+    let mut logs = engine
         .logs(&request.container, options)
         .map_err(|e| status::of(&e))?;
-    Ok(stream::unfold(logs, |mut logs| async move {
-        let answer = match logs.next().await? {
-            Ok(line) => Ok(v1::LogsResponse {
-                stream: convert::stream(line.stream).into(),
-                time: Some(line.time.into()),
-                data: line.data,
-                tty: logs.tty,
-                attributes: Vec::new(),
-            }),
-            Err(error) => Err(status::of(&error)),
-        };
-        Some((answer, logs))
-    }))
+    let attributes = if request.details {
+        std::mem::take(&mut logs.attributes)
+    } else {
+        Vec::new()
+    };
+    let attributes: Vec<String> = attributes
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let tty = logs.tty;
+    let batches = stream::unfold(logs, |mut logs: Logs| async move {
+        Some((logs.next().await?, logs))
+    });
+    Ok(batches.flat_map(move |batch| stream::iter(messages(batch, &attributes, tty))))
+}
+
+fn messages(
+    batch: Result<LogBatch, LogsError>,
+    attributes: &[String],
+    tty: bool,
+) -> Vec<Result<v1::LogsResponse, Status>> {
+    let LogBatch { lines, cursor } = match batch {
+        Ok(batch) => batch,
+        Err(error) => return vec![Err(status::of(&error))],
+    };
+    let messages = lines.into_iter().map(|lines| v1::LogsResponse {
+        stream: convert::stream(lines.stream).into(),
+        time: Some(lines.time.into()),
+        data: lines.data,
+        tty,
+        attributes: attributes.to_vec(),
+        lost_bytes: lines.lost,
+        cursor: String::new(),
+    });
+    let mut messages: Vec<v1::LogsResponse> = messages.collect();
+    if let Some(last) = messages.last_mut() {
+        last.cursor = cursor;
+    }
+    messages.into_iter().map(Ok).collect()
 }
