@@ -85,6 +85,10 @@ pub use streams::session::{InputFlow, Session, SessionEvent, SessionInput, Sessi
 pub use view::human::duration as human_duration;
 pub use view::info::{Info, executable_digest, go_architecture, kernel_release};
 pub use view::list::{ContainerSummary, ListError, ListOptions, PortSummary};
+pub use view::stats::{ContainerStats, Sample, Stats, StatsError, StatsOptions};
+pub use view::top::{ProcessTable, TopError};
 
+/// Counters of containers, as the runtime reads them.
+pub use berth_agent_runtime::counters;
 /// A piece of a log or of attached output, as the runtime gives it.
 pub use berth_agent_runtime::log::{Lines, Stream};

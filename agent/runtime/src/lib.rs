@@ -8,6 +8,7 @@
 //! room: building the specification (the engine does), networks, images and snapshots.
 
 pub mod capabilities;
+pub mod counters;
 pub mod log;
 pub mod seccomp;
 

@@ -1,7 +1,7 @@
 //! Changing the limits of a running container.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::LinuxResources;
 
@@ -40,9 +40,14 @@ impl Running {
 }
 
 /// Returns the control group of the container that runs with this run directory.
-pub(crate) fn group_of(run_dir: &Path) -> io::Result<Cgroup> {
+fn group_of(run_dir: &Path) -> io::Result<Cgroup> {
+    Cgroup::new(Layout::detect()?, &group_path(run_dir)?).map_err(io::Error::other)
+}
+
+/// Returns the path of the control group of the container that runs with this run directory.
+pub(crate) fn group_path(run_dir: &Path) -> io::Result<PathBuf> {
     let state: RunState = serde_json::from_slice(&std::fs::read(run_dir.join(STATE))?)?;
-    Cgroup::new(Layout::detect()?, &state.cgroup).map_err(io::Error::other)
+    Ok(state.cgroup)
 }
 
 fn not_read(id: &str, source: io::Error) -> ControlError {

@@ -6,3 +6,5 @@ pub(crate) mod human;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod list;
+pub(crate) mod stats;
+pub(crate) mod top;

@@ -4,6 +4,8 @@ mod attach;
 mod exec;
 mod life;
 mod logs;
+mod stats;
+mod top;
 
 use std::sync::Arc;
 
@@ -266,18 +268,20 @@ impl v1::container_service_server::ContainerService for Containers {
 
     async fn top(
         &self,
-        _request: Request<v1::TopRequest>,
+        request: Request<v1::TopRequest>,
     ) -> Result<Response<v1::TopResponse>, Status> {
-        Err(Status::unimplemented("top"))
+        let table = top::top(&self.engine, request.into_inner()).await?;
+        Ok(Response::new(table))
     }
 
     type StatsStream = BoxStream<'static, Result<v1::StatsResponse, Status>>;
 
     async fn stats(
         &self,
-        _request: Request<v1::StatsRequest>,
+        request: Request<v1::StatsRequest>,
     ) -> Result<Response<Self::StatsStream>, Status> {
-        Err(Status::unimplemented("stats"))
+        let stream = stats::stats(&self.engine, request.into_inner())?;
+        Ok(Response::new(stream.boxed()))
     }
 
     async fn prune(

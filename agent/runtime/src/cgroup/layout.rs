@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A hierarchy of version 1.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,6 +13,11 @@ pub(crate) struct Hierarchy {
 }
 
 impl Hierarchy {
+    /// Returns where it is mounted.
+    pub(crate) fn mount(&self) -> &Path {
+        &self.mount
+    }
+
     /// Returns the usual name of its directory below `/sys/fs/cgroup`.
     pub(super) fn name(&self) -> String {
         let names: Vec<&str> = self
@@ -28,7 +33,7 @@ impl Hierarchy {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Layout {
     pub(super) v1: Vec<Hierarchy>,
-    pub(super) v2: Option<PathBuf>,
+    pub(crate) v2: Option<PathBuf>,
 }
 
 const CONTROLLERS: [&str; 14] = [
@@ -62,7 +67,7 @@ impl Layout {
     }
 
     /// Returns the hierarchy of version 1 that has this controller.
-    pub(super) fn hierarchy(&self, controller: &str) -> Option<&Hierarchy> {
+    pub(crate) fn hierarchy(&self, controller: &str) -> Option<&Hierarchy> {
         self.v1
             .iter()
             .find(|hierarchy| hierarchy.controllers.iter().any(|c| c == controller))
