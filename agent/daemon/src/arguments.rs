@@ -24,6 +24,13 @@ pub(crate) enum Command {
     Watch(WatchArguments),
     /// Connects standard input and output to the running agent, for controllers that come by SSH
     Connect(ConnectArguments),
+    /// Runs containers from OCI bundles: create, start, state, kill, delete (see `berthd runtime --help`)
+    #[command(disable_help_flag = true)]
+    Runtime {
+        /// Options, command and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
     /// Shows the version
     Version(VersionArguments),
 }

@@ -1,9 +1,9 @@
 //! `berthd`, the agent: the engine of one machine behind its listeners.
 //!
-//! One binary, five ways to run it: `serve` is the agent, `supervise` holds one container and is
+//! One binary, six ways to run it: `serve` is the agent, `supervise` holds one container and is
 //! started by the agent only, `watch` keeps the agent running on machines without a service manager,
-//! `connect` joins its standard input and output to the agent, and `version` says which build this
-//! is.
+//! `connect` joins its standard input and output to the agent, `runtime` runs OCI bundles without any
+//! agent, and `version` says which build this is.
 
 mod accept;
 mod arguments;
@@ -28,10 +28,13 @@ use clap::Parser as _;
 use crate::arguments::{Arguments, Command, ServeArguments};
 
 fn main() -> ExitCode {
-    let mut words = std::env::args_os();
-    // First of all and before any thread: a container waits for it, and it must stay small.
-    if words.nth(1).is_some_and(|word| word == "supervise") {
-        return berth_agent_runtime::supervise_main(words);
+    let mut words = std::env::args_os().skip(1);
+    match words.next() {
+        // First of all and before any thread: a container waits for it, and it must stay small.
+        Some(word) if word == "supervise" => return berth_agent_runtime::supervise_main(words),
+        // Likewise, and before any file is opened; it has a command line of its own.
+        Some(word) if word == "runtime" => return berth_agent_runtime::runtime_main(words),
+        _ => {}
     }
     // Modes of what images and containers get must not depend on who started us.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
@@ -43,6 +46,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
+        // Taken care of above, before the command line was looked at.
+        Command::Runtime { .. } => Ok(()),
         Command::Version(arguments) => version::run(&arguments),
     };
     match result {

@@ -85,6 +85,8 @@ pub(crate) mod step {
     pub(crate) const USER: &str = "changing user";
     pub(crate) const CAPABILITIES: &str = "setting capabilities";
     pub(crate) const SECCOMP: &str = "installing seccomp filter";
+    pub(crate) const LABELS: &str = "setting security labels";
+    pub(crate) const HOOK: &str = "running hook";
     pub(crate) const DIRECTORY: &str = "entering working directory";
     pub(crate) const EXECUTE: &str = "executing command";
     pub(crate) const FORK: &str = "forking";

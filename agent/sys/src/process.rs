@@ -5,7 +5,7 @@
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
@@ -183,6 +183,32 @@ pub fn signal_pidfd(process: &OwnedFd, signal: i32) -> io::Result<()> {
     // SAFETY: pidfd_send_signal takes an open descriptor, a number, and for the third a null pointer, which it does
     // not follow.
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, nothing, 0) }).map(drop)
+}
+
+/// Takes over `count` descriptors from `first` on that this process has inherited; to be called once, before it opens
+/// any.
+///
+/// # Errors
+/// Fails when one of them is not open.
+pub fn inherited(first: RawFd, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let numbers = (first..).take(count);
+    let owned = numbers.map(|fd| {
+        // SAFETY: F_GETFD takes a number and touches no memory.
+        check(unsafe { libc::fcntl(fd, libc::F_GETFD) }.into())?;
+        // SAFETY: from_raw_fd wants an open descriptor that nobody else owns: it is open, and in a process that has
+        // opened nothing yet nobody but the caller knows of it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    });
+    owned.collect()
+}
+
+/// Sets the execution domain of this process (`personality(2)`).
+///
+/// # Errors
+/// Fails when the kernel does not know it.
+pub fn set_personality(persona: u64) -> io::Result<()> {
+    // SAFETY: personality takes a number and touches no memory.
+    check(unsafe { libc::personality(persona) }.into()).map(drop)
 }
 
 /// Closes all descriptors from `first` on that this process has inherited; to be called before it opens any.

@@ -6,8 +6,10 @@
 mod devices;
 mod haste;
 mod layout;
+mod oom;
 mod order;
 mod procs;
+mod setting;
 mod update;
 mod v1;
 mod v2;
@@ -19,8 +21,11 @@ use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
 
+use crate::failure::{Failure, step};
+
 pub(crate) use self::haste::get_ready;
 pub(crate) use self::layout::Layout;
+use self::setting::{Setting, block_throttles, rdma, write_all, write_limit};
 
 /// Something about a control group failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +49,13 @@ impl CgroupError {
 
     pub(crate) fn io_error(&self) -> &io::Error {
         &self.source
+    }
+}
+
+impl From<CgroupError> for Failure {
+    /// Names it with its whole chain.
+    fn from(error: CgroupError) -> Self {
+        Self::from_io(step::CGROUP, &error, error.io_error())
     }
 }
 
@@ -101,6 +113,13 @@ impl Cgroup {
         if let Some(root) = &self.layout.v2 {
             v2::create(root, &self.path, self.layout.is_unified(), &mut warnings)?;
         }
+        warnings.extend(self.apply(resources)?);
+        Ok(warnings)
+    }
+
+    /// Applies limits to the group, which exists, and leaves others as they are; returns what had no effect.
+    fn apply(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+        let mut warnings = Vec::new();
         match &self.layout.v2 {
             Some(root) if self.layout.is_unified() => {
                 v2::apply(&root.join(&self.path), resources, &mut warnings)?;
@@ -174,15 +193,28 @@ impl Cgroup {
 
     /// Returns whether the kernel killed something in the group for want of memory.
     pub(crate) fn was_out_of_memory(&self) -> bool {
-        let file = match (self.layout.hierarchy("memory"), &self.layout.v2) {
-            (Some(hierarchy), _) => hierarchy.mount.join(&self.path).join("memory.oom_control"),
-            (None, Some(root)) => root.join(&self.path).join("memory.events"),
+        match (self.layout.hierarchy("memory"), &self.layout.v2) {
+            // Version 1 counts in the group of the process that was killed, which the container may have made.
+            (Some(hierarchy), _) => oom::in_any(&hierarchy.mount.join(&self.path)),
+            (None, Some(root)) => oom::in_events(&root.join(&self.path)),
+            (None, None) => false,
+        }
+    }
+
+    /// Returns the ids of all processes in the group and below it.
+    pub(crate) fn members(&self) -> Vec<i32> {
+        let directories: Vec<PathBuf> = self.directories().collect();
+        procs::members(&directories)
+    }
+
+    /// Returns whether the group is stopped from running.
+    pub(crate) fn is_frozen(&self) -> bool {
+        let (file, wanted) = match (self.layout.hierarchy("freezer"), &self.layout.v2) {
+            (Some(h), _) => (h.mount.join(&self.path).join("freezer.state"), "FROZEN"),
+            (None, Some(root)) => (root.join(&self.path).join("cgroup.freeze"), "1"),
             (None, None) => return false,
         };
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| line.strip_prefix("oom_kill "))
-            .any(|count| count.trim() != "0")
+        fs::read_to_string(file).is_ok_and(|state| state.trim() == wanted)
     }
 
     /// Ends every process of the group, also while it is frozen.
@@ -236,24 +268,6 @@ fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
         .open(path)
         .and_then(|file| io::Write::write_all(&mut &file, value.as_bytes()));
     result.map_err(|source| CgroupError::new(format!("writing {value} to"), path, source))
-}
-
-/// Writes a limit; a kernel that has no such file cannot limit, which is a warning.
-fn write_limit(
-    directory: &Path,
-    file: &str,
-    value: &str,
-    what: &str,
-    warnings: &mut Vec<String>,
-) -> Result<(), CgroupError> {
-    let path = directory.join(file);
-    match write(&path, value) {
-        Err(e) if e.source.kind() == io::ErrorKind::NotFound => {
-            warnings.push(format!("{what} has no effect: the kernel has no {file}"));
-            Ok(())
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,17 @@ pub(super) fn kill_all(directories: &[PathBuf], thaw: impl Fn()) {
     }
 }
 
+/// Returns every process of these groups and of those below them.
+pub(super) fn members(directories: &[PathBuf]) -> Vec<i32> {
+    let mut members = Vec::new();
+    for directory in directories {
+        collect(directory, &mut members);
+    }
+    members.sort_unstable();
+    members.dedup();
+    members
+}
+
 fn collect(directory: &Path, members: &mut Vec<i32>) {
     let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
     // A process outside of this process id namespace reads as 0, which would mean our own group to kill(2).
@@ -70,7 +81,7 @@ pub(super) fn remove_tree(directory: &Path, deadline: Instant) -> io::Result<()>
     }
 }
 
-fn subdirectories(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn subdirectories(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };

@@ -4,7 +4,7 @@ use std::io;
 
 use oci_spec::runtime::LinuxResources;
 
-use super::{Cgroup, CgroupError, v1, v2};
+use super::{Cgroup, CgroupError};
 
 impl Cgroup {
     /// Applies limits to a group that is there; what is not asked for stays. Returns what had no effect.
@@ -21,13 +21,6 @@ impl Cgroup {
         }
         let mut limits = resources.clone();
         limits.set_devices(None);
-        let mut warnings = Vec::new();
-        match &self.layout.v2 {
-            Some(root) if self.layout.is_unified() => {
-                v2::apply(&root.join(&self.path), &limits, &mut warnings)?;
-            }
-            _ => v1::apply(&self.layout, &self.path, &limits, &mut warnings)?,
-        }
-        Ok(warnings)
+        self.apply(&limits)
     }
 }

@@ -64,6 +64,7 @@ fn start(joining: &Joining<'_>, copied: Copied) -> Result<Infallible, Failure> {
         stdio,
         sync,
         has_init: false,
+        created: None,
     };
     beget_command(copied, birth)
 }

@@ -13,7 +13,7 @@ use nix::sys::prctl::{set_child_subreaper, set_name};
 use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, getpid, setpgid, tcsetpgrp};
 
-use super::process::{Birth, Command};
+use super::process::{Birth, Command, report};
 use crate::failure::{AtStep as _, Failure, step};
 
 /// Starts the command as a child of this process, which stays its init; returns only with what prevented it.
@@ -30,7 +30,11 @@ pub(super) fn start(
     set_name(c"berth-init").at(step::FORK, what)?;
     hold_signals().at(step::FORK, what)?;
     let child = copied.beget(|| {
-        birth.sync.report(run(command, birth.has_terminal()));
+        report(
+            birth.sync,
+            birth.created,
+            run(command, birth.has_terminal()),
+        );
         1
     });
     let child = child.at(

@@ -3,10 +3,13 @@
 //! The order matters: everything that needs paths of the machine comes before the change of root, everything that
 //! needs privileges before the change of user.
 
+mod copy_up;
 mod devices;
 mod exec;
 mod executable;
 mod first;
+pub(crate) mod gate;
+mod labels;
 mod mounts;
 mod namespaces;
 mod process;
@@ -24,11 +27,11 @@ use std::path::Path;
 use berth_agent_sys::mount::{attribute, set_attributes};
 use berth_agent_sys::process::Copied;
 use nix::unistd::sethostname;
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxPersonalityDomain, Process, Spec};
 
 pub(crate) use self::exec::{Joining, run_exec};
 pub(crate) use self::namespaces::Namespaces;
-pub(crate) use self::process::Stdio;
+pub(crate) use self::process::{Created, Stdio};
 pub(crate) use self::root::mount_root;
 pub(crate) use self::sync::{ChildEnd, ParentEnd, ToParent, channel};
 use crate::cgroup::Cgroup;
@@ -46,12 +49,14 @@ pub(crate) struct Init<'a> {
     pub(crate) stdio: Option<&'a Stdio>,
     pub(crate) sync: &'a ChildEnd,
     pub(crate) namespaces: &'a Namespaces,
+    /// What differs for a container that is created first and started later.
+    pub(crate) created: Option<&'a Created<'a>>,
 }
 
 /// Becomes the first process of a container, or makes it if others are in its process id namespace already; to be called
 /// in a forked process. Returns its exit code if that failed.
 pub(crate) fn run_init(init: &Init<'_>, copied: Copied) -> i32 {
-    init.sync.report(start(init, copied));
+    process::report(init.sync, init.created, start(init, copied));
     1
 }
 
@@ -64,6 +69,7 @@ fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
         stdio,
         sync,
         namespaces,
+        created,
     } = *init;
     let spec = &message.spec;
     // The umask of the agent must not change the modes of what is made here.
@@ -73,6 +79,8 @@ fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
     let shared_pids = namespaces.shared_pids();
     namespaces.enter()?;
     sync.reached(step::ROOT);
+    let mounts = spec.mounts().as_deref().unwrap_or_default();
+    let connected = mounts::clone_connected(mounts)?;
     let place = mount_root(&message.rootfs, &message.run_dir)?;
     let root = root::Root::open(&place).at(step::ROOT, || place.display().to_string())?;
 
@@ -85,9 +93,9 @@ fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
         Ok(())
     };
     let cgroups = || join().map(|()| cgroup.visible());
-    for mount in spec.mounts().iter().flatten() {
+    for (mount, connected) in mounts.iter().zip(connected) {
         sync.reached(step::MOUNTS);
-        mounts::mount_one(&root, mount, shared_pids, &cgroups)?;
+        mounts::mount_one(&root, mount, connected, shared_pids, &cgroups)?;
     }
     sync.reached(step::DEVICES);
     devices::make(&root, spec)?;
@@ -101,7 +109,7 @@ fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
             &terminal
         }
     };
-    shield::set_parameters(&root, spec)?;
+    shield::set_parameters(spec, namespaces)?;
     join()?;
     make_directory(&root, process.cwd())?;
     if spec
@@ -114,8 +122,17 @@ fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
     }
     sync.reached(step::SHIELD);
     shield::raise(&root, spec)?;
+    if let Some(created) = created {
+        created.run_creation_hooks(sync)?;
+    }
     sync.reached(step::PIVOT);
-    root.pivot()?;
+    if created.is_some_and(|created| created.no_pivot) {
+        root.move_to_top()?;
+    } else {
+        root.pivot()?;
+    }
+    share_root(spec)?;
+    set_personality(spec)?;
     name_host(spec, namespaces)?;
     let birth = process::Birth {
         process,
@@ -123,6 +140,7 @@ fn start(init: &Init<'_>, copied: Copied) -> Result<Infallible, Failure> {
         stdio,
         sync,
         has_init: message.init,
+        created,
     };
     if shared_pids.is_some() {
         process::beget_command(copied, birth)
@@ -141,6 +159,36 @@ fn make_directory(root: &root::Root, path: &Path) -> Result<(), Failure> {
         }
         other => other.map(drop).at(step::DIRECTORY, what),
     }
+}
+
+/// Connects the container's root with its peers as the specification wants it; it is private otherwise.
+fn share_root(spec: &Spec) -> Result<(), Failure> {
+    let word = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.rootfs_propagation().as_deref());
+    let what = || "propagation of the root";
+    // What is mounted below has a word of its own each.
+    let (propagation, _) = match word.filter(|word| !word.is_empty()) {
+        // As it was mounted.
+        None | Some("private" | "rprivate") => return Ok(()),
+        Some(word) => mounts::propagation(word)
+            .ok_or_else(|| Failure::new(step::ROOT, format!("rootfsPropagation {word} is none")))?,
+    };
+    let root = root::Root::open(Path::new("/")).at(step::ROOT, what)?;
+    set_attributes(root.fd(), 0, 0, Some(propagation), false).at(step::ROOT, what)
+}
+
+fn set_personality(spec: &Spec) -> Result<(), Failure> {
+    let linux = spec.linux().as_ref();
+    let Some(personality) = linux.and_then(|linux| linux.personality().as_ref()) else {
+        return Ok(());
+    };
+    let persona = match personality.domain() {
+        LinuxPersonalityDomain::PerLinux => 0,
+        LinuxPersonalityDomain::PerLinux32 => 8,
+    };
+    berth_agent_sys::process::set_personality(persona).at(step::EXECUTE, || "personality")
 }
 
 fn name_host(spec: &Spec, namespaces: &Namespaces) -> Result<(), Failure> {

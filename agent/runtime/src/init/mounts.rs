@@ -13,6 +13,7 @@ use nix::fcntl::{OFlag, ResolveFlag};
 use nix::unistd::symlinkat;
 use oci_spec::runtime::Mount;
 
+use super::copy_up;
 use super::root::{Kind, Root, is_directory, open_host};
 use crate::cgroup::VisibleHierarchy;
 use crate::failure::{AtStep as _, Failure, step};
@@ -28,6 +29,8 @@ struct Options {
     propagation: Option<(Propagation, bool)>,
     /// A bind mount; with all mounts below it if true.
     bind: Option<bool>,
+    /// Whether a new tmpfs begins with what is in its place.
+    copy_up: bool,
     /// What the filesystem takes.
     data: Vec<(String, Option<String>)>,
 }
@@ -44,7 +47,9 @@ impl Options {
     fn add(&mut self, word: &str) {
         match word {
             "defaults" | "" | "newinstance" => {}
-            "bind" => self.bind = Some(false),
+            "tmpcopyup" => self.copy_up = true,
+            // Both in any order mean the tree.
+            "bind" => self.bind = self.bind.or(Some(false)),
             "rbind" => self.bind = Some(true),
             _ => {
                 if let Some(propagation) = propagation(word) {
@@ -66,6 +71,12 @@ impl Options {
         }
     }
 
+    /// Returns whether this is a bind mount, and then whether with all mounts below its source.
+    fn bind_of(&self, mount: &Mount) -> Option<bool> {
+        let by_type = (mount.typ().as_deref() == Some("bind")).then_some(true);
+        self.bind.or(by_type)
+    }
+
     /// Bits of the access time are one number to the kernel, and setting it wants all of them cleared.
     fn kernel_attributes(set: u64, clear: u64) -> (u64, u64) {
         let time = (set | clear) & attribute::ATIME_MASK != 0;
@@ -80,7 +91,7 @@ impl Options {
     }
 }
 
-fn propagation(word: &str) -> Option<(Propagation, bool)> {
+pub(super) fn propagation(word: &str) -> Option<(Propagation, bool)> {
     Some(match word {
         "private" => (Propagation::Private, false),
         "rprivate" => (Propagation::Private, true),
@@ -115,21 +126,42 @@ fn attributes(word: &str) -> Option<(u64, u64)> {
     })
 }
 
+/// Clones the sources of bind mounts that stay connected with the machine's mounts: to be called while this mount
+/// namespace is still a peer of the machine's.
+pub(super) fn clone_connected(mounts: &[Mount]) -> Result<Vec<Option<OwnedFd>>, Failure> {
+    let clone = |mount: &Mount| {
+        let options = Options::parse(mount.options().as_deref().unwrap_or_default());
+        let is_connected = matches!(
+            options.propagation,
+            Some((Propagation::Shared | Propagation::Slave, _))
+        );
+        match options.bind_of(mount).filter(|_| is_connected) {
+            Some(recursive) => open_source(mount)
+                .and_then(|(source, what)| {
+                    clone_mount_at(&source, recursive).at(step::MOUNTS, || what)
+                })
+                .map(Some),
+            None => Ok(None),
+        }
+    };
+    mounts.iter().map(clone).collect()
+}
+
 /// Makes one mount of a specification.
 ///
-/// `cgroups` gives the container's groups when they are asked for, and waits until they exist. `processes` is the
+/// `connected` is what [`clone_connected`] made of its source. `cgroups` gives the container's groups when they are asked for, and waits until they exist. `processes` is the
 /// namespace whose processes procfs shows, if those are not the caller's.
 pub(super) fn mount_one(
     root: &Root,
     mount: &Mount,
+    connected: Option<OwnedFd>,
     processes: Option<BorrowedFd<'_>>,
     cgroups: &dyn Fn() -> Result<Vec<VisibleHierarchy>, Failure>,
 ) -> Result<(), Failure> {
     let options = Options::parse(mount.options().as_deref().unwrap_or_default());
     let kind = mount.typ().as_deref().unwrap_or("none");
-    match (options.bind, kind) {
-        (Some(recursive), _) => bind(root, mount, &options, recursive),
-        (None, "bind") => bind(root, mount, &options, true),
+    match (options.bind_of(mount), kind) {
+        (Some(recursive), _) => bind(root, mount, &options, recursive, connected),
         (None, "cgroup" | "cgroup2") => mount_cgroups(root, mount, &options, &cgroups()?),
         (None, _) => mount_filesystem(root, mount, kind, &options, processes),
     }
@@ -139,7 +171,8 @@ fn name(mount: &Mount) -> String {
     mount.destination().display().to_string()
 }
 
-fn bind(root: &Root, mount: &Mount, options: &Options, recursive: bool) -> Result<(), Failure> {
+/// Opens the source of a bind mount; returns also what to call the mount.
+fn open_source(mount: &Mount) -> Result<(OwnedFd, String), Failure> {
     let Some(source) = mount
         .source()
         .as_ref()
@@ -150,37 +183,60 @@ fn bind(root: &Root, mount: &Mount, options: &Options, recursive: bool) -> Resul
             format!("{}: a bind mount needs an absolute source", name(mount)),
         ));
     };
-    let what = || format!("{} at {}", source.display(), name(mount));
-    let opened = open_host(source).at(step::MOUNTS, what)?;
-    let kind = if is_directory(&opened).at(step::MOUNTS, what)? {
+    let what = format!("{} at {}", source.display(), name(mount));
+    let opened = open_host(source).at(step::MOUNTS, || &what)?;
+    Ok((opened, what))
+}
+
+fn bind(
+    root: &Root,
+    mount: &Mount,
+    options: &Options,
+    recursive: bool,
+    connected: Option<OwnedFd>,
+) -> Result<(), Failure> {
+    let (tree, what) = match connected {
+        Some(tree) => (tree, name(mount)),
+        None => {
+            let (opened, what) = open_source(mount)?;
+            let tree = clone_mount_at(&opened, recursive).at(step::MOUNTS, || &what)?;
+            // A mount that shows other mounts of the machine must not pass ours back to them.
+            set_attributes(tree.as_fd(), 0, 0, Some(Propagation::Private), recursive)
+                .at(step::MOUNTS, || &what)?;
+            (tree, what)
+        }
+    };
+    let kind = if is_directory(&tree).at(step::MOUNTS, || &what)? {
         Kind::Directory
     } else {
         Kind::File
     };
-    let tree = clone_mount_at(&opened, recursive).at(step::MOUNTS, what)?;
-    if recursive {
-        // A mount that shows other mounts of the machine must not pass ours back to them.
-        set_attributes(tree.as_fd(), 0, 0, Some(Propagation::Private), true)
-            .at(step::MOUNTS, what)?;
-    }
-    restrict(&tree, options).at(step::MOUNTS, what)?;
+    restrict(&tree, options, recursive).at(step::MOUNTS, || &what)?;
     let target = root
         .ensure(mount.destination(), kind)
-        .at(step::MOUNTS, what)?;
-    attach(&tree, &target).at(step::MOUNTS, what)
+        .at(step::MOUNTS, || &what)?;
+    attach(&tree, &target).at(step::MOUNTS, || &what)
 }
 
-fn restrict(tree: &OwnedFd, options: &Options) -> io::Result<()> {
+fn restrict(tree: &OwnedFd, options: &Options, recursive: bool) -> io::Result<()> {
     let (set, clear) = Options::kernel_attributes(options.set_below, options.clear_below);
     if set | clear != 0 {
         set_attributes(tree.as_fd(), set, clear, None, true)?;
     }
     let (set, clear) = Options::kernel_attributes(options.set, options.clear);
-    let (propagation, below) = options.propagation.unwrap_or((Propagation::Private, true));
     if set | clear != 0 {
         set_attributes(tree.as_fd(), set, clear, None, false)?;
     }
-    set_attributes(tree.as_fd(), 0, 0, Some(propagation), below)
+    match options.propagation {
+        // What is below must not pass mounts to the machine either.
+        Some((Propagation::Slave, _)) => {
+            set_attributes(tree.as_fd(), 0, 0, Some(Propagation::Slave), recursive)
+        }
+        Some((propagation, below)) => {
+            set_attributes(tree.as_fd(), 0, 0, Some(propagation), below && recursive)
+        }
+        None => Ok(()),
+    }
 }
 
 fn mount_filesystem(
@@ -224,7 +280,15 @@ fn mount_filesystem(
             )
         })?;
     }
-    let made = context.mount(options.set).map_err(explain)?;
+    if !options.copy_up || kind != "tmpfs" {
+        let made = context.mount(options.set).map_err(explain)?;
+        return attach(&made, &target).at(step::MOUNTS, what);
+    }
+    let made = context
+        .mount(options.set & !attribute::RDONLY)
+        .map_err(explain)?;
+    copy_up::copy(&target, &made).at(step::MOUNTS, || format!("copying to {}", what()))?;
+    set_attributes(made.as_fd(), options.set, 0, None, false).at(step::MOUNTS, what)?;
     attach(&made, &target).at(step::MOUNTS, what)
 }
 

@@ -54,6 +54,11 @@ impl Namespaces {
         self.list.iter().find(|namespace| namespace.kind == kind)
     }
 
+    /// Returns whether the container has another namespace than the machine's, its own or one that it joins.
+    pub(super) fn has(&self, kind: LinuxNamespaceType) -> bool {
+        self.find(kind).is_some()
+    }
+
     fn has_own(&self, kind: LinuxNamespaceType) -> bool {
         self.find(kind)
             .is_some_and(|namespace| namespace.joined.is_none())

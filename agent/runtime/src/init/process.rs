@@ -1,5 +1,6 @@
 //! The last stretch of a process on its way to being a container's: user, capabilities, limits, filter, `execve`.
 
+use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::io;
@@ -18,15 +19,18 @@ use nix::sys::stat::{Mode, fstat, umask};
 use nix::unistd::{
     Uid, dup2_stderr, dup2_stdin, dup2_stdout, execve, fchdir, fchown, getcwd, setsid,
 };
-use oci_spec::runtime::{PosixRlimitType, Process};
+use oci_spec::runtime::{Hooks, PosixRlimitType, Process};
 
 use super::executable;
 use super::first;
+use super::gate::Gate;
+use super::labels::{self, Labels};
 use super::rights::{Wanted, change_user, confine, wanted_capabilities};
 use super::root::{Kind, Root};
 use super::sync::ChildEnd;
 use crate::error::FailureKind;
 use crate::failure::{AtStep as _, Failure, step};
+use crate::hooks;
 
 /// What becomes standard input, output and error.
 #[derive(Debug)]
@@ -63,19 +67,101 @@ pub(super) struct Birth<'a> {
     pub(super) sync: &'a ChildEnd,
     /// Whether an init of ours stays between the supervisor and the command.
     pub(super) has_init: bool,
+    /// What differs for a container that is created first and started later.
+    pub(super) created: Option<&'a Created<'a>>,
+}
+
+/// A container that is created first and started later, by programs that do not stay.
+#[derive(Debug)]
+pub(crate) struct Created<'a> {
+    pub(crate) gate: Gate,
+    /// Descriptors from 3 on that the command gets.
+    pub(crate) preserved: &'a [OwnedFd],
+    pub(crate) hooks: Option<&'a Hooks>,
+    /// Whether the machine's root cannot be exchanged (it is an initial ramdisk).
+    pub(crate) no_pivot: bool,
+    /// The container's state, for hooks; known when they are run.
+    pub(super) state: OnceCell<Vec<u8>>,
+}
+
+impl<'a> Created<'a> {
+    pub(crate) fn new(
+        gate: Gate,
+        preserved: &'a [OwnedFd],
+        hooks: Option<&'a Hooks>,
+        no_pivot: bool,
+    ) -> Self {
+        Self {
+            gate,
+            preserved,
+            hooks,
+            no_pivot,
+            state: OnceCell::new(),
+        }
+    }
+
+    /// Has the machine's side run its hooks, and runs those of the container's namespaces.
+    pub(super) fn run_creation_hooks(&self, sync: &ChildEnd) -> Result<(), Failure> {
+        let Some(all) = self.hooks else {
+            return Ok(());
+        };
+        let told = sync.mounted()?;
+        let state = self.state.get_or_init(|| told);
+        hooks::run(all.create_container().as_ref(), state)
+    }
+
+    /// Waits to be started, and runs the hooks that are the last before the command.
+    fn wait(&self, sync: &ChildEnd) -> Result<(), Failure> {
+        sync.created().at(step::EXECUTE, || "telling the runtime")?;
+        self.gate.wait()?;
+        let (Some(all), Some(state)) = (self.hooks, self.state.get()) else {
+            return Ok(());
+        };
+        hooks::run(
+            all.start_container().as_ref(),
+            &with_status(state, "created"),
+        )
+    }
+
+    fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let preserved = self.preserved.iter().map(|fd| fd.as_fd());
+        self.gate.fds().into_iter().chain(preserved)
+    }
+}
+
+/// Changes the status in a container's state.
+fn with_status(state: &[u8], status: &str) -> Vec<u8> {
+    let changed = serde_json::from_slice::<serde_json::Value>(state).map(|mut value| {
+        if let Some(place) = value.get_mut("status") {
+            *place = status.into();
+        }
+        value.to_string().into_bytes()
+    });
+    changed.unwrap_or_else(|_| state.to_vec())
+}
+
+/// Tells whoever listens how a process ended without executing anything.
+pub(super) fn report(
+    sync: &ChildEnd,
+    created: Option<&Created<'_>>,
+    result: Result<Infallible, Failure>,
+) {
+    let Err(failure) = result;
+    if !created.is_some_and(|created| created.gate.report(&failure)) {
+        sync.report(Err(failure));
+    }
 }
 
 /// Turns this process, which nobody in a container can see yet, into the command; returns only with what prevented it.
 pub(super) fn become_command(copied: Copied, birth: Birth<'_>) -> Result<Infallible, Failure> {
-    let Birth { process, sync, .. } = birth;
-    let command = prepare(process, birth.stdio, sync)?;
-    begin_session(birth.has_terminal())?;
+    let command = prepare(birth)?;
+    birth.begin_session()?;
     if birth.has_init {
         close_to_others()?;
     }
-    sync.executing()
-        .at(step::EXECUTE, || "telling the supervisor")?;
-    confine(process, birth.program, command.wanted)?;
+    birth.announce()?;
+    command.label()?;
+    confine(birth.process, birth.program, command.wanted)?;
     if birth.has_init {
         first::start(copied, &command, birth)
     } else {
@@ -87,14 +173,14 @@ pub(super) fn become_command(copied: Copied, birth: Birth<'_>) -> Result<Infalli
 /// processes may see it at once: it is born with nothing left that the command does not get.
 pub(super) fn beget_command(copied: Copied, birth: Birth<'_>) -> Result<Infallible, Failure> {
     let Birth { process, sync, .. } = birth;
-    let command = prepare(process, birth.stdio, sync)?;
+    let command = prepare(birth)?;
     confine(process, birth.program, command.wanted)?;
     close_to_others()?;
     let begin = |copied| {
-        begin_session(birth.has_terminal())?;
+        birth.begin_session()?;
         sync.wait_for_word(step::EXECUTE)?;
-        sync.executing()
-            .at(step::EXECUTE, || "telling the supervisor")?;
+        birth.announce()?;
+        command.label()?;
         if birth.has_init {
             first::start(copied, &command, birth)
         } else {
@@ -102,10 +188,13 @@ pub(super) fn beget_command(copied: Copied, birth: Birth<'_>) -> Result<Infallib
         }
     };
     let sibling = |copied| {
-        sync.report(begin(copied));
+        report(sync, birth.created, begin(copied));
         1
     };
-    let error = copied.succeed(&[sync.fd()], sibling, |pid| sync.born(pid));
+    let mut keep = vec![sync.fd()];
+    keep.extend(birth.created.into_iter().flat_map(Created::fds));
+    keep.extend(command.labels.iter().map(Labels::fd));
+    let error = copied.succeed(&keep, sibling, |pid| sync.born(pid));
     Err(stillborn(&error))
 }
 
@@ -118,6 +207,29 @@ fn close_to_others() -> Result<(), Failure> {
 impl Birth<'_> {
     pub(super) fn has_terminal(&self) -> bool {
         matches!(self.stdio, Stdio::Terminal(_))
+    }
+
+    /// Says that all that is left is `execve`, when it is time for that.
+    fn announce(&self) -> Result<(), Failure> {
+        if let Some(created) = self.created {
+            return created.wait(self.sync);
+        }
+        self.sync
+            .executing()
+            .at(step::EXECUTE, || "telling the supervisor")
+    }
+
+    /// Makes this process the leader of a session, whose terminal is standard input, and ties it to its supervisor.
+    fn begin_session(&self) -> Result<(), Failure> {
+        setsid().at(step::STREAMS, || "beginning a session")?;
+        if self.has_terminal() {
+            make_controlling(io::stdin()).at(step::TERMINAL, || "controlling terminal")?;
+        }
+        if self.created.is_some() {
+            return Ok(());
+        }
+        // A container does not outlive its supervisor. Changing the user forgets this, so it comes after.
+        set_pdeathsig(Signal::SIGKILL).at(step::USER, || "tying the process to its supervisor")
     }
 }
 
@@ -139,9 +251,14 @@ pub(super) struct Command {
     arguments: Vec<CString>,
     environment: Vec<CString>,
     wanted: Wanted,
+    labels: Option<Labels>,
 }
 
 impl Command {
+    fn label(&self) -> Result<(), Failure> {
+        self.labels.as_ref().map_or(Ok(()), Labels::set)
+    }
+
     pub(super) fn execute(&self) -> Result<Infallible, Failure> {
         let Err(errno) = execve(&self.executable, &self.arguments, &self.environment);
         Err(executable::describe(&self.name, errno))
@@ -149,8 +266,15 @@ impl Command {
 }
 
 /// Gives this process everything of the command's but its session and its rights.
-fn prepare(process: &Process, stdio: &Stdio, sync: &ChildEnd) -> Result<Command, Failure> {
+fn prepare(birth: Birth<'_>) -> Result<Command, Failure> {
+    let Birth {
+        process,
+        stdio,
+        sync,
+        ..
+    } = birth;
     sync.reached(step::STREAMS);
+    let labels = labels::of(process, sync)?;
     let user = process.user();
     connect(stdio, Uid::from_raw(user.uid()))?;
     limit(process, sync)?;
@@ -160,7 +284,9 @@ fn prepare(process: &Process, stdio: &Stdio, sync: &ChildEnd) -> Result<Command,
             return Err(Failure::from_io(step::USER, "session keyring", &e));
         }
     }
-    close_on_exec_from(3).at(step::STREAMS, || "closing descriptors")?;
+    let n_preserved = birth.created.map_or(0, |created| created.preserved.len());
+    let first = i32::try_from(3 + n_preserved).unwrap_or(i32::MAX);
+    close_on_exec_from(first).at(step::STREAMS, || "closing descriptors")?;
     reset_signals().at(step::EXECUTE, || "resetting signals")?;
     umask(Mode::from_bits_truncate(user.umask().unwrap_or(0o022)));
 
@@ -178,17 +304,8 @@ fn prepare(process: &Process, stdio: &Stdio, sync: &ChildEnd) -> Result<Command,
         environment: strings(environment)?,
         name,
         wanted,
+        labels,
     })
-}
-
-/// Makes this process the leader of a session, whose terminal is standard input, and ties it to its supervisor.
-fn begin_session(has_terminal: bool) -> Result<(), Failure> {
-    setsid().at(step::STREAMS, || "beginning a session")?;
-    if has_terminal {
-        make_controlling(io::stdin()).at(step::TERMINAL, || "controlling terminal")?;
-    }
-    // A container does not outlive its supervisor. Changing the user forgets this, so it comes after.
-    set_pdeathsig(Signal::SIGKILL).at(step::USER, || "tying the process to its supervisor")
 }
 
 fn strings(list: &[String]) -> Result<Vec<CString>, Failure> {
@@ -215,7 +332,14 @@ fn connect(stdio: &Stdio, user: Uid) -> Result<(), Failure> {
         if (is_terminal || stat.st_mode & libc::S_IFMT == libc::S_IFIFO)
             && stat.st_uid != user.as_raw()
         {
-            fchown(stream, Some(user), None).at(step::STREAMS, || "owner of a standard stream")?;
+            match fchown(stream, Some(user), None) {
+                // Streams that come from elsewhere may be on something that has no owners, or keeps them.
+                Ok(()) | Err(Errno::EPERM | Errno::EINVAL | Errno::EROFS) => {}
+                Err(e) => {
+                    let what = "owner of a standard stream";
+                    return Err(Failure::from_io(step::STREAMS, what, &e.into()));
+                }
+            }
         }
     }
     let connect = dup2_stdin(stdin)

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, fstat, mkdirat};
-use nix::unistd::{chdir, fchdir, pivot_root};
+use nix::unistd::{chdir, chroot, fchdir, pivot_root};
 
 use crate::failure::{AtStep as _, Failure, step};
 use crate::request::Rootfs;
@@ -107,6 +107,42 @@ impl Root {
         umount2(".", MntFlags::MNT_DETACH).at(step::PIVOT, || "letting go of the old root")?;
         chdir("/").at(step::PIVOT, || "/")
     }
+}
+
+impl Root {
+    /// Does the same where the machine's root cannot be exchanged: the new root is moved over it. What remains below
+    /// shows nothing of the kernel any more.
+    pub(super) fn move_to_top(self) -> Result<(), Failure> {
+        let own = self.device().at(step::PIVOT, || "the new root")?;
+        let table = std::fs::read_to_string("/proc/self/mountinfo")
+            .at(step::PIVOT, || "/proc/self/mountinfo")?;
+        let kernels: Vec<PathBuf> = table.lines().rev().filter_map(kernel_mount).collect();
+        for place in kernels {
+            // One that is below the new root is the container's own, and stays.
+            let mut ancestors = place.ancestors().filter_map(|path| Root::open(path).ok());
+            if !ancestors.any(|path| path.device().is_ok_and(|device| device == own)) {
+                umount2(&place, MntFlags::MNT_DETACH).at(step::PIVOT, || place.display())?;
+            }
+        }
+        fchdir(&self.fd).at(step::PIVOT, || "entering the new root")?;
+        mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)
+            .at(step::PIVOT, || "moving the new root")?;
+        chroot(".").at(step::PIVOT, || "chroot")?;
+        chdir("/").at(step::PIVOT, || "/")
+    }
+
+    /// Returns what tells this directory from all others.
+    fn device(&self) -> nix::Result<(u64, u64)> {
+        fstat(&self.fd).map(|stat| (stat.st_dev, stat.st_ino))
+    }
+}
+
+/// Returns where a line of the table of mounts has a filesystem of the kernel's.
+fn kernel_mount(line: &str) -> Option<PathBuf> {
+    let (place, filesystem) = line.split_once(" - ")?;
+    let kind = filesystem.split(' ').next()?;
+    let place = place.split(' ').nth(4)?;
+    matches!(kind, "proc" | "sysfs").then(|| PathBuf::from(place.replace("\\040", " ")))
 }
 
 /// Resolves `.` and `..` as text, as Docker does with the paths of mounts.

@@ -3,7 +3,7 @@
 //! Each target is checked to be on the filesystem that it claims to be on, so that no image or volume can put
 //! something else in its place and keep the original reachable.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,12 @@ use berth_agent_sys::mount::{
     FilesystemContext, attach, attribute, clone_mount_at, set_attributes,
 };
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, ResolveFlag};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{fstat, makedev};
 use nix::sys::statfs::PROC_SUPER_MAGIC;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
+use super::namespaces::Namespaces;
 use super::root::{Root, filesystem_of, is_directory, open_host};
 use crate::failure::{AtStep as _, Failure, step};
 
@@ -70,13 +71,13 @@ fn find(root: &Root, path: &Path) -> Result<Option<OwnedFd>, Failure> {
     }
 }
 
-fn make_readonly(target: &OwnedFd) -> std::io::Result<()> {
+fn make_readonly(target: &OwnedFd) -> io::Result<()> {
     let tree = clone_mount_at(target, true)?;
     set_attributes(tree.as_fd(), attribute::RDONLY, 0, None, true)?;
     attach(&tree, target)
 }
 
-fn mask(target: &OwnedFd, null: &OwnedFd) -> std::io::Result<()> {
+fn mask(target: &OwnedFd, null: &OwnedFd) -> io::Result<()> {
     let cover = if is_directory(target)? {
         let context = FilesystemContext::open("tmpfs")?;
         context.set("size", c"0")?;
@@ -103,24 +104,87 @@ fn host_null() -> Result<OwnedFd, Failure> {
 }
 
 /// Writes the kernel parameters of a specification, into the container's own namespaces.
-pub(super) fn set_parameters(root: &Root, spec: &Spec) -> Result<(), Failure> {
+///
+/// They go through a procfs of their own that is attached nowhere: neither the image nor another container that changes
+/// a shared volume meanwhile can put anything between a parameter's name and the parameter.
+pub(super) fn set_parameters(spec: &Spec, namespaces: &Namespaces) -> Result<(), Failure> {
     let parameters = spec
         .linux()
         .as_ref()
-        .and_then(|linux| linux.sysctl().as_ref());
-    for (key, value) in parameters.into_iter().flatten() {
+        .and_then(|linux| linux.sysctl().as_ref())
+        .filter(|parameters| !parameters.is_empty());
+    let Some(parameters) = parameters else {
+        return Ok(());
+    };
+    let procfs = private_procfs().at(step::SYSCTL, || "procfs")?;
+    for (key, value) in parameters {
         let what = || format!("{key} to {value}");
-        // Docker takes both spellings of the separator. No `..` survives this.
-        let path = PathBuf::from("/proc/sys").join(key.replace('.', "/"));
-        let file = root
-            .find(&path, OFlag::O_WRONLY, ResolveFlag::RESOLVE_NO_SYMLINKS)
-            .at(step::SYSCTL, what)?;
-        if filesystem_of(&file).at(step::SYSCTL, what)? != PROC_SUPER_MAGIC {
-            return Err(Failure::new(step::SYSCTL, format!("{key}: not on procfs")));
+        if !has_own(key, namespaces) {
+            let message = format!("{key}: is the machine's, the container has none of its own");
+            return Err(Failure::new(step::SYSCTL, message));
         }
+        // Docker takes both spellings of the separator. No `..` survives this.
+        let path = PathBuf::from("sys").join(key.replace('.', "/"));
+        let file = open_in(&procfs, &path).at(step::SYSCTL, what)?;
         std::fs::File::from(file)
             .write_all(value.as_bytes())
             .at(step::SYSCTL, what)?;
     }
     Ok(())
+}
+
+/// Mounts a procfs that nobody else can reach.
+pub(super) fn private_procfs() -> io::Result<OwnedFd> {
+    let attributes = attribute::NOSUID | attribute::NODEV | attribute::NOEXEC;
+    FilesystemContext::open("proc")?.mount(attributes)
+}
+
+/// Opens a file of procfs for writing, and nothing that a link or a mount shows in its place.
+pub(super) fn open_in(procfs: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_WRONLY | OFlag::O_CLOEXEC)
+        .resolve(
+            ResolveFlag::RESOLVE_BENEATH
+                | ResolveFlag::RESOLVE_NO_XDEV
+                | ResolveFlag::RESOLVE_NO_SYMLINKS,
+        );
+    openat2(procfs, path, how)
+}
+
+/// Returns whether a parameter is one of a namespace that the container does not have from the machine.
+fn has_own(key: &str, namespaces: &Namespaces) -> bool {
+    let key = key.replace('/', ".");
+    let kind = match key.as_str() {
+        "kernel.hostname" | "kernel.domainname" => LinuxNamespaceType::Uts,
+        "kernel.msgmax"
+        | "kernel.msgmnb"
+        | "kernel.msgmni"
+        | "kernel.sem"
+        | "kernel.shmall"
+        | "kernel.shmmax"
+        | "kernel.shmmni"
+        | "kernel.shm_rmid_forced" => LinuxNamespaceType::Ipc,
+        key if key.starts_with("fs.mqueue.") => LinuxNamespaceType::Ipc,
+        key if key.starts_with("net.") => LinuxNamespaceType::Network,
+        _ => return false,
+    };
+    namespaces.has(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_the_file_itself_is_opened_in_a_private_procfs() {
+        let procfs = private_procfs().unwrap();
+        open_in(&procfs, Path::new("sys/kernel/core_pattern")).unwrap();
+        for path in ["self/comm", "../proc/self/comm", "1/root/tmp"] {
+            let error = open_in(&procfs, Path::new(path)).unwrap_err();
+            assert!(
+                matches!(error, Errno::ELOOP | Errno::EXDEV),
+                "{path}: {error}"
+            );
+        }
+    }
 }

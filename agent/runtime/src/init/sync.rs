@@ -17,10 +17,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{AtStep as _, Failure};
+use crate::failure::{AtStep as _, Failure, step};
 
 /// The longest message; longer ones are cut, so that a failure always arrives.
 const MAX_MESSAGE: usize = 8192;
+
+/// The longest state of a container, with its annotations.
+pub(crate) const MAX_STATE: usize = 128 << 10;
 
 /// How often a step that takes long says that it goes on.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -36,6 +39,10 @@ pub(crate) enum ToParent {
     Warning(String),
     /// The master of the terminal comes with this message.
     Terminal,
+    /// Everything is mounted, and the process waits for the state of the container, for its hooks.
+    Mounted,
+    /// The process waits to be started.
+    Created,
     /// All that is left is `execve`.
     Executing,
     Failed(Failure),
@@ -103,6 +110,23 @@ impl ChildEnd {
         self.send(&ToParent::Executing, &[])
     }
 
+    /// Says that it is time for hooks, and returns the container's state, which comes when they have been run.
+    pub(super) fn mounted(&self) -> Result<Vec<u8>, Failure> {
+        let what = || "waiting for hooks";
+        self.send(&ToParent::Mounted, &[]).at(step::HOOK, what)?;
+        let mut state = vec![0; MAX_STATE];
+        let length = nix::unistd::read(&self.fd, &mut state).at(step::HOOK, what)?;
+        if length == 0 {
+            return Err(Failure::new(step::HOOK, "the runtime went away"));
+        }
+        state.truncate(length);
+        Ok(state)
+    }
+
+    pub(super) fn created(&self) -> io::Result<()> {
+        self.send(&ToParent::Created, &[])
+    }
+
     /// Reports how the child ended without executing anything.
     pub(super) fn report(&self, result: Result<Infallible, Failure>) {
         let Err(mut failure) = result;
@@ -140,6 +164,11 @@ impl ParentEnd {
     /// Tells the child that it may go on.
     pub(crate) fn go(&self) -> io::Result<()> {
         descriptor::send(&self.0, b"g", &[]).map(drop)
+    }
+
+    /// Answers [`ToParent::Mounted`].
+    pub(crate) fn tell_state(&self, state: &[u8]) -> io::Result<()> {
+        descriptor::send(&self.0, state, &[]).map(drop)
     }
 
     /// Waits for something to receive; returns whether there is.

@@ -140,6 +140,7 @@ fn launch_built_in(
         stdio: stdio.as_ref(),
         sync: &child,
         namespaces,
+        created: None,
     };
     let forked = namespaces.with_first_child(|| fork_init(&init))?;
     drop((child, stdio));
@@ -303,20 +304,6 @@ fn check(spec: &Spec) -> Result<&Process, Failure> {
     };
     if process.args().iter().flatten().next().is_none() {
         return refuse("the specification has no command");
-    }
-    if process
-        .apparmor_profile()
-        .as_ref()
-        .is_some_and(|name| !name.is_empty() && name != "unconfined")
-    {
-        return refuse("AppArmor profiles are not supported");
-    }
-    if process
-        .selinux_label()
-        .as_ref()
-        .is_some_and(|label| !label.is_empty())
-    {
-        return refuse("SELinux labels are not supported");
     }
     if spec.hooks().is_some() {
         return refuse("hooks are not supported");

@@ -1,12 +1,14 @@
 //! Control groups of version 2: one hierarchy, controllers passed down from level to level.
 
+mod settings;
+
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
+use oci_spec::runtime::LinuxResources;
 
-use super::{CgroupError, devices, order, write, write_limit};
+use super::{CgroupError, devices, write, write_all};
 
 /// Group for processes that stand in the way of passing controllers down.
 const LEAF: &str = "init";
@@ -97,67 +99,16 @@ pub(super) fn apply(
     if !rules.is_empty() {
         devices::restrict(directory, rules)?;
     }
-    let mut set = |file: &str, value: Option<String>, what: &str| match value {
-        Some(value) => write_limit(directory, file, &value, what, warnings),
-        None => Ok(()),
-    };
-    if let Some(memory) = resources.memory() {
-        set("memory.max", limit(memory.limit()), "the memory limit")?;
-        set("memory.swap.max", swap(directory, memory), "the swap limit")?;
-        set(
-            "memory.low",
-            limit(memory.reservation()),
-            "the memory reservation",
-        )?;
-    }
-    if let Some(cpu) = resources.cpu() {
-        set("cpu.weight", weight(cpu), "the share of processor time")?;
-        set("cpu.max", quota(directory, cpu), "the processor quota")?;
-        set(
-            "cpuset.cpus",
-            cpu.cpus().clone().filter(|l| !l.is_empty()),
-            "the choice of processors",
-        )?;
-        set(
-            "cpuset.mems",
-            cpu.mems().clone().filter(|l| !l.is_empty()),
-            "the choice of memory nodes",
-        )?;
-    }
-    if let Some(pids) = resources.pids() {
-        let value = limit(Some(pids.limit()));
-        set("pids.max", value, "the limit of processes")?;
-    }
-    if let Some(io) = resources.block_io() {
-        let weight = io
-            .weight()
-            .filter(|n| *n != 0)
-            .map(|n| io_weight(n).to_string());
-        set("io.weight", weight, "the weight of block I/O")?;
-        for line in throttles(io) {
-            set("io.max", Some(line), "throttling of block I/O")?;
-        }
-    }
-    for page in resources.hugepage_limits().iter().flatten() {
-        let file = format!("hugetlb.{}.max", page.page_size());
-        set(
-            &file,
-            Some(page.limit().to_string()),
-            "the limit of huge pages",
-        )?;
-    }
-    for (file, value) in resources.unified().iter().flatten() {
-        if file.contains('/') {
+    warnings.extend(settings::without_effect(resources));
+    let mut placed = Vec::new();
+    for setting in settings::of(directory, resources) {
+        if setting.file.components().count() != 1 || setting.file.file_name().is_none() {
             let wrong = io::ErrorKind::InvalidInput.into();
-            return Err(CgroupError::new(
-                "using control file",
-                Path::new(file),
-                wrong,
-            ));
+            return Err(CgroupError::new("using control file", &setting.file, wrong));
         }
-        set(file, Some(value.clone()), file)?;
+        placed.push(setting.below(directory));
     }
-    Ok(())
+    write_all(placed, warnings)
 }
 
 /// Freezes or thaws a group and waits until the kernel says that it is so.
@@ -180,58 +131,6 @@ pub(super) fn freeze(directory: &Path, frozen: bool) -> Result<(), CgroupError> 
         directory,
         io::ErrorKind::TimedOut.into(),
     ))
-}
-
-fn limit(value: Option<i64>) -> Option<String> {
-    match value? {
-        0 => None,
-        n if n < 0 => Some("max".to_owned()),
-        n => Some(n.to_string()),
-    }
-}
-
-fn swap(directory: &Path, memory: &LinuxMemory) -> Option<String> {
-    let asked = |value: Option<i64>| value.filter(|n| *n != 0);
-    order::swap_max(directory, asked(memory.limit()), asked(memory.swap()))
-}
-
-/// Maps shares (2 to 262144, usually 1024) to weights (1 to 10000, usually 100), as other runtimes do.
-fn weight(cpu: &LinuxCpu) -> Option<String> {
-    let shares = cpu.shares().filter(|n| *n != 0)?.clamp(2, 262_144);
-    Some((1 + (shares - 2) * 9999 / 262_142).to_string())
-}
-
-fn quota(directory: &Path, cpu: &LinuxCpu) -> Option<String> {
-    let quota = cpu.quota().filter(|n| *n != 0);
-    order::cpu_max(directory, quota, cpu.period().filter(|n| *n != 0))
-}
-
-/// Maps 10 to 1000 to 1 to 10000.
-fn io_weight(weight: u16) -> u64 {
-    let weight = u64::from(weight.clamp(10, 1000));
-    1 + (weight - 10) * 9999 / 990
-}
-
-fn throttles(io: &LinuxBlockIo) -> Vec<String> {
-    let lists = [
-        ("rbps", io.throttle_read_bps_device()),
-        ("wbps", io.throttle_write_bps_device()),
-        ("riops", io.throttle_read_iops_device()),
-        ("wiops", io.throttle_write_iops_device()),
-    ];
-    let mut lines = Vec::new();
-    for (key, list) in lists {
-        let devices = list.iter().flatten();
-        lines.extend(devices.map(|device| {
-            format!(
-                "{}:{} {key}={}",
-                device.major(),
-                device.minor(),
-                device.rate()
-            )
-        }));
-    }
-    lines
 }
 
 #[cfg(test)]
