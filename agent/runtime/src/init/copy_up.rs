@@ -1,7 +1,7 @@
 //! Filling a new tmpfs with what it hides (`tmpcopyup`).
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use berth_agent_sys::root_dir::{Directory, NodeKind, RootDir};
 

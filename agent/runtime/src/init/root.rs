@@ -119,7 +119,7 @@ impl Root {
         let kernels: Vec<PathBuf> = table.lines().rev().filter_map(kernel_mount).collect();
         for place in kernels {
             // One that is below the new root is the container's own, and stays.
-            let mut ancestors = place.ancestors().filter_map(|path| Root::open(path).ok());
+            let mut ancestors = place.ancestors().filter_map(|path| Self::open(path).ok());
             if !ancestors.any(|path| path.device().is_ok_and(|device| device == own)) {
                 umount2(&place, MntFlags::MNT_DETACH).at(step::PIVOT, || place.display())?;
             }
