@@ -39,7 +39,11 @@ fn run_one(hook: &Hook, state: &[u8]) -> Result<(), Failure> {
         let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
         command.env(key, value);
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    // What it says goes where the runtime's own errors go. Not to /dev/null: the container may not be allowed that.
+    let errors = std::io::stderr().as_fd().try_clone_to_owned();
+    command
+        .stdin(Stdio::piped())
+        .stdout(errors.at(step::HOOK, what)?);
     let mut child = command.spawn().at(step::HOOK, what)?;
     if let Some(mut stdin) = child.stdin.take() {
         // A hook need not read it.

@@ -133,11 +133,7 @@ impl Creation<'_> {
         set_dumpable(false).at(step::FORK, || "closing the process to others")?;
         let program = program(&spec)?;
         let namespaces = Namespaces::open(&spec)?;
-        let resources = spec
-            .linux()
-            .as_ref()
-            .and_then(|linux| linux.resources().clone())
-            .unwrap_or_default();
+        let resources = settle::resources(&spec);
         for warning in self.cgroup.create(&resources).map_err(Failure::from)? {
             self.log.warn(&warning);
         }

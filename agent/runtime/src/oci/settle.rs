@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
+use oci_spec::runtime::{
+    LinuxDeviceCgroup, LinuxDeviceType, LinuxNamespaceType, LinuxResources, Process, Spec,
+};
 
 use super::error::OciError;
 use crate::failure::{Failure, step};
@@ -63,6 +65,46 @@ pub(super) fn cgroup_path(spec: &Spec, id: &str) -> PathBuf {
         .filter(|path| !path.as_os_str().is_empty())
         .unwrap_or_else(|| Path::new("/").join(id))
 }
+
+/// Returns the limits that are asked for. Rules that deny devices leave those that every container has.
+pub(super) fn resources(spec: &Spec) -> LinuxResources {
+    let linux = spec.linux().as_ref();
+    let mut resources = linux
+        .and_then(|linux| linux.resources().clone())
+        .unwrap_or_default();
+    let rules = resources.devices().clone().unwrap_or_default();
+    if !rules.is_empty() {
+        let usual = USUAL_DEVICES.iter().map(|(kind, major, minor, access)| {
+            let mut rule = LinuxDeviceCgroup::default();
+            rule.set_allow(true);
+            rule.set_typ(Some(*kind));
+            rule.set_major(*major);
+            rule.set_minor(*minor);
+            rule.set_access(Some((*access).to_owned()));
+            rule
+        });
+        resources.set_devices(Some(rules.into_iter().chain(usual).collect()));
+    }
+    resources
+}
+
+/// What every container may do with devices: make nodes of all, and use those that the specification has it see.
+const USUAL_DEVICES: [(LinuxDeviceType, Option<i64>, Option<i64>, &str); 11] = {
+    use LinuxDeviceType::{B, C};
+    [
+        (C, None, None, "m"),
+        (B, None, None, "m"),
+        (C, Some(1), Some(3), "rwm"),
+        (C, Some(1), Some(5), "rwm"),
+        (C, Some(1), Some(7), "rwm"),
+        (C, Some(1), Some(8), "rwm"),
+        (C, Some(1), Some(9), "rwm"),
+        (C, Some(5), Some(0), "rwm"),
+        (C, Some(5), Some(1), "rwm"),
+        (C, Some(5), Some(2), "rwm"),
+        (C, Some(136), None, "rwm"),
+    ]
+};
 
 fn check(spec: &Spec) -> Result<(), OciError> {
     let version = spec.version();
