@@ -46,8 +46,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
-        // Taken care of above, before the command line was looked at.
-        Command::Runtime { .. } => Ok(()),
+        // Usually taken care of above, before the command line was looked at.
+        Command::Runtime { words } => return berth_agent_runtime::runtime_main(words),
         Command::Version(arguments) => version::run(&arguments),
     };
     match result {

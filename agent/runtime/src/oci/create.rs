@@ -196,6 +196,7 @@ impl Creation<'_> {
             ephemeral: false,
             init: false,
             executable: None,
+            log: Default::default(),
         }
     }
 
