@@ -19,6 +19,13 @@ pub const DOCKER: Layout = Layout {
     tab_width: None,
 };
 
+/// `docker top`.
+pub const PROCESSES: Layout = Layout {
+    min_width: 20,
+    padding: 3,
+    tab_width: None,
+};
+
 /// `docker version`.
 pub const VERSION: Layout = Layout {
     min_width: 20,

@@ -11,5 +11,7 @@ mod host;
 mod image;
 mod lifecycle;
 mod networks_and_volumes;
+mod numbers;
 mod options;
+mod streams;
 mod watching;

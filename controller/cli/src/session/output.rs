@@ -41,6 +41,10 @@ pub(crate) async fn show<R: Incoming>(mut incoming: Streaming<R>) -> Result<End,
     while let Some(response) = incoming.message().await? {
         match response.message() {
             Some(Message::Output(output)) => {
+                if output.lost_bytes > 0 {
+                    let lost = output.lost_bytes;
+                    crate::ui::warn(&format!("{lost} bytes of output are missing here"));
+                }
                 writers.write(output.stream(), &output.data).await?;
             }
             Some(Message::Exited(code)) => return Ok(End::Exited(exit_code(code))),

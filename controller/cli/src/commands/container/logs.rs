@@ -1,13 +1,25 @@
 //! `berth logs`.
 
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use berth_proto::REASON_TRAILER;
 use berth_proto::v1::{LogsRequest, LogsResponse, StreamKind};
 use jiff::Zoned;
 use prost_types::Timestamp;
+use tonic::Status;
 
-use crate::engine::Global;
+use crate::engine::{Engine, Global};
 use crate::failure::{Failure, Outcome};
 use crate::session::Writers;
+use crate::ui;
 use crate::units::moment;
+
+/// How long an agent that was lost while its log was followed may take to come back.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is asked meanwhile.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Show what a container has written
 #[derive(Debug, clap::Args)]
@@ -33,6 +45,10 @@ pub(crate) struct Args {
     #[arg(long, short)]
     timestamps: bool,
 
+    /// Show what --log-opt labels, env and tag say of the container
+    #[arg(long)]
+    details: bool,
+
     /// Name or id
     #[arg(value_name = "CONTAINER")]
     container: String,
@@ -40,36 +56,97 @@ pub(crate) struct Args {
 
 /// Shows a log, each stream on its own.
 pub(super) async fn run(args: Args, global: &Global) -> Outcome {
-    let now = Zoned::now();
-    let moment = |text: &Option<String>| -> Result<Option<Timestamp>, Failure> {
-        let Some(text) = text else { return Ok(None) };
-        let moment = moment::parse(text, &now).map_err(|error| Failure::because(&error))?;
-        Ok(Some(Timestamp {
-            seconds: moment.as_second(),
-            nanos: moment.subsec_nanosecond(),
-        }))
-    };
-    let request = LogsRequest {
-        container: args.container.clone(),
-        follow: args.follow,
-        stdout: true,
-        stderr: true,
-        tail_lines: tail(args.tail.as_deref())?,
-        since: moment(&args.since)?,
-        until: moment(&args.until)?,
-        details: false,
-    };
-    let engine = global.engine().await?;
-    let mut records = engine.containers().logs(request).await?.into_inner();
+    let mut request = args.request()?;
+    let mut engine = global.engine().await?;
     let mut writers = Writers::new();
-    let mut prefix = Prefix::new(args.timestamps);
-    while let Some(record) = records.message().await? {
-        if let Some(time) = prefix.of(&record) {
-            writers.write(record.stream(), time.as_bytes()).await?;
+    let mut prefix = Prefix::new(args.timestamps, args.details);
+    loop {
+        let Err(failure) = show(&engine, &mut request, &mut writers, &mut prefix).await? else {
+            return Ok(0);
+        };
+        // The agent was restarted; the container and its log were not.
+        if !args.follow || !is_lost(&failure) {
+            return Err(failure.into());
         }
-        writers.write(record.stream(), &record.data).await?;
+        engine = connect_again(global, failure).await?;
     }
-    Ok(0)
+}
+
+/// Shows a log until its end, or until a call fails. Notes in the request how far it has come.
+async fn show(
+    engine: &Engine,
+    request: &mut LogsRequest,
+    writers: &mut Writers,
+    prefix: &mut Prefix,
+) -> Result<Result<(), Status>, Failure> {
+    let mut records = match engine.containers().logs(request.clone()).await {
+        Ok(records) => records.into_inner(),
+        Err(status) => return Ok(Err(status)),
+    };
+    loop {
+        let record = match records.message().await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Ok(())),
+            Err(status) => return Ok(Err(status)),
+        };
+        if record.lost_bytes > 0 {
+            ui::warn(&format!(
+                "{} bytes of the log are missing here",
+                record.lost_bytes
+            ));
+        }
+        writers
+            .write(record.stream(), &prefix.lines(&record))
+            .await?;
+        if !record.cursor.is_empty() {
+            request.resume = record.cursor;
+        }
+    }
+}
+
+/// Says whether it is the connection that failed: what the agent itself refuses has a reason.
+fn is_lost(status: &Status) -> bool {
+    status.metadata().get(REASON_TRAILER).is_none()
+}
+
+/// Connects again, to an agent that may take its time to come back.
+async fn connect_again(global: &Global, lost: Status) -> Result<Engine, Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match global.engine().await {
+            Ok(engine) => return Ok(engine),
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(AGAIN).await,
+            Err(_) => return Err(lost.into()),
+        }
+    }
+}
+
+impl Args {
+    fn request(&self) -> Result<LogsRequest, Failure> {
+        let now = Zoned::now();
+        let moment = |option: &str, text: &Option<String>| -> Result<Option<Timestamp>, Failure> {
+            let Some(text) = text else { return Ok(None) };
+            let moment = moment::parse(text, &now).map_err(|error| {
+                Failure::new(format!("invalid value for \"{option}\": {error}"))
+            })?;
+            Ok(Some(Timestamp {
+                seconds: moment.as_second(),
+                nanos: moment.subsec_nanosecond(),
+            }))
+        };
+        Ok(LogsRequest {
+            container: self.container.clone(),
+            follow: self.follow,
+            stdout: true,
+            stderr: true,
+            tail_lines: tail(self.tail.as_deref())?,
+            since: moment("since", &self.since)?,
+            until: moment("until", &self.until)?,
+            details: self.details,
+            timestamps: self.timestamps,
+            resume: String::new(),
+        })
+    }
 }
 
 /// Reads a number of lines; "all" and negative numbers mean no limit.
@@ -83,10 +160,11 @@ fn tail(text: Option<&str>) -> Result<Option<u64>, Failure> {
     }
 }
 
-/// The time before each line; a line that comes in parts has it once.
+/// What stands before each line; a line that comes in parts has it once.
 #[derive(Debug)]
 struct Prefix {
-    wanted: bool,
+    timestamps: bool,
+    details: bool,
     /// Whether a line is unfinished, of standard output and of standard error.
     inside: [bool; 2],
 }
@@ -94,22 +172,59 @@ struct Prefix {
 // === impl Prefix ===
 
 impl Prefix {
-    fn new(wanted: bool) -> Self {
+    fn new(timestamps: bool, details: bool) -> Self {
         Self {
-            wanted,
+            timestamps,
+            details,
             inside: [false; 2],
         }
     }
 
-    fn of(&mut self, record: &LogsResponse) -> Option<String> {
-        let inside = &mut self.inside[usize::from(record.stream() == StreamKind::Stderr)];
-        let continues = std::mem::replace(inside, !record.data.ends_with(b"\n"));
-        if !self.wanted || continues {
-            return None;
+    /// Returns the lines of a message as they are shown.
+    fn lines<'a>(&mut self, record: &'a LogsResponse) -> Cow<'a, [u8]> {
+        if !self.timestamps && !self.details {
+            return Cow::Borrowed(&record.data);
         }
-        let time = record.time.unwrap_or_default();
-        Some(format!("{} ", moment::in_log(time.seconds, time.nanos)))
+        let mut prefix = String::new();
+        if self.timestamps {
+            let time = record.time.unwrap_or_default();
+            prefix = format!("{} ", moment::in_log(time.seconds, time.nanos));
+        }
+        if self.details {
+            let details: Vec<String> = record.attributes.iter().map(|a| detail(a)).collect();
+            prefix = format!("{prefix}{} ", details.join(","));
+        }
+        let inside = &mut self.inside[usize::from(record.stream() == StreamKind::Stderr)];
+        let mut text = Vec::with_capacity(record.data.len() + prefix.len());
+        for line in record.data.split_inclusive(|byte| *byte == b'\n') {
+            let continues = std::mem::replace(inside, !line.ends_with(b"\n"));
+            if !continues {
+                text.extend_from_slice(prefix.as_bytes());
+            }
+            text.extend_from_slice(line);
+        }
+        Cow::Owned(text)
     }
+}
+
+/// Escapes an attribute as Docker does: as in the query of an address.
+fn detail(attribute: &str) -> String {
+    let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+    format!("{}={}", escaped(name), escaped(value))
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            b' ' => escaped.push('+'),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -125,22 +240,36 @@ mod tests {
             }),
             data: data.as_bytes().to_vec(),
             tty: false,
-            attributes: Vec::new(),
+            attributes: vec!["a=1 2".to_owned(), "b/=x".to_owned()],
+            ..LogsResponse::default()
         }
     }
 
     #[test]
     fn a_line_in_parts_has_its_time_once() {
-        let mut prefix = Prefix::new(true);
-        let time = Some("1970-01-01T00:00:01.000000002Z ".to_owned());
-        assert_eq!(prefix.of(&record(StreamKind::Stdout, "a")), time);
-        assert_eq!(prefix.of(&record(StreamKind::Stderr, "x\n")), time);
-        assert_eq!(prefix.of(&record(StreamKind::Stdout, "b\n")), None);
-        assert_eq!(prefix.of(&record(StreamKind::Stdout, "c\n")), time);
+        let mut prefix = Prefix::new(true, false);
+        let mut shown = |stream, data| {
+            let text = prefix.lines(&record(stream, data)).into_owned();
+            String::from_utf8(text).unwrap()
+        };
+        let time = "1970-01-01T00:00:01.000000002Z ";
+        assert_eq!(shown(StreamKind::Stdout, "a"), format!("{time}a"));
+        assert_eq!(shown(StreamKind::Stderr, "x\n"), format!("{time}x\n"));
+        assert_eq!(shown(StreamKind::Stdout, "b\n"), "b\n");
         assert_eq!(
-            Prefix::new(false).of(&record(StreamKind::Stdout, "c\n")),
-            None
+            shown(StreamKind::Stdout, "c\nd\ne"),
+            format!("{time}c\n{time}d\n{time}e")
         );
+        let plain = record(StreamKind::Stdout, "c\n");
+        assert_eq!(*Prefix::new(false, false).lines(&plain), *b"c\n");
+    }
+
+    #[test]
+    fn details_come_between_time_and_line() {
+        let record = record(StreamKind::Stdout, "text\n");
+        let mut prefix = Prefix::new(true, true);
+        let expected = b"1970-01-01T00:00:01.000000002Z a=1+2,b%2F=x text\n";
+        assert_eq!(*prefix.lines(&record), *expected);
     }
 
     #[test]

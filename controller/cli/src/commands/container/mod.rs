@@ -21,7 +21,9 @@ mod restart;
 mod rm;
 mod run;
 mod start;
+mod stats;
 mod stop;
+mod top;
 mod update;
 mod wait;
 
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Rename(rename::Args),
     Update(update::Args),
     Port(port::Args),
+    Stats(stats::Args),
+    Top(top::Args),
 }
 
 /// `berth container …`
@@ -84,6 +88,8 @@ impl Command {
             Self::Rename(args) => rename::run(args, global).await,
             Self::Update(args) => update::run(args, global).await,
             Self::Port(args) => port::run(args, global).await,
+            Self::Stats(args) => stats::run(args, global).await,
+            Self::Top(args) => top::run(args, global).await,
         }
     }
 }

@@ -132,8 +132,7 @@ impl ContainerService for Seen {
                     nanos: 7,
                 }),
                 data: data.as_bytes().to_vec(),
-                tty: false,
-                attributes: Vec::new(),
+                ..LogsResponse::default()
             };
             sender.send(Ok(record)).await.unwrap();
         }
@@ -377,5 +376,6 @@ fn out(stream: StreamKind, data: Vec<u8>) -> Output {
     Output {
         stream: stream.into(),
         data,
+        ..Output::default()
     }
 }
