@@ -2,8 +2,15 @@
 //! building needs no `protoc` on the machine.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["system", "images", "containers", "build", "security", "files"]
-        .map(|f| format!("berth/v1/{f}.proto"));
+    let files = [
+        "system",
+        "images",
+        "containers",
+        "build",
+        "security",
+        "files",
+    ]
+    .map(|f| format!("berth/v1/{f}.proto"));
     for file in &files {
         println!("cargo::rerun-if-changed={file}");
     }

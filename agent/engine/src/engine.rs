@@ -25,6 +25,7 @@ use crate::options::defaults::ContainerDefaults;
 use crate::paths::Paths;
 use crate::spec::SecurityOptions;
 use crate::start::mount_points;
+use crate::streams::exec_registry::ExecRegistry;
 
 /// Where the engine keeps things and how it behaves.
 #[derive(Clone, Debug)]
@@ -64,6 +65,7 @@ pub struct Engine {
     pub(crate) runtime: Runtime,
     pub(crate) containers: Arc<Containers>,
     pub(crate) events: Arc<Events>,
+    pub(crate) execs: Arc<ExecRegistry>,
     pub(crate) users: UserLookup,
     /// Held for reading while a container is created from an image, for writing while one is removed.
     pub(crate) image_use: RwLock<()>,
@@ -172,6 +174,7 @@ impl Engine {
             runtime,
             containers: Arc::default(),
             events: Arc::default(),
+            execs: Arc::default(),
             users: UserLookup::default(),
             image_use: RwLock::default(),
             unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),

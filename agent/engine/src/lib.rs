@@ -38,10 +38,12 @@ pub use container::containers::{LookupError, NameInUse};
 pub use container::health::HealthStatus;
 pub use container::restart::RestartPolicyError;
 pub use container::status::{Exit, Phase, Status};
-pub use create::bind::MountSyntaxError;
+pub use create::check::{InvalidOption, SysctlError, UlimitError};
 pub use create::health::HealthCheckError;
 pub use create::limits::LimitError;
+pub use create::links::LinkError;
 pub use create::merge::NoCommand;
+pub use create::mount::{InvalidMount, MountFault, MountSyntaxError};
 pub use create::mounts::MountError;
 pub use create::network_request::PortError;
 pub use create::rootfs::UserLookupError;
@@ -70,15 +72,17 @@ pub use life::wait::{ResizeError, WaitCondition, Waiting};
 pub use options::defaults::{ContainerDefaults, ParseUlimitError, Ulimit};
 pub use options::{
     ContainerOptions, DriverDevices, EndpointOptions, HealthOptions, HostOptions, LogOptions,
-    MountOptions, PortBinding, ResourceOptions, RestartPolicy, TerminalSize, ThrottleDevice,
-    UlimitOption, WeightDevice,
+    MountOptions, PortBinding, ResourceOptions, RestartPolicy, TerminalSize,
+    ThrottleDevice, UlimitOption, WeightDevice,
 };
 pub use spec::{DeviceError, SecurityError, SpecError};
 pub use start::error::StartError;
+pub use start::neighbours::{NeighbourError, NeighbourFault};
 pub use step::{FinishedStep, StepError, StepOutput, StepRequest};
 pub use streams::attach::{AttachError, AttachOptions};
 pub use streams::detach_keys::{DetachKeys, InvalidDetachKeys, Typed};
 pub use streams::exec::{ExecError, ExecOptions, ExecStarted};
+pub use streams::exec_registry::{ExecState, NoSuchExec};
 pub use streams::log_driver::LogDriverError;
 pub use streams::logs::{LogBatch, Logs, LogsError, LogsOptions};
 pub use streams::session::{InputFlow, Session, SessionEvent, SessionInput, SessionOutput};

@@ -62,6 +62,15 @@ impl Paths {
         self.run_root.join("containers")
     }
 
+    /// What the machine has mounted for one container.
+    pub(crate) fn host_mounts(&self, id: &str) -> PathBuf {
+        self.all_host_mounts().join(id)
+    }
+
+    pub(crate) fn all_host_mounts(&self) -> PathBuf {
+        self.run_root.join("mounts")
+    }
+
     /// Bundles of build steps.
     pub(crate) fn steps(&self) -> PathBuf {
         self.data_root.join("steps")

@@ -18,14 +18,15 @@ use crate::Engine;
 use crate::class::{Classified, ErrorClass, command_exit_code};
 use crate::container::status::Exit;
 use crate::create::network_request::{self, PortError};
-use crate::create::rootfs::UserLookupError;
+use crate::create::rootfs::{UserLookupError, UserQuery};
 use crate::id::random_hex;
 use crate::life::signal::SignalNumber;
 use crate::options::HostOptions;
 use crate::spec::{
-    self, NetworkNamespace, ProcessInput, SecurityError, SecurityOptions, SpecError, SpecInput,
+    self, Neighbours, NetworkNamespace, ProcessInput, SecurityError, SecurityOptions, SharedMemory,
+    SpecError, SpecInput,
 };
-use crate::start::network_files;
+use crate::start::network_files::{self, FilesInput};
 
 /// How the keys of steps begin, by which leftovers are known.
 pub(crate) const STEP_PREFIX: &str = "build-";
@@ -163,7 +164,7 @@ impl Engine {
             network_mode: request.network_mode.clone(),
             ..HostOptions::default()
         };
-        let attach = network_request::request(&host, &[])?;
+        let attach = network_request::of_host(&host, &[])?;
         guard.has_network();
         let network = self
             .network
@@ -199,29 +200,41 @@ impl Engine {
     ) -> Result<StartRequest, StepError> {
         // As Docker's: a host name that looks like a short container id.
         let hostname = key[STEP_PREFIX.len()..][..12].to_owned();
-        let files = network_files::write(&folder, &hostname, host, network).map_err(|source| {
-            StepError::Folder {
+        let files_input = FilesInput {
+            hostname: &hostname,
+            domainname: "",
+            host,
+            network,
+            linked: &[],
+            gateway: None,
+        };
+        let files =
+            network_files::write(&folder, &files_input).map_err(|source| StepError::Folder {
                 path: folder.clone(),
                 source,
-            }
-        })?;
+            })?;
         let security = SecurityOptions::new(host)?;
         let user = self.users.in_layers(
             self.snapshots.as_ref(),
             &request.parent_layers,
-            &request.user,
+            &UserQuery {
+                user: request.user.clone(),
+                groups: Vec::new(),
+            },
         )?;
         let input = SpecInput {
             id: key,
             process: ProcessInput {
                 argv: request.argv.clone(),
                 env: &request.env,
+                linked_env: &[],
                 working_dir: &request.working_dir,
                 user,
                 hostname: &hostname,
                 tty: false,
             },
             hostname: hostname.clone(),
+            domainname: "",
             host,
             security: &security,
             devices: &[],
@@ -233,6 +246,9 @@ impl Engine {
             mounts: &[],
             tmpfs: &[],
             unified_cgroups: self.unified_cgroups,
+            has_cgroup_namespaces: self.kernel.cgroup_namespaces,
+            neighbours: Neighbours::default(),
+            shared_memory: SharedMemory::Own,
         };
         Ok(StartRequest {
             id: key.to_owned(),

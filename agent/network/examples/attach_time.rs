@@ -33,7 +33,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..ROUNDS {
             let ports = ports.clone();
             let start = Instant::now();
-            network.attach("c", AttachRequest { mode, ports }).await?;
+            network
+                .attach(
+                    "c",
+                    AttachRequest {
+                        mode,
+                        ports,
+                        mac: None,
+                    },
+                )
+                .await?;
             times[0].push(start.elapsed());
             let start = Instant::now();
             network.detach("c").await?;

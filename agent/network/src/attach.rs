@@ -11,7 +11,7 @@ use crate::namespace::set_parameter;
 use crate::netlink::links::{Links, Pair};
 use crate::network::Inner;
 use crate::ports::{Reservation, reserve_all};
-use crate::{AttachError, AttachRequest, Attachment, NetworkMode, PortRequest, Resolver};
+use crate::{AttachError, AttachRequest, Attachment, NetworkMode, Resolver};
 
 /// The name of the interface that a container sees.
 const INTERFACE: &str = "eth0";
@@ -39,7 +39,7 @@ impl Inner {
         }
         let claim = Claim { network: self, id };
         let attachment = match request.mode {
-            NetworkMode::Bridge => self.attach_to_bridge(id, &request.ports),
+            NetworkMode::Bridge => self.attach_to_bridge(id, request),
             NetworkMode::None | NetworkMode::Host => self.attach_to_nothing(id),
         }?;
         std::mem::forget(claim);
@@ -61,6 +61,7 @@ impl Inner {
             mode: NetworkMode::None,
             address: None,
             ports: Vec::new(),
+            mac: None,
         };
         self.record(id, &lease)?;
         let made = self.make_namespace(id).and_then(|_namespace| {
@@ -72,7 +73,11 @@ impl Inner {
         Ok(self.complete(id, lease, Vec::new()))
     }
 
-    fn attach_to_bridge(&self, id: &str, ports: &[PortRequest]) -> Result<Attachment, AttachError> {
+    fn attach_to_bridge(
+        &self,
+        id: &str,
+        request: &AttachRequest,
+    ) -> Result<Attachment, AttachError> {
         let ready = self.bridge().ensure(&self.state, || self.needs())?;
         let address = self
             .leases()
@@ -80,11 +85,12 @@ impl Inner {
             .ok_or_else(|| AttachError::NoFreeAddress {
                 subnet: ready.subnet.to_string(),
             })?;
-        let reservations = reserve_all(ports).map_err(|error| self.with_holder(error))?;
+        let reservations = reserve_all(&request.ports).map_err(|error| self.with_holder(error))?;
         let lease = Lease {
             mode: NetworkMode::Bridge,
             address: Some((address, ready.subnet)),
             ports: reservations.iter().map(|reserved| reserved.port).collect(),
+            mac: request.mac,
         };
         self.record(id, &lease)?;
         let made = self
@@ -130,7 +136,7 @@ impl Inner {
             name: &lease.interface().unwrap_or_default(),
             bridge: ready.index,
             peer_name: INTERFACE,
-            peer_mac: mac_of(address),
+            peer_mac: lease.mac.unwrap_or_else(|| mac_of(address)),
             peer_namespace: namespace.as_fd(),
         };
         let create = "create the pair of interfaces";

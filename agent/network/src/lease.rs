@@ -23,6 +23,9 @@ pub(crate) struct Lease {
     /// The address on the bridge, and the subnet that it was taken from.
     pub(crate) address: Option<(Ipv4Addr, Subnet)>,
     pub(crate) ports: Vec<PublishedPort>,
+    /// Hardware address that was asked for; nothing: one made of the address.
+    #[serde(default)]
+    pub(crate) mac: Option<[u8; 6]>,
 }
 
 /// All containers with a network of their own.

@@ -92,6 +92,7 @@ mod tests {
         Lease {
             mode: NetworkMode::Bridge,
             address: Some(("10.0.0.2".parse().unwrap(), "10.0.0.0/24".parse().unwrap())),
+            mac: None,
             ports: vec![PublishedPort {
                 host_ip: "0.0.0.0".parse().unwrap(),
                 host_port: 8080,

@@ -1,6 +1,7 @@
 //! The bridge network of one agent.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -10,7 +11,7 @@ use berth_agent_state::State;
 use tokio::sync::oneshot;
 
 use crate::bridge::{Bridge, Needs, mac_of};
-use crate::lease::{Lease, Leases};
+use crate::lease::{BridgeRecord, Lease, Leases};
 use crate::lease_files::LeaseFiles;
 use crate::namespace::Namespaces;
 use crate::{
@@ -185,6 +186,20 @@ impl Network {
         leases.get(id).map(|lease| self.inner.describe(id, lease))
     }
 
+    /// Returns the machine's address on the containers' network, once there was one.
+    #[must_use]
+    pub fn gateway(&self) -> Option<Ipv4Addr> {
+        let name = &self.inner.config.bridge;
+        let record = self.inner.state.read(|r| r.get::<BridgeRecord>(name));
+        match record {
+            Ok(found) => found.map(|record| record.subnet.gateway()),
+            Err(error) => {
+                tracing::warn!(%error, "the subnet of containers cannot be read");
+                None
+            }
+        }
+    }
+
     /// Brings records and kernel together after a restart of the agent.
     ///
     /// Networks of the containers in `live` are kept, with their rules made anew and their ports
@@ -250,7 +265,7 @@ impl Inner {
                 ip,
                 prefix: subnet.prefix(),
                 gateway: subnet.gateway(),
-                mac: mac_of(ip),
+                mac: lease.mac.unwrap_or_else(|| mac_of(ip)),
             }),
             ports: lease.ports.clone(),
             dns: Resolver::of_container(&self.config.resolv_conf),

@@ -18,6 +18,8 @@ pub struct AttachRequest {
     pub mode: NetworkMode,
     /// The ports to publish; only [`NetworkMode::Bridge`] can, the others ignore them.
     pub ports: Vec<PortRequest>,
+    /// Hardware address of the interface; nothing: one that is made up.
+    pub mac: Option<[u8; 6]>,
 }
 
 /// The kinds of network that a container can have.

@@ -20,6 +20,8 @@ pub struct Volume {
     pub labels: BTreeMap<String, String>,
     /// Whether the agent made up the name.
     pub anonymous: bool,
+    /// Options for the driver, as its creator gave them.
+    pub options: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +31,8 @@ pub(crate) struct VolumeRecord {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) anonymous: bool,
     pub(crate) stage: Stage,
+    #[serde(default)]
+    pub(crate) options: BTreeMap<String, String>,
 }
 
 /// Where a volume is in its life. All but the first are only met after an agent was killed.
@@ -51,7 +55,11 @@ impl Record for VolumeRecord {
 // === impl VolumeRecord ===
 
 impl VolumeRecord {
-    pub(crate) fn new(labels: BTreeMap<String, String>, anonymous: bool) -> Self {
+    pub(crate) fn new(
+        labels: BTreeMap<String, String>,
+        options: BTreeMap<String, String>,
+        anonymous: bool,
+    ) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now_ms = now.unwrap_or_default().as_millis();
         Self {
@@ -59,6 +67,7 @@ impl VolumeRecord {
             labels,
             anonymous,
             stage: Stage::Ready,
+            options,
         }
     }
 
@@ -69,6 +78,7 @@ impl VolumeRecord {
             created_at: SystemTime::UNIX_EPOCH + Duration::from_millis(self.created_at_ms),
             labels: self.labels,
             anonymous: self.anonymous,
+            options: self.options,
         }
     }
 }

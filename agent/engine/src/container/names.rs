@@ -164,6 +164,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_are_judged_as_docker_judges_them() {
+        for vector in crate::vectors::vectors("names.json") {
+            let name = vector["input"].as_str().expect("text");
+            assert_eq!(vector["valid"], is_valid(name), "{name:?}");
+        }
+    }
+
+    #[test]
     fn random_names_are_valid() {
         for attempt in 0..100 {
             assert!(is_valid(&random(attempt)));

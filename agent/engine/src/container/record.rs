@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::restart::RestartRecord;
 use crate::container::status::Status;
+use crate::create::links::LinkRecord;
 use crate::id::ContainerId;
-use crate::options::{HealthOptions, HostOptions, TerminalSize};
+use crate::options::{EndpointOptions, HealthOptions, HostOptions, TerminalSize};
 
 /// A container as stored. Options are kept as given and as merged with the image's, so that a start
 /// needs no look at the image's configuration.
@@ -37,6 +38,9 @@ pub(crate) struct ContainerRecord {
     /// What the network gave it while it runs, for `inspect` and `ps`.
     #[serde(default)]
     pub(crate) network: Option<NetworkRecord>,
+    /// Containers whose names and addresses it knows.
+    #[serde(default)]
+    pub(crate) links: Vec<LinkRecord>,
 }
 
 /// The caller's options merged with the image's.
@@ -58,36 +62,63 @@ pub(crate) struct MergedConfig {
     pub(crate) stop_timeout_seconds: Option<i64>,
     /// `80/tcp`, sorted.
     pub(crate) exposed_ports: Vec<String>,
-    /// Paths that the image declares as volumes.
+    /// Paths that the image declares as volumes, and those of the caller.
     pub(crate) volumes: Vec<String>,
     /// Words before a shell line; empty: Docker's.
     pub(crate) shell: Vec<String>,
     /// How it is found out whether it is well; nothing: not at all.
     pub(crate) healthcheck: Option<HealthOptions>,
+    pub(crate) domainname: String,
+    pub(crate) attach_stdin: bool,
+    pub(crate) attach_stdout: bool,
+    pub(crate) attach_stderr: bool,
+    /// Address of the interface; empty: one that is made up.
+    pub(crate) mac_address: String,
+    pub(crate) network_disabled: bool,
+    /// What is asked of networks.
+    pub(crate) networks: Vec<EndpointOptions>,
 }
 
 /// A mount that was decided on at creation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own of one mount"
+)]
 pub(crate) struct MountRecord {
     pub(crate) kind: MountKind,
-    /// Path on the machine.
+    /// Path on the machine; empty for memory.
     pub(crate) source: String,
     pub(crate) target: String,
     pub(crate) read_only: bool,
     pub(crate) propagation: String,
     /// The options as written.
     pub(crate) mode: String,
+    /// A path of the machine that is not made when it is missing.
+    pub(crate) must_exist: bool,
+    /// Leaves out what is mounted below.
+    pub(crate) non_recursive: bool,
+    /// Read-only does not hold for what is mounted below.
+    pub(crate) writable_below: bool,
+    /// Path in the volume.
+    pub(crate) subpath: String,
+    /// Nothing of the image is copied into it.
+    pub(crate) no_copy: bool,
 }
 
 /// Kinds of mounts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum MountKind {
+    #[default]
     Bind,
     Volume {
         name: String,
         /// Goes away with the container on request.
         anonymous: bool,
     },
+    /// Memory, with options for the filesystem.
+    Tmpfs { options: Vec<String> },
 }
 
 /// What the network gave to a running container.
@@ -99,6 +130,12 @@ pub(crate) struct NetworkRecord {
     pub(crate) gateway: String,
     pub(crate) mac: String,
     pub(crate) ports: Vec<PublishedRecord>,
+    /// Made up for each run.
+    pub(crate) endpoint_id: String,
+    /// Made up for each run.
+    pub(crate) sandbox_id: String,
+    /// File of the network namespace; empty: the machine's own, or another container's.
+    pub(crate) sandbox_key: String,
 }
 
 /// One published port.
@@ -150,7 +187,7 @@ impl ContainerRecord {
                     name,
                     anonymous: true,
                 } => Some(name.clone()),
-                MountKind::Volume { .. } | MountKind::Bind => None,
+                MountKind::Volume { .. } | MountKind::Bind | MountKind::Tmpfs { .. } => None,
             })
             .collect()
     }

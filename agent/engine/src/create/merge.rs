@@ -48,14 +48,33 @@ pub(crate) fn merge(
         ),
         stop_timeout_seconds: options.stop_timeout_seconds.or(image.stop_timeout),
         exposed_ports,
-        volumes: image.volumes.keys().cloned().collect(),
+        volumes: declared_volumes(options, image),
+        domainname: options.domainname.clone(),
+        attach_stdin: options.attach_stdin,
+        attach_stdout: options.attach_stdout,
+        attach_stderr: options.attach_stderr,
+        mac_address: options.mac_address.clone(),
+        network_disabled: options.network_disabled,
         shell: if options.shell.is_empty() {
             image.shell.clone().unwrap_or_default()
         } else {
             options.shell.clone()
         },
         healthcheck: health::merge(options.healthcheck.as_ref(), image.healthcheck.as_ref()),
+        networks: options.networks.clone(),
     })
+}
+
+fn declared_volumes(options: &ContainerOptions, image: &ContainerDefaults) -> Vec<String> {
+    let mut volumes: Vec<String> = image
+        .volumes
+        .keys()
+        .chain(&options.volumes)
+        .cloned()
+        .collect();
+    volumes.sort();
+    volumes.dedup();
+    volumes
 }
 
 /// The image's command goes with the image's entrypoint only.

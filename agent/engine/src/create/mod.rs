@@ -1,46 +1,49 @@
 //! Creates a container: checks what is asked, merges it with the image, makes the filesystem and
 //! writes the record, which is the moment from which the container exists.
 
-pub(crate) mod bind;
+mod adapt;
+pub(crate) mod check;
 pub(crate) mod env;
+pub(crate) mod error;
 pub(crate) mod health;
 pub(crate) mod limits;
+pub(crate) mod links;
 pub(crate) mod merge;
+pub(crate) mod mount;
 pub(crate) mod mounts;
 pub(crate) mod network_request;
+mod platform;
 pub(crate) mod rootfs;
 pub(crate) mod user;
 
 use std::fs::DirBuilder;
-use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
-use berth_agent_images::{ErrorKind, Image, LookupError};
-use berth_agent_snapshots::SnapshotError;
-use berth_agent_state::StateError;
+use berth_agent_images::Image;
 
 use crate::Engine;
-use crate::class::{Classified, ErrorClass};
 use crate::container::Container;
-use crate::container::containers::{NameInUse, Reservation};
+use crate::container::containers::Reservation;
 use crate::container::names;
 use crate::container::record::{ContainerRecord, LooseVolumes, MergedConfig};
-use crate::container::restart::{Policy, RestartPolicyError, RestartRecord};
+use crate::container::restart::{Policy, RestartRecord};
 use crate::container::status::Status;
-use crate::create::bind::{MountSyntaxError, Tmpfs};
-use crate::create::health::HealthCheckError;
-use crate::create::limits::LimitError;
-use crate::create::merge::NoCommand;
-use crate::create::mounts::MountError;
-use crate::create::network_request::PortError;
+use crate::create::links::LinkRecord;
+use crate::create::mount::Tmpfs;
 use crate::id::ContainerId;
-use crate::life::signal::{InvalidSignal, SignalNumber};
+use crate::life::signal::SignalNumber;
 use crate::options::{ContainerOptions, HostOptions};
-use crate::spec::{DeviceError, DeviceRequest, SecurityError, SecurityOptions};
-use crate::streams::log_driver::{self, LogDriverError};
+use crate::spec::{DeviceRequest, SecurityOptions};
+use crate::streams::log_driver;
+
+pub use error::CreateError;
+
+/// What is said where every container sees the machine's cgroups.
+const NO_CGROUP_NAMESPACES: &str =
+    "Your kernel does not support cgroup namespaces.  Cgroup namespace setting discarded.";
 
 /// A container that was created.
 #[derive(Clone, Debug)]
@@ -49,85 +52,6 @@ pub struct Created {
     pub id: ContainerId,
     /// What will not be as asked.
     pub warnings: Vec<String>,
-}
-
-/// A container cannot be created. Nothing of it is left.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// The image is not here.
-    #[error(transparent)]
-    Image(#[from] LookupError),
-    /// The name is not allowed.
-    #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
-    InvalidName(String),
-    /// The name is taken.
-    #[error(transparent)]
-    NameInUse(#[from] NameInUse),
-    /// There is nothing to run.
-    #[error(transparent)]
-    NoCommand(#[from] NoCommand),
-    /// A mount text is wrong.
-    #[error(transparent)]
-    MountSyntax(#[from] MountSyntaxError),
-    /// A mount cannot be made ready.
-    #[error(transparent)]
-    Mount(Box<MountError>),
-    /// A device cannot be given.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// A security option is wrong.
-    #[error(transparent)]
-    Security(#[from] SecurityError),
-    /// The stop signal is none.
-    #[error(transparent)]
-    Signal(#[from] InvalidSignal),
-    /// Ports or the kind of network are wrong.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// The restart policy makes no sense.
-    #[error(transparent)]
-    Restart(#[from] RestartPolicyError),
-    /// The health check makes no sense.
-    #[error(transparent)]
-    Health(#[from] HealthCheckError),
-    /// The working directory is relative.
-    #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]
-    RelativeWorkingDir(String),
-    /// The log driver or its options are wrong.
-    #[error(transparent)]
-    LogDriver(#[from] LogDriverError),
-    /// A limit makes no sense.
-    #[error(transparent)]
-    Limit(#[from] LimitError),
-    /// An option has no meaning as given.
-    #[error("invalid {option}: {value}")]
-    Option {
-        /// Which option.
-        option: &'static str,
-        /// What was given.
-        value: String,
-    },
-    /// The runtime does not exist.
-    #[error("unknown or invalid runtime name: {0}")]
-    Runtime(String),
-    /// The container's folder cannot be made.
-    #[error("creating folder {path}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The filesystem cannot be made.
-    #[error("creating the container's filesystem")]
-    Snapshot(#[source] SnapshotError),
-    /// The record cannot be written.
-    #[error("recording the container")]
-    State(#[from] StateError),
-    /// The work was torn down in the middle.
-    #[error("creating the container was interrupted")]
-    Interrupted(#[source] tokio::task::JoinError),
 }
 
 impl Engine {
@@ -163,16 +87,25 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner);
         let image_id = self.images.resolve(&options.image)?;
         let image = self.images.get(&image_id)?;
+        platform::check(&options, &image)?;
         let mut config = merge::merge(&options, &image.config.config)?;
         let mut warnings = limits::verify(&mut options.host, &self.kernel, false)?;
         self.check(&options, &config)?;
+        self.adapt(&mut options.host);
+        if options.host.cgroupns_mode == "private" && !self.kernel.cgroup_namespaces {
+            warnings.push(NO_CGROUP_NAMESPACES.to_owned());
+        }
+        let links = self.decide_links(&options.host.links)?;
         let id = ContainerId::random();
-        if config.hostname.is_empty() && options.host.network_mode != "host" {
-            id.short().clone_into(&mut config.hostname);
+        if config.hostname.is_empty() {
+            config.hostname = match options.host.network_mode.as_str() {
+                "host" => machine_hostname(),
+                _ => id.short().to_owned(),
+            };
         }
         let reservation = self.reserve(name, &id)?;
         let folder = self.paths.container(&id);
-        let made = self.make(&id, &reservation, &options, config, &image);
+        let made = self.make(&id, &reservation, &options, (config, links), &image);
         match made {
             Ok(record) => {
                 let container = Arc::new(Container::new(record, None));
@@ -214,7 +147,7 @@ impl Engine {
         id: &ContainerId,
         reservation: &Reservation,
         options: &ContainerOptions,
-        config: MergedConfig,
+        (config, links): (MergedConfig, Vec<LinkRecord>),
         image: &Image,
     ) -> Result<ContainerRecord, CreateError> {
         let folder = self.paths.container(id);
@@ -244,6 +177,7 @@ impl Engine {
             restart: RestartRecord::default(),
             was_started: false,
             network: None,
+            links,
         };
         let has_loose = !record.anonymous_volumes().is_empty();
         let recorded = self
@@ -268,6 +202,7 @@ impl Engine {
     /// Checks what can be checked without making anything.
     fn check(&self, options: &ContainerOptions, config: &MergedConfig) -> Result<(), CreateError> {
         let host = &options.host;
+        check::check(options, config)?;
         Policy::check(&host.restart_policy, host.auto_remove)?;
         if let Some(check) = &options.healthcheck {
             health::check(check)?;
@@ -284,20 +219,20 @@ impl Engine {
         for device in &host.devices {
             DeviceRequest::look_up(device)?;
         }
+        check::check_device_rules(&host.resources.device_cgroup_rules)?;
         for server in &host.dns {
             if server.parse::<std::net::IpAddr>().is_err() {
-                let value = server.clone();
-                return Err(CreateError::Option {
-                    option: "DNS address",
-                    value,
-                });
+                return Err(invalid("DNS address", server));
             }
         }
         SecurityOptions::new(host)?;
-        network_request::request(host, &config.exposed_ports)?;
+        network_request::request(options, &config.exposed_ports)?;
         self.external_runtime(host).map_err(CreateError::Runtime)?;
         log_driver::check(&host.log)?;
-        check_hostname(&options.hostname)
+        if check::check_hostname(&options.hostname) {
+            return Ok(());
+        }
+        Err(invalid("hostname", &options.hostname))
     }
 
     /// Returns the OCI runtime that the options ask for, nothing for berth's own.
@@ -334,91 +269,25 @@ impl Engine {
     }
 }
 
+fn invalid(option: &'static str, value: &str) -> CreateError {
+    CreateError::Option {
+        option,
+        value: value.to_owned(),
+    }
+}
+
 fn network_warnings(host: &HostOptions) -> Vec<String> {
     let mut warnings = Vec::new();
     if host.network_mode == "host" && !host.port_bindings.is_empty() {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
-    if host.init == Some(true) {
-        warnings
-            .push("This version has no init of its own; the command runs as process 1".to_owned());
-    }
     warnings
 }
 
-fn check_hostname(hostname: &str) -> Result<(), CreateError> {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    // The kernel keeps at most 64 bytes.
-    if hostname.is_empty() || (hostname.len() <= 64 && hostname.split('.').all(is_label)) {
-        return Ok(());
-    }
-    Err(CreateError::Option {
-        option: "hostname",
-        value: hostname.to_owned(),
-    })
-}
-
-impl From<MountError> for CreateError {
-    fn from(error: MountError) -> Self {
-        Self::Mount(Box::new(error))
-    }
-}
-
-impl Classified for CreateError {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Image(error) => match error.kind() {
-                ErrorKind::NotFound => ErrorClass::NotFound,
-                ErrorKind::Invalid => ErrorClass::InvalidArgument,
-                _ => ErrorClass::Internal,
-            },
-            Self::NameInUse(_) => ErrorClass::AlreadyExists,
-            Self::Snapshot(SnapshotError::DiskFull { .. }) => ErrorClass::Exhausted,
-            Self::State(error) if error.is_disk_full() => ErrorClass::Exhausted,
-            Self::Folder { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                ErrorClass::Exhausted
-            }
-            Self::Mount(error) => error.class(),
-            Self::Snapshot(_) | Self::State(_) | Self::Folder { .. } | Self::Interrupted(_) => {
-                ErrorClass::Internal
-            }
-            _ => ErrorClass::InvalidArgument,
-        }
-    }
-
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Image(error) if error.kind() == ErrorKind::NotFound => "image-not-found",
-            Self::NameInUse(_) => "name-in-use",
-            Self::NoCommand(_) => "no-command",
-            _ => match self.class() {
-                ErrorClass::Exhausted => "disk-full",
-                ErrorClass::InvalidArgument => "invalid-argument",
-                _ => "create-failed",
-            },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn host_names_are_checked_as_the_kernel_and_dns_would() {
-        for good in ["", "web", "a.b-c", "A_1"] {
-            assert!(check_hostname(good).is_ok(), "{good}");
-        }
-        for bad in ["-a", "a..b", "a b", "a\nb", &"x".repeat(65)] {
-            assert!(check_hostname(bad).is_err(), "{bad}");
-        }
-    }
+/// Returns the machine's own name.
+pub(crate) fn machine_hostname() -> String {
+    let own = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    own.unwrap_or_else(|| "localhost".to_owned())
 }

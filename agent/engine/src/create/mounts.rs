@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use berth_agent_snapshots::{Prepared, SnapshotError};
 use berth_agent_state::StateError;
@@ -12,15 +13,22 @@ use berth_agent_volumes::{
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
+use crate::container::containers::LookupError;
 use crate::container::record::{
     ContainerRecord, LooseVolumes, MergedConfig, MountKind, MountRecord,
 };
-use crate::create::bind::{Bind, BindSource, MountSyntaxError, Tmpfs, clean};
+use crate::create::mount::volumes_from::VolumesFrom;
+use crate::create::mount::{
+    self, InvalidMount, MountFault, MountPoint, MountSyntaxError, PointSource, Tmpfs, clean,
+};
 use crate::id::{ContainerId, random_hex};
 use crate::options::HostOptions;
 
 /// Label that Docker gives to volumes without a name of their own.
 const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
+
+/// The only driver of volumes.
+const LOCAL_DRIVER: &str = "local";
 
 /// A container's volumes cannot be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +36,9 @@ pub enum MountError {
     /// The text is wrong.
     #[error(transparent)]
     Syntax(#[from] MountSyntaxError),
+    /// A container to take volumes from does not exist.
+    #[error(transparent)]
+    From(#[from] LookupError),
     /// The volume cannot be made.
     #[error("creating volume {name}")]
     Volume {
@@ -63,31 +74,11 @@ impl Engine {
         config: &MergedConfig,
         host: &HostOptions,
     ) -> Result<Vec<MountRecord>, MountError> {
-        let mut binds: Vec<Bind> = Vec::new();
-        for text in &host.binds {
-            let bind = Bind::parse(text)?;
-            if binds.iter().any(|b| b.target == bind.target) {
-                return Err(MountSyntaxError::Duplicate(bind.target).into());
-            }
-            binds.push(bind);
-        }
-        let tmpfs = host
-            .tmpfs
+        let taken = self.volumes_from(&host.volumes_from)?;
+        let points = points(config, host, &taken)?;
+        let loose: Vec<String> = points
             .iter()
-            .map(|t| Tmpfs::parse(t))
-            .collect::<Result<Vec<_>, _>>()?;
-        for declared in &config.volumes {
-            let target = clean(declared);
-            let is_taken = binds.iter().any(|b| b.target == target)
-                || tmpfs.iter().any(|t| t.target == target)
-                || target == "/";
-            if !is_taken {
-                binds.push(Bind::parse(&target)?);
-            }
-        }
-        let loose: Vec<String> = binds
-            .iter()
-            .filter(|bind| bind.source == BindSource::Anonymous)
+            .filter(|point| point.source == PointSource::Anonymous)
             .map(|_| random_hex(32))
             .collect();
         if !loose.is_empty() {
@@ -97,34 +88,75 @@ impl Engine {
             self.state.write(|w| w.put(id.as_str(), &record))?;
         }
         let mut names = loose.iter().cloned();
-        let made: Result<Vec<MountRecord>, MountError> = binds
+        // What is asked for itself replaces what another container has at the same place.
+        let mut mounts: Vec<MountRecord> = taken
             .into_iter()
-            .map(|bind| self.mount_record(bind, &mut names))
+            .filter(|taken| !points.iter().any(|point| point.target == taken.target))
             .collect();
-        if made.is_err() {
-            self.drop_loose_volumes(id, &loose);
+        for point in points {
+            match self.mount_record(point, &mut names) {
+                Ok(record) => mounts.push(record),
+                Err(error) => {
+                    self.drop_loose_volumes(id, &loose);
+                    return Err(error);
+                }
+            }
         }
-        made
+        Ok(mounts)
+    }
+
+    /// Returns the mounts of other containers, as they are to appear in a new one. Of two at one
+    /// place the later counts.
+    fn volumes_from(&self, list: &[String]) -> Result<Vec<MountRecord>, MountError> {
+        let mut mounts: Vec<MountRecord> = Vec::new();
+        for text in list {
+            let from = VolumesFrom::parse(text)?;
+            let other = self.containers.find(&from.container)?;
+            for mut mount in other.with_record(|record| record.mounts.clone()) {
+                mount.read_only |= from.read_only;
+                mount.no_copy = true;
+                mount.mode.clear();
+                mounts.retain(|earlier| earlier.target != mount.target);
+                mounts.push(mount);
+            }
+        }
+        Ok(mounts)
     }
 
     fn mount_record(
         &self,
-        bind: Bind,
+        point: MountPoint,
         anonymous: &mut impl Iterator<Item = String>,
     ) -> Result<MountRecord, MountError> {
-        let (kind, source) = match bind.source {
-            BindSource::HostPath(path) => (MountKind::Bind, path),
-            BindSource::Volume(name) => {
-                let volume = self.ensure_volume(&name)?;
+        let mut mode = point.mode.clone();
+        let (kind, source) = match &point.source {
+            PointSource::HostPath(path) => {
+                if point.must_exist && !Path::new(path).exists() {
+                    return Err(MountError::from(MountSyntaxError::from(InvalidMount {
+                        kind: "bind".to_owned(),
+                        fault: MountFault::NoSource(path.clone()),
+                    })));
+                }
+                (MountKind::Bind, path.clone())
+            }
+            PointSource::Tmpfs(options) => {
+                let options = options.clone();
+                (MountKind::Tmpfs { options }, String::new())
+            }
+            PointSource::Volume(name) => {
+                if mode.is_empty() {
+                    "z".clone_into(&mut mode);
+                }
+                let volume = self.named_volume(name, &point)?;
                 let kind = MountKind::Volume {
-                    name,
+                    name: name.clone(),
                     anonymous: false,
                 };
                 (kind, volume.mountpoint.to_string_lossy().into_owned())
             }
-            BindSource::Anonymous => {
+            PointSource::Anonymous => {
                 let name = anonymous.next().unwrap_or_else(|| random_hex(32));
-                let volume = self.anonymous_volume(&name)?;
+                let volume = self.anonymous_volume(&name, &point)?;
                 let kind = MountKind::Volume {
                     name,
                     anonymous: true,
@@ -132,40 +164,48 @@ impl Engine {
                 (kind, volume.mountpoint.to_string_lossy().into_owned())
             }
         };
-        let mode = if bind.copy_up || bind.mode.contains("nocopy") {
-            bind.mode
-        } else {
-            format!("{},nocopy", bind.mode)
-        };
         Ok(MountRecord {
             kind,
             source,
-            target: bind.target,
-            read_only: bind.read_only,
-            propagation: bind.propagation,
+            target: point.target,
+            read_only: point.read_only,
+            propagation: point.propagation,
             mode,
+            must_exist: point.must_exist,
+            non_recursive: point.non_recursive,
+            writable_below: point.writable_below,
+            subpath: point.subpath,
+            no_copy: !point.copy_up,
         })
     }
 
-    fn ensure_volume(&self, name: &str) -> Result<Volume, MountError> {
-        let is_new = !matches!(self.volumes.get(name), Ok(Some(_)));
-        let volume = self
-            .volumes
-            .ensure(name)
-            .map_err(|source| MountError::Volume {
-                name: name.to_owned(),
-                source,
-            })?;
-        if is_new {
-            self.volume_event(name, "create", []);
+    fn named_volume(&self, name: &str, point: &MountPoint) -> Result<Volume, MountError> {
+        if !crate::container::names::is_valid(name) {
+            return Err(MountSyntaxError::VolumeName(name.to_owned()).into());
         }
-        Ok(volume)
+        self.volume(name, point.labels.clone(), point)
     }
 
-    fn anonymous_volume(&self, name: &str) -> Result<Volume, MountError> {
+    fn anonymous_volume(&self, name: &str, point: &MountPoint) -> Result<Volume, MountError> {
+        let mut labels = point.labels.clone();
+        labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
+        self.volume(name, labels, point)
+    }
+
+    fn volume(
+        &self,
+        name: &str,
+        labels: BTreeMap<String, String>,
+        point: &MountPoint,
+    ) -> Result<Volume, MountError> {
+        if !matches!(point.driver.as_str(), "" | LOCAL_DRIVER) {
+            return Err(MountSyntaxError::Driver(point.driver.clone()).into());
+        }
+        let is_new = !matches!(self.volumes.get(name), Ok(Some(_)));
         let request = CreateVolume {
             name: Some(name.to_owned()),
-            labels: BTreeMap::from([(ANONYMOUS_LABEL.to_owned(), String::new())]),
+            labels,
+            options: point.driver_options.clone(),
         };
         let volume = self
             .volumes
@@ -174,7 +214,9 @@ impl Engine {
                 name: name.to_owned(),
                 source,
             })?;
-        self.volume_event(name, "create", []);
+        if is_new {
+            self.volume_event(name, "create", []);
+        }
         Ok(volume)
     }
 
@@ -188,10 +230,8 @@ impl Engine {
             .mounts
             .iter()
             .filter_map(|mount| match &mount.kind {
-                MountKind::Volume { name, .. } if !mount.mode.contains("nocopy") => {
-                    Some((name.as_str(), mount))
-                }
-                MountKind::Volume { .. } | MountKind::Bind => None,
+                MountKind::Volume { name, .. } if !mount.no_copy => Some((name.as_str(), mount)),
+                MountKind::Volume { .. } | MountKind::Bind | MountKind::Tmpfs { .. } => None,
             })
             .collect();
         if wanting.is_empty() || record.layers.is_empty() {
@@ -245,10 +285,50 @@ impl Engine {
     }
 }
 
+/// Returns what is asked for, with what the image declares and nobody else has a place for.
+fn points(
+    config: &MergedConfig,
+    host: &HostOptions,
+    taken: &[MountRecord],
+) -> Result<Vec<MountPoint>, MountError> {
+    let mut points: Vec<MountPoint> = Vec::new();
+    let tmpfs = host
+        .tmpfs
+        .iter()
+        .map(|text| Tmpfs::parse(text).map(|tmpfs| tmpfs.target))
+        .collect::<Result<Vec<_>, _>>()?;
+    let short = host
+        .binds
+        .iter()
+        .map(|text| mount::parse_bind(text, &host.volume_driver));
+    let long = host
+        .mounts
+        .iter()
+        .map(|options| Ok(mount::long::parse(options)?));
+    for point in short.chain(long) {
+        let point = point?;
+        if points.iter().any(|p| p.target == point.target) || tmpfs.contains(&point.target) {
+            return Err(MountSyntaxError::Duplicate(point.target).into());
+        }
+        points.push(point);
+    }
+    for declared in &config.volumes {
+        let target = clean(declared);
+        let is_taken = points.iter().any(|p| p.target == target)
+            || taken.iter().any(|t| t.target == target)
+            || tmpfs.contains(&target)
+            || target == "/";
+        if !is_taken {
+            points.push(mount::parse_bind(&target, &host.volume_driver)?);
+        }
+    }
+    Ok(points)
+}
+
 impl Classified for MountError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Syntax(_) => ErrorClass::InvalidArgument,
+            Self::Syntax(_) | Self::From(_) => ErrorClass::InvalidArgument,
             error => {
                 let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
                 while let Some(inner) = cause {

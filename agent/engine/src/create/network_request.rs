@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use berth_agent_network::{AttachRequest, HostPort, NetworkMode, PortRequest, Protocol};
 
-use crate::options::{HostOptions, PortBinding};
+use crate::container::record::ContainerRecord;
+use crate::create::check::{main_endpoint, parse_mac};
+use crate::options::mode::{is_user_defined, neighbour};
+use crate::options::{ContainerOptions, EndpointOptions, HostOptions, PortBinding};
 
 /// Ports or the kind of network are wrong.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +32,49 @@ pub enum PortError {
 }
 
 /// Returns the request for a container's network.
-pub(crate) fn request(host: &HostOptions, exposed: &[String]) -> Result<AttachRequest, PortError> {
+pub(crate) fn request(
+    options: &ContainerOptions,
+    exposed: &[String],
+) -> Result<AttachRequest, PortError> {
+    for endpoint in &options.networks {
+        if is_user_defined(&endpoint.network) {
+            return Err(PortError::Network(endpoint.network.clone()));
+        }
+    }
+    let mut request = of_host(&options.host, exposed)?;
+    if options.network_disabled {
+        request.mode = NetworkMode::None;
+    }
+    request.mac = mac(
+        &options.host.network_mode,
+        &options.mac_address,
+        &options.networks,
+    );
+    Ok(request)
+}
+
+/// Returns the request of a container that exists.
+pub(crate) fn of_record(record: &ContainerRecord) -> Result<AttachRequest, PortError> {
+    let config = &record.config;
+    let mut request = of_host(&record.host, &config.exposed_ports)?;
+    if config.network_disabled {
+        request.mode = NetworkMode::None;
+    }
+    request.mac = mac(
+        &record.host.network_mode,
+        &config.mac_address,
+        &config.networks,
+    );
+    Ok(request)
+}
+
+fn mac(mode: &str, own: &str, networks: &[EndpointOptions]) -> Option<[u8; 6]> {
+    let endpoint = main_endpoint(mode, networks).map_or("", |e| e.mac_address.as_str());
+    parse_mac(if endpoint.is_empty() { own } else { endpoint })
+}
+
+/// Returns the request of options that say nothing of single networks.
+pub(crate) fn of_host(host: &HostOptions, exposed: &[String]) -> Result<AttachRequest, PortError> {
     let mode = mode(&host.network_mode)?;
     let mut ports = host
         .port_bindings
@@ -51,14 +96,20 @@ pub(crate) fn request(host: &HostOptions, exposed: &[String]) -> Result<AttachRe
             }
         }
     }
-    Ok(AttachRequest { mode, ports })
+    Ok(AttachRequest {
+        mode,
+        ports,
+        mac: None,
+    })
 }
 
 /// Reads the kind of network.
 pub(crate) fn mode(text: &str) -> Result<NetworkMode, PortError> {
     match text {
         "" | "default" | "bridge" => Ok(NetworkMode::Bridge),
+        // Who shares the network of another has none of its own.
         "none" => Ok(NetworkMode::None),
+        shared if neighbour(shared).is_some() => Ok(NetworkMode::None),
         "host" => Ok(NetworkMode::Host),
         other => Err(PortError::Network(other.to_owned())),
     }
@@ -126,7 +177,7 @@ mod tests {
             ..HostOptions::default()
         };
         let exposed = ["80/tcp".to_owned(), "53/udp".to_owned()];
-        let request = request(&host, &exposed).expect("valid");
+        let request = of_host(&host, &exposed).expect("valid");
         let ports: Vec<_> = request
             .ports
             .iter()

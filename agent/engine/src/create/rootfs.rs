@@ -22,7 +22,16 @@ const REMEMBERED: usize = 64;
 /// Answers who a user of an image is, from memory when it was asked before: layers never change.
 #[derive(Debug, Default)]
 pub(crate) struct UserLookup {
-    known: Mutex<HashMap<(Vec<LayerId>, String), ResolvedUser>>,
+    known: Mutex<HashMap<(Vec<LayerId>, UserQuery), ResolvedUser>>,
+}
+
+/// Who a process shall be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct UserQuery {
+    /// `user[:group]`; empty: root.
+    pub(crate) user: String,
+    /// Further groups, names or numbers.
+    pub(crate) groups: Vec<String>,
 }
 
 /// The user of a container cannot be found out.
@@ -43,28 +52,28 @@ pub enum UserLookupError {
 }
 
 impl UserLookup {
-    /// Resolves `user` in an image that nothing was written over.
+    /// Finds out who is meant in an image that nothing was written over.
     pub(crate) fn in_layers(
         &self,
         snapshots: &dyn Snapshotter,
         layers: &[LayerId],
-        user: &str,
+        query: &UserQuery,
     ) -> Result<ResolvedUser, UserLookupError> {
-        let key = (layers.to_vec(), user.to_owned());
+        let key = (layers.to_vec(), query.clone());
         if let Some(known) = self.lock().get(&key) {
             return Ok(known.clone());
         }
         let resolved = if layers.is_empty() {
-            user::resolve(user, "", "")?
+            user::resolve(&query.user, &query.groups, "", "")?
         } else {
             let mounted =
                 snapshots
                     .mount_layers(layers)
                     .map_err(|source| UserLookupError::Snapshot {
-                        user: user.to_owned(),
+                        user: query.user.clone(),
                         source,
                     })?;
-            in_root(mounted.root(), user)?
+            in_root(mounted.root(), query)?
         };
         let mut known = self.lock();
         if known.len() >= REMEMBERED {
@@ -74,16 +83,16 @@ impl UserLookup {
         Ok(resolved)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(Vec<LayerId>, String), ResolvedUser>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(Vec<LayerId>, UserQuery), ResolvedUser>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Resolves `user` with the files below `root`.
-pub(crate) fn in_root(root: &RootDir, user: &str) -> Result<ResolvedUser, UserError> {
+/// Finds out who is meant with the files below `root`.
+pub(crate) fn in_root(root: &RootDir, query: &UserQuery) -> Result<ResolvedUser, UserError> {
     let passwd = read_text(root, Path::new("etc/passwd")).unwrap_or_default();
     let group = read_text(root, Path::new("etc/group")).unwrap_or_default();
-    user::resolve(user, &passwd, &group)
+    user::resolve(&query.user, &query.groups, &passwd, &group)
 }
 
 /// Reads a regular file below `root` as text; what is no UTF-8 is replaced.
@@ -106,6 +115,13 @@ mod tests {
 
     use super::*;
 
+    fn query(user: &str) -> UserQuery {
+        UserQuery {
+            user: user.to_owned(),
+            groups: Vec::new(),
+        }
+    }
+
     #[test]
     fn a_link_out_of_the_root_reads_nothing_of_the_machine() {
         let folder = tempfile::tempdir().expect("temporary directory");
@@ -116,7 +132,7 @@ mod tests {
         read_text(&root, Path::new("etc/passwd")).expect_err("nothing inside");
         read_text(&root, Path::new("etc/group")).expect_err("nothing inside");
         assert_eq!(
-            in_root(&root, "daemon"),
+            in_root(&root, &query("daemon")),
             Err(UserError::User("daemon".to_owned()))
         );
     }
@@ -131,6 +147,6 @@ mod tests {
         )
         .expect("fifo");
         let root = RootDir::open(folder.path()).expect("root");
-        in_root(&root, "").expect("root needs no file");
+        in_root(&root, &query("")).expect("root needs no file");
     }
 }

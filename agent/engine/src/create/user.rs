@@ -37,8 +37,24 @@ struct GroupEntry<'a> {
     members: &'a str,
 }
 
-/// Resolves `spec` (empty: root). Missing files are empty texts.
-pub(crate) fn resolve(spec: &str, passwd: &str, group: &str) -> Result<ResolvedUser, UserError> {
+/// Resolves `spec` (empty: root) and further `groups`. Missing files are empty texts.
+pub(crate) fn resolve(
+    spec: &str,
+    groups: &[String],
+    passwd: &str,
+    group: &str,
+) -> Result<ResolvedUser, UserError> {
+    let mut user = resolve_user(spec, passwd, group)?;
+    for name in groups {
+        let gid = resolve_group(name, group)?;
+        if !user.additional_gids.contains(&gid) {
+            user.additional_gids.push(gid);
+        }
+    }
+    Ok(user)
+}
+
+fn resolve_user(spec: &str, passwd: &str, group: &str) -> Result<ResolvedUser, UserError> {
     let (user, group_spec) = match spec.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|g| !g.is_empty())),
         None => (spec, None),
@@ -140,7 +156,7 @@ mod tests {
     const GROUP: &str = "root:x:0:\nwheel:x:10:root,app\nstaff:x:50:app\nops:x:60:\n";
 
     fn ids(spec: &str) -> Result<(u32, u32, Vec<u32>, String), UserError> {
-        resolve(spec, PASSWD, GROUP).map(|u| (u.uid, u.gid, u.additional_gids, u.home))
+        resolve(spec, &[], PASSWD, GROUP).map(|u| (u.uid, u.gid, u.additional_gids, u.home))
     }
 
     #[test]
@@ -167,6 +183,16 @@ mod tests {
     }
 
     #[test]
+    fn further_groups_are_found_by_name_and_by_number() {
+        let groups = ["ops", "4711", "wheel"].map(str::to_owned);
+        let user = resolve("app", &groups, PASSWD, GROUP).expect("all of them");
+        assert_eq!(user.additional_gids, [1001, 10, 50, 60, 4711]);
+        let unknown = ["nobodys".to_owned()];
+        let error = resolve("app", &unknown, PASSWD, GROUP);
+        assert_eq!(error, Err(UserError::Group("nobodys".to_owned())));
+    }
+
+    #[test]
     fn unknown_names_and_huge_numbers_are_refused() {
         assert_eq!(ids("nobody"), Err(UserError::User("nobody".to_owned())));
         assert_eq!(ids("app:no"), Err(UserError::Group("no".to_owned())));
@@ -176,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_image_without_files_still_has_root() {
-        let root = resolve("", "", "").expect("root");
+        let root = resolve("", &[], "", "").expect("root");
         assert_eq!((root.uid, root.gid, root.home.as_str()), (0, 0, "/root"));
     }
 }

@@ -10,6 +10,7 @@ use crate::container::Container;
 use crate::container::record::ContainerRecord;
 use crate::container::restart::Policy;
 use crate::container::status::{Event, Exit};
+use crate::start::host_mounts;
 use crate::view::list::network_name;
 
 /// Exit code of a container whose end nobody saw, as Docker's.
@@ -75,6 +76,7 @@ impl Engine {
         if let Err(error) = self.network.detach(id.as_str()).await {
             tracing::warn!(container = %id, error = %error, "network not detached");
         }
+        self.release_mounts(id.as_str());
         let mut network = None;
         container.change_record(|record| {
             if record.network.take().is_some() {
@@ -95,6 +97,15 @@ pub(crate) fn decide_restart(record: &mut ContainerRecord) -> Option<Duration> {
     record
         .restart
         .decide(policy, record.status.exit.code, ran_for)
+}
+
+impl Engine {
+    /// Takes back what the machine has mounted for a container that does not run.
+    pub(crate) fn release_mounts(&self, id: &str) {
+        if let Err(error) = host_mounts::release(&self.paths.host_mounts(id)) {
+            tracing::warn!(container = id, error = %error, "mounts of the machine not released");
+        }
+    }
 }
 
 /// Returns the event of an end; nothing when nobody saw how it came.

@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use oci_spec::OciSpecError;
-use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process};
+use oci_spec::runtime::Process;
 
-use crate::options::HostOptions;
+use crate::create::check::ulimit::{self, UlimitError};
+use crate::options::{HostOptions, UlimitOption};
 use crate::spec::SpecError;
 
 /// The option that keeps a container from gaining rights.
@@ -26,20 +26,14 @@ pub struct ContainerDefaults {
     pub no_new_privileges: bool,
 }
 
-/// One limit of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ulimit {
-    kind: PosixRlimitType,
-    soft: u64,
-    hard: u64,
-}
+/// One limit of a process, of those that the kernel knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ulimit(UlimitOption);
 
-/// A text is not a limit.
+/// A text is not a limit such as `nofile=1024:4096`.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is not a limit such as nofile=1024:4096")]
-pub struct ParseUlimitError {
-    text: String,
-}
+#[error(transparent)]
+pub struct ParseUlimitError(#[from] UlimitError);
 
 // === impl ContainerDefaults ===
 
@@ -61,10 +55,18 @@ impl ContainerDefaults {
         }
     }
 
-    /// Limits a process.
-    pub(crate) fn limit(&self, process: &mut Process) -> Result<(), SpecError> {
-        let limits = self.ulimits.iter().copied().map(Ulimit::to_oci);
-        let limits = limits.collect::<Result<Vec<_>, _>>()?;
+    /// Limits a process: by what was asked for, and by the defaults where nothing was.
+    pub(crate) fn limit(
+        &self,
+        process: &mut Process,
+        asked: &[UlimitOption],
+    ) -> Result<(), SpecError> {
+        let own = |limit: &UlimitOption| !asked.iter().any(|other| other.name == limit.name);
+        let defaults = self.ulimits.iter().map(|Ulimit(limit)| limit);
+        let mut limits = Vec::new();
+        for limit in defaults.filter(|limit| own(limit)).chain(asked) {
+            limits.extend(ulimit::to_oci(limit)?);
+        }
         if !limits.is_empty() {
             process.set_rlimits(Some(limits));
         }
@@ -74,57 +76,13 @@ impl ContainerDefaults {
 
 // === impl Ulimit ===
 
-impl Ulimit {
-    fn to_oci(self) -> Result<PosixRlimit, OciSpecError> {
-        PosixRlimitBuilder::default()
-            .typ(self.kind)
-            .soft(self.soft)
-            .hard(self.hard)
-            .build()
-    }
-}
-
 impl FromStr for Ulimit {
     type Err = ParseUlimitError;
 
     /// Reads `name=soft[:hard]`; -1 is no limit.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || ParseUlimitError {
-            text: text.to_owned(),
-        };
-        let (name, values) = text.split_once('=').ok_or_else(wrong)?;
-        let (soft, hard) = values.split_once(':').unwrap_or((values, values));
-        let number = |text: &str| match text {
-            "-1" => Some(u64::MAX),
-            text => text.parse().ok(),
-        };
-        Ok(Self {
-            kind: kind(name).ok_or_else(wrong)?,
-            soft: number(soft).ok_or_else(wrong)?,
-            hard: number(hard).ok_or_else(wrong)?,
-        })
+        Ok(Self(ulimit::parse(text)?))
     }
-}
-
-fn kind(name: &str) -> Option<PosixRlimitType> {
-    Some(match name {
-        "core" => PosixRlimitType::RlimitCore,
-        "cpu" => PosixRlimitType::RlimitCpu,
-        "data" => PosixRlimitType::RlimitData,
-        "fsize" => PosixRlimitType::RlimitFsize,
-        "locks" => PosixRlimitType::RlimitLocks,
-        "memlock" => PosixRlimitType::RlimitMemlock,
-        "msgqueue" => PosixRlimitType::RlimitMsgqueue,
-        "nice" => PosixRlimitType::RlimitNice,
-        "nofile" => PosixRlimitType::RlimitNofile,
-        "nproc" => PosixRlimitType::RlimitNproc,
-        "rss" => PosixRlimitType::RlimitRss,
-        "rtprio" => PosixRlimitType::RlimitRtprio,
-        "rttime" => PosixRlimitType::RlimitRttime,
-        "sigpending" => PosixRlimitType::RlimitSigpending,
-        "stack" => PosixRlimitType::RlimitStack,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -156,13 +114,25 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_as_docker_writes_them() {
-        let limit: Ulimit = "nofile=1024:-1".parse().unwrap();
-        assert_eq!((limit.soft, limit.hard), (1024, u64::MAX));
-        let limit: Ulimit = "core=0".parse().unwrap();
-        assert_eq!((limit.soft, limit.hard), (0, 0));
-        for wrong in ["nofile", "files=1", "nofile=a"] {
-            wrong.parse::<Ulimit>().unwrap_err();
-        }
+    fn what_is_asked_for_replaces_the_default_of_that_name_only() {
+        let defaults = ContainerDefaults {
+            ulimits: vec!["nofile=1:2".parse().unwrap(), "core=0".parse().unwrap()],
+            ..ContainerDefaults::default()
+        };
+        let mut process = Process::default();
+        let asked = [UlimitOption {
+            name: "nofile".to_owned(),
+            soft: 5,
+            hard: -1,
+        }];
+        defaults.limit(&mut process, &asked).unwrap();
+        let limits: Vec<(u64, u64)> = process
+            .rlimits()
+            .iter()
+            .flatten()
+            .map(|limit| (limit.soft(), limit.hard()))
+            .collect();
+        assert_eq!(limits, [(0, 0), (5, u64::MAX)]);
+        "files=1".parse::<Ulimit>().unwrap_err();
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod defaults;
 mod health;
 mod host;
 mod lifecycle;
+pub(crate) mod mode;
 mod mount;
 mod network;
 mod resources;

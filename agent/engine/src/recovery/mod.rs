@@ -56,6 +56,11 @@ impl Engine {
         if let Err(error) = self.network.restore(&live).await {
             tracing::error!(error = %error, "networks not restored");
         }
+        for id in strays::names_in(&self.paths.all_host_mounts()) {
+            if !live.contains(&id) {
+                self.release_mounts(&id);
+            }
+        }
         let mut to_start = Vec::new();
         for (container, next) in ended {
             match next {

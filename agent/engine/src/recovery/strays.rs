@@ -122,7 +122,7 @@ impl Engine {
     }
 }
 
-fn names_in(folder: &Path) -> impl Iterator<Item = String> {
+pub(super) fn names_in(folder: &Path) -> impl Iterator<Item = String> {
     fs::read_dir(folder)
         .into_iter()
         .flatten()

@@ -10,7 +10,7 @@ use oci_spec::runtime::{
     LinuxDevice, LinuxDeviceBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
 };
 
-use crate::create::bind::clean;
+use crate::create::mount::clean;
 use crate::options::HostOptions;
 
 /// A device of the machine that a container gets.
@@ -57,8 +57,9 @@ pub enum DeviceError {
 }
 
 impl DeviceRequest {
-    /// Reads `host-path[:container-path[:rwm]]` and looks at the device.
-    pub(crate) fn look_up(text: &str) -> Result<Self, DeviceError> {
+    /// Reads `host-path[:container-path[:rwm]]` and looks at the device, or at all that are in a
+    /// folder. Links are followed on the machine, where they belong.
+    pub(crate) fn look_up(text: &str) -> Result<Vec<Self>, DeviceError> {
         let malformed = || DeviceError::Malformed(text.to_owned());
         let parts: Vec<&str> = text.split(':').collect();
         let (host, container, access) = match parts[..] {
@@ -68,15 +69,30 @@ impl DeviceRequest {
             [host, container, access] if is_access(access) => (host, container, access),
             _ => return Err(malformed()),
         };
-        if !host.starts_with('/') || !container.starts_with('/') {
+        if !host.starts_with('/') || !container.starts_with('/') || text.contains('\0') {
             return Err(malformed());
         }
-        Self::of_file(Path::new(host), clean(container), access).map_err(|source| {
-            DeviceError::NotADevice {
-                path: host.to_owned(),
-                source,
-            }
-        })
+        let not_a_device = |source| DeviceError::NotADevice {
+            path: host.to_owned(),
+            source,
+        };
+        let real = fs::canonicalize(host).map_err(not_a_device)?;
+        let target = clean(container);
+        if !real.is_dir() {
+            return Ok(vec![
+                Self::of_file(&real, target, access).map_err(not_a_device)?,
+            ]);
+        }
+        let mut found = Self::below(&real, access);
+        for device in &mut found {
+            let rest = Path::new(&device.path).strip_prefix(&real);
+            let rest = rest.unwrap_or(Path::new("")).to_string_lossy();
+            device.path = clean(&format!("{target}/{rest}"));
+        }
+        if found.is_empty() {
+            return Err(not_a_device(std::io::Error::other("not a device node")));
+        }
+        Ok(found)
     }
 
     fn of_file(path: &Path, target: String, access: &str) -> std::io::Result<Self> {
@@ -102,8 +118,12 @@ impl DeviceRequest {
 
     /// Returns every device of the machine, except terminals and shared memory.
     pub(crate) fn all() -> Vec<Self> {
+        Self::below(Path::new("/dev"), "rwm")
+    }
+
+    fn below(folder: &Path, access: &str) -> Vec<Self> {
         let mut found = Vec::new();
-        let mut folders = vec![PathBuf::from("/dev")];
+        let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
             // What vanishes while it is listed is simply not there.
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -121,7 +141,7 @@ impl DeviceRequest {
                 } else if name != "console" && (kind.is_char_device() || kind.is_block_device()) {
                     let path = entry.path();
                     let target = path.to_string_lossy().into_owned();
-                    found.extend(Self::of_file(&path, target, "rwm"));
+                    found.extend(Self::of_file(&path, target, access));
                 }
             }
         }
@@ -234,7 +254,10 @@ mod tests {
 
     #[test]
     fn a_device_is_looked_up_with_its_numbers() {
-        let device = DeviceRequest::look_up("/dev/null:/dev/nothing:rw").expect("null exists");
+        let found = DeviceRequest::look_up("/dev/null:/dev/nothing:rw").expect("null exists");
+        let [device] = &found[..] else {
+            panic!("one device, not {found:?}");
+        };
         assert_eq!(
             (device.major, device.minor, device.kind),
             (1, 3, LinuxDeviceType::C)
@@ -243,12 +266,53 @@ mod tests {
             (device.path.as_str(), device.access.as_str()),
             ("/dev/nothing", "rw")
         );
-        assert_eq!(
-            DeviceRequest::look_up("/dev/null:r")
-                .expect("access")
-                .access,
-            "r"
-        );
+        let found = DeviceRequest::look_up("/dev/null:r").expect("access");
+        assert_eq!(found[0].access, "r");
+    }
+
+    #[test]
+    fn links_and_folders_of_the_machine_lead_to_their_devices() {
+        let folder = tempfile::tempdir().expect("temporary directory");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/dev/zero", &link).expect("link");
+        let found = DeviceRequest::look_up(&format!("{}:/dev/x", link.display())).expect("link");
+        assert_eq!((found[0].minor, found[0].path.as_str()), (5, "/dev/x"));
+        let made = folder.path().join("devices/deep");
+        fs::create_dir_all(&made).expect("folder");
+        let mode = nix::sys::stat::Mode::S_IRUSR;
+        let kind = nix::sys::stat::SFlag::S_IFCHR;
+        nix::sys::stat::mknod(
+            &made.join("node"),
+            kind,
+            mode,
+            nix::sys::stat::makedev(1, 7),
+        )
+        .expect("node");
+        let text = format!("{}:/dev/all:r", folder.path().join("devices").display());
+        let found = DeviceRequest::look_up(&text).expect("folder");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].path, "/dev/all/deep/node");
+        DeviceRequest::look_up(folder.path().join("nothing").to_str().expect("text"))
+            .expect_err("no such folder");
+    }
+
+    #[test]
+    fn rules_for_devices_are_read_as_the_kernel_reads_them() {
+        for good in ["c 1:3 rwm", "a *:* r", "b 7:* rw"] {
+            DeviceRule::parse(good).expect(good);
+        }
+        for bad in [
+            "",
+            "c 1:3",
+            "x 1:3 r",
+            "c 1 r",
+            "c 1:3 rx",
+            "c 1:3 rwmr",
+            "c -1:3 r",
+            "c 1:3 r ",
+        ] {
+            DeviceRule::parse(bad).expect_err(bad);
+        }
     }
 
     #[test]

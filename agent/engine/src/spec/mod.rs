@@ -4,29 +4,29 @@
 pub(crate) mod cgroup;
 mod devices;
 mod mounts;
+mod namespaces;
 mod paths;
 mod process;
 mod security;
+mod sysctls;
 
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 
 use oci_spec::OciSpecError;
-use oci_spec::runtime::{
-    Capabilities, Linux, LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType,
-    RootBuilder, Spec, SpecBuilder,
-};
+use oci_spec::runtime::{Capabilities, Linux, LinuxBuilder, RootBuilder, Spec, SpecBuilder};
 
 pub use devices::DeviceError;
-pub(crate) use devices::DeviceRequest;
-pub(crate) use mounts::{FileMounts, UserMount};
+pub(crate) use devices::{DeviceRequest, DeviceRule};
+pub(crate) use mounts::{FileMounts, SharedMemory, UserMount};
+pub(crate) use namespaces::Neighbours;
 pub(crate) use paths::{masked as masked_paths, read_only as read_only_paths};
 pub(crate) use process::{ProcessInput, process};
 pub use security::SecurityError;
 pub(crate) use security::SecurityOptions;
 
-use crate::create::bind::Tmpfs;
+use crate::create::mount::Tmpfs;
 use crate::options::HostOptions;
 
 /// Version of the specification that is written.
@@ -38,6 +38,7 @@ pub(crate) struct SpecInput<'a> {
     pub(crate) id: &'a str,
     pub(crate) process: ProcessInput<'a>,
     pub(crate) hostname: String,
+    pub(crate) domainname: &'a str,
     pub(crate) host: &'a HostOptions,
     pub(crate) security: &'a SecurityOptions,
     pub(crate) devices: &'a [DeviceRequest],
@@ -47,6 +48,10 @@ pub(crate) struct SpecInput<'a> {
     pub(crate) tmpfs: &'a [Tmpfs],
     /// Whether the machine's cgroup hierarchy is the unified one.
     pub(crate) unified_cgroups: bool,
+    /// Whether the kernel can show a container its own cgroups only.
+    pub(crate) has_cgroup_namespaces: bool,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) shared_memory: SharedMemory,
 }
 
 /// Where a container's network is.
@@ -56,6 +61,8 @@ pub(crate) enum NetworkNamespace {
     Host,
     /// One that was made before.
     Path(PathBuf),
+    /// That of another container, by its first process.
+    Neighbour(i32),
 }
 
 /// The specification cannot be built.
@@ -77,7 +84,9 @@ pub enum SpecError {
 
 /// Returns the specification.
 pub(crate) fn build(input: &SpecInput<'_>) -> Result<Spec, SpecError> {
-    let spec = SpecBuilder::default()
+    let mut process = process(&input.process, input.security)?;
+    process.set_oom_score_adj(Some(input.host.oom_score_adj));
+    let mut spec = SpecBuilder::default()
         .version(OCI_VERSION)
         .root(
             RootBuilder::default()
@@ -85,66 +94,46 @@ pub(crate) fn build(input: &SpecInput<'_>) -> Result<Spec, SpecError> {
                 .readonly(input.host.read_only_rootfs)
                 .build()?,
         )
-        .hostname(input.hostname.clone())
-        .process(process(&input.process, input.security)?)
+        .process(process)
         .mounts(mounts::mounts(input)?)
-        .linux(linux(input)?)
-        .build()?;
+        .linux(linux(input)?);
+    // The machine's name is not a container's to change.
+    if input.host.uts_mode != "host" {
+        spec = spec.hostname(input.hostname.clone());
+    }
+    if !input.host.annotations.is_empty() {
+        let all = input.host.annotations.clone();
+        spec = spec.annotations(all.into_iter().collect::<HashMap<_, _>>());
+    }
+    let mut spec = spec.build()?;
+    if input.host.uts_mode == "host" {
+        spec.set_hostname(None);
+    }
     Ok(spec)
 }
 
 fn linux(input: &SpecInput<'_>) -> Result<Linux, SpecError> {
     let host = input.host;
-    let mut linux = LinuxBuilder::default()
-        .namespaces(namespaces(input)?)
-        .cgroups_path(PathBuf::from(format!("/berth/{}", input.id)))
+    let (masked, readonly) = if host.privileged {
+        (Vec::new(), Vec::new())
+    } else {
+        let masked = host.masked_paths.clone();
+        let readonly = host.readonly_paths.clone();
+        (
+            masked.unwrap_or_else(paths::masked),
+            readonly.unwrap_or_else(paths::read_only),
+        )
+    };
+    Ok(LinuxBuilder::default()
+        .namespaces(namespaces::namespaces(input)?)
+        .cgroups_path(cgroup::path(input.id, &host.resources.cgroup_parent))
         .resources(cgroup::with_devices(host, input.devices)?)
         .devices(devices::nodes(host, input.devices)?)
-        .rootfs_propagation("rprivate");
-    if host.privileged {
-        linux = linux
-            .masked_paths(Vec::<String>::new())
-            .readonly_paths(Vec::<String>::new());
-    } else {
-        linux = linux
-            .masked_paths(paths::masked())
-            .readonly_paths(paths::read_only());
-    }
-    if input.network != NetworkNamespace::Host {
-        linux = linux.sysctl(HashMap::from([
-            (
-                "net.ipv4.ip_unprivileged_port_start".to_owned(),
-                "0".to_owned(),
-            ),
-            (
-                "net.ipv4.ping_group_range".to_owned(),
-                "0 2147483647".to_owned(),
-            ),
-        ]));
-    }
-    Ok(linux.build()?)
-}
-
-fn namespaces(input: &SpecInput<'_>) -> Result<Vec<LinuxNamespace>, OciSpecError> {
-    let plain = |kind| LinuxNamespaceBuilder::default().typ(kind).build();
-    let mut namespaces = vec![
-        plain(LinuxNamespaceType::Mount)?,
-        plain(LinuxNamespaceType::Uts)?,
-        plain(LinuxNamespaceType::Ipc)?,
-        plain(LinuxNamespaceType::Pid)?,
-    ];
-    if let NetworkNamespace::Path(path) = &input.network {
-        let network = LinuxNamespaceBuilder::default()
-            .typ(LinuxNamespaceType::Network)
-            .path(path.clone())
-            .build()?;
-        namespaces.push(network);
-    }
-    // As Docker: private where the hierarchy is unified, the machine's where it is not.
-    if input.unified_cgroups && !input.host.privileged {
-        namespaces.push(plain(LinuxNamespaceType::Cgroup)?);
-    }
-    Ok(namespaces)
+        .rootfs_propagation("rprivate")
+        .masked_paths(masked)
+        .readonly_paths(readonly)
+        .sysctl(sysctls::sysctls(input))
+        .build()?)
 }
 
 /// Returns the capabilities that a container with these options is bounded by.

@@ -15,14 +15,27 @@ pub(crate) struct FileMounts {
     pub(crate) resolv_conf: PathBuf,
 }
 
-/// A bind or volume with its source on the machine.
+/// A mount that was asked for, ready for the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserMount {
+    /// `bind` or `tmpfs`.
+    pub(crate) kind: &'static str,
+    /// Path on the machine; empty for memory.
     pub(crate) source: PathBuf,
     pub(crate) target: String,
-    pub(crate) read_only: bool,
-    /// Empty: private.
-    pub(crate) propagation: String,
+    pub(crate) options: Vec<String>,
+}
+
+/// Where processes share memory by names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SharedMemory {
+    /// In a filesystem of the container's own.
+    #[default]
+    Own,
+    /// In a folder of the machine, where others find it as well.
+    At(PathBuf),
+    /// Nowhere.
+    None,
 }
 
 /// Returns all mounts in the order in which they are made: parents before what lies in them.
@@ -49,16 +62,10 @@ pub(super) fn mounts(input: &SpecInput<'_>) -> Result<Vec<Mount>, OciSpecError> 
         user.push((tmpfs.target.clone(), mount));
     }
     for mount in input.mounts {
-        let propagation = if mount.propagation.is_empty() {
-            "rprivate"
-        } else {
-            &mount.propagation
+        let built = match mount.kind {
+            "tmpfs" => fs("tmpfs", "tmpfs", &mount.target, &mount.options)?,
+            _ => bind(&mount.source, &mount.target, &mount.options)?,
         };
-        // A mount that the machine has read-only stays so: nothing asks for "rw". And read-only is meant for
-        // what is mounted below as well, as with Docker.
-        let access: &[&str] = if mount.read_only { &["ro", "rro"] } else { &[] };
-        let options = [&["rbind", propagation], access].concat();
-        let built = bind(&mount.source, &mount.target, &options)?;
         // A user's mount replaces one of ours at the same place.
         user.retain(|(target, _)| *target != mount.target);
         mounts.retain(|m| m.destination() != Path::new(&mount.target));
@@ -76,12 +83,12 @@ pub(super) fn mounts(input: &SpecInput<'_>) -> Result<Vec<Mount>, OciSpecError> 
 fn kernel_mounts(input: &SpecInput<'_>) -> Result<Vec<Mount>, OciSpecError> {
     let access = if input.host.privileged { "rw" } else { "ro" };
     let shm = format!("size={}", input.host.shm_size());
-    let cgroup: &[&str] = if input.host.privileged {
+    let cgroup: &[&str] = if input.host.privileged || input.security.writable_cgroups {
         &["nosuid", "noexec", "nodev", "relatime", "rw"]
     } else {
         &["nosuid", "noexec", "nodev", "relatime", "ro"]
     };
-    Ok(vec![
+    let mut mounts = vec![
         fs("proc", "proc", "/proc", &["nosuid", "noexec", "nodev"])?,
         fs(
             "tmpfs",
@@ -115,13 +122,20 @@ fn kernel_mounts(input: &SpecInput<'_>) -> Result<Vec<Mount>, OciSpecError> {
             "/dev/mqueue",
             &["nosuid", "noexec", "nodev"],
         )?,
-        fs(
+    ];
+    match &input.shared_memory {
+        SharedMemory::Own => mounts.push(fs(
             "tmpfs",
             "shm",
             "/dev/shm",
             &["nosuid", "noexec", "nodev", "mode=1777", &shm],
-        )?,
-    ])
+        )?),
+        SharedMemory::At(path) => {
+            mounts.push(bind(path, "/dev/shm", &["rbind", "rprivate"])?);
+        }
+        SharedMemory::None => {}
+    }
+    Ok(mounts)
 }
 
 fn fs(
@@ -143,11 +157,16 @@ fn fs(
         .build()
 }
 
-fn bind(source: &Path, target: &str, options: &[&str]) -> Result<Mount, OciSpecError> {
+fn bind(source: &Path, target: &str, options: &[impl AsRef<str>]) -> Result<Mount, OciSpecError> {
     MountBuilder::default()
         .destination(PathBuf::from(target))
         .typ("bind")
         .source(source.to_owned())
-        .options(options.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>())
+        .options(
+            options
+                .iter()
+                .map(|o| o.as_ref().to_owned())
+                .collect::<Vec<_>>(),
+        )
         .build()
 }

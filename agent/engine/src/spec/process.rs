@@ -17,6 +17,8 @@ pub(crate) struct ProcessInput<'a> {
     pub(crate) argv: Vec<String>,
     /// `NAME=value`, without the defaults.
     pub(crate) env: &'a [String],
+    /// Of links; what the container sets itself prevails.
+    pub(crate) linked_env: &'a [String],
     /// Empty: `/`.
     pub(crate) working_dir: &'a str,
     pub(crate) user: ResolvedUser,
@@ -54,6 +56,7 @@ pub(crate) fn process(
         .build()?;
     // The builder's defaults hold limits that Docker does not set.
     process.set_rlimits(None);
+    process.set_apparmor_profile(security.apparmor.clone());
     Ok(process)
 }
 
@@ -65,6 +68,7 @@ fn environment(input: &ProcessInput<'_>) -> Vec<String> {
     if input.tty {
         defaults.push("TERM=xterm".to_owned());
     }
+    defaults.extend_from_slice(input.linked_env);
     let mut env = env::layer(defaults, input.env);
     if env::value(&env, "HOME").is_none_or(str::is_empty) {
         env.retain(|word| word != "HOME=");
@@ -87,6 +91,7 @@ mod tests {
         ProcessInput {
             argv: vec![],
             env,
+            linked_env: &[],
             working_dir: "",
             user,
             hostname: "h",

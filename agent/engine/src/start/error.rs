@@ -9,8 +9,10 @@ use berth_agent_state::StateError;
 
 use crate::class::{Classified, ErrorClass, command_exit_code, command_reason};
 use crate::container::containers::LookupError;
+use crate::create::mount::InvalidMount;
 use crate::create::rootfs::UserLookupError;
 use crate::spec::{DeviceError, SecurityError, SpecError};
+use crate::start::neighbours::NeighbourError;
 use crate::streams::log_driver::LogDriverError;
 
 /// A container does not start. It stays as it was, with the failure noted.
@@ -31,6 +33,42 @@ pub enum StartError {
     /// Its filesystem cannot be had.
     #[error("opening the container's filesystem")]
     Snapshot(#[source] SnapshotError),
+    /// The namespaces of another container cannot be joined.
+    #[error(transparent)]
+    Neighbour(#[from] NeighbourError),
+    /// A mount cannot be made as it was asked for.
+    #[error(transparent)]
+    Mount(#[from] InvalidMount),
+    /// A path in a volume cannot be had.
+    #[error("cannot access path {path}")]
+    Subpath {
+        /// The path on the machine.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The machine's mount does not take part in propagation.
+    #[error("path {path} is mounted on {place} but it is not a {kind} mount")]
+    Propagation {
+        /// The path on the machine.
+        path: PathBuf,
+        /// The mount that it is on.
+        place: PathBuf,
+        /// What it should be.
+        kind: &'static str,
+    },
+    /// A container that it is linked to does not run.
+    #[error("Cannot link to a non running container: /{other} AS {alias}")]
+    LinkNotRunning {
+        /// Name of the other.
+        other: String,
+        /// Names of the container and of the link.
+        alias: String,
+    },
+    /// A container that it is linked to has no address.
+    #[error("container {0} not attached to default bridge network")]
+    LinkNotOnBridge(String),
     /// A bind mount's source cannot be made.
     #[error("error while creating mount source path '{path}'")]
     MountSource {
@@ -100,13 +138,17 @@ impl Classified for StartError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Lookup(error) => error.class(),
-            Self::BeingRemoved | Self::Paused => ErrorClass::Conflict,
+            Self::Neighbour(error) => error.class(),
+            Self::BeingRemoved | Self::Paused | Self::LinkNotRunning { .. } => ErrorClass::Conflict,
             Self::Snapshot(SnapshotError::DiskFull { .. }) => ErrorClass::Exhausted,
             Self::State(error) if error.is_disk_full() => ErrorClass::Exhausted,
             Self::User(UserLookupError::Unknown(_))
             | Self::Device(_)
             | Self::Security(_)
             | Self::LogDriver(_)
+            | Self::Mount(_)
+            | Self::Propagation { .. }
+            | Self::LinkNotOnBridge(_)
             | Self::Runtime(_) => ErrorClass::InvalidArgument,
             Self::Run(error) => match error.kind() {
                 FailureKind::CommandNotFound
@@ -119,8 +161,12 @@ impl Classified for StartError {
             Self::Files(error) if error.kind() == io::ErrorKind::StorageFull => {
                 ErrorClass::Exhausted
             }
+            Self::Subpath { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                ErrorClass::InvalidArgument
+            }
             Self::State(_)
             | Self::Snapshot(_)
+            | Self::Subpath { .. }
             | Self::MountSource { .. }
             | Self::Files(_)
             | Self::User(_)
@@ -132,6 +178,7 @@ impl Classified for StartError {
         use berth_agent_network::AttachError;
         match self {
             Self::Lookup(error) => error.reason(),
+            Self::Neighbour(error) => error.reason(),
             Self::BeingRemoved | Self::Paused => "wrong-state",
             Self::Network {
                 source: AttachError::PortInUse { .. } | AttachError::NoFreePort { .. },

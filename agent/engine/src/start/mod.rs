@@ -4,35 +4,31 @@
 //! by asking its supervisor.
 
 pub(crate) mod error;
+pub(crate) mod host_mounts;
+pub(crate) mod links;
 pub(crate) mod mount_points;
+pub(crate) mod neighbours;
 pub(crate) mod network_files;
+mod propagation;
+mod request;
+mod user_mounts;
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use berth_agent_network::Attachment;
-use berth_agent_runtime::{AttachFrom, AttachOptions, Rootfs, Running, StartRequest};
-use berth_agent_snapshots::{LayerId, Prepared};
+use berth_agent_runtime::{AttachFrom, AttachOptions, Running};
 use berth_agent_state::StateError;
 
 use crate::Engine;
 use crate::class::Classified as _;
 use crate::container::Container;
-use crate::container::record::{ContainerRecord, MountKind, NetworkRecord, PublishedRecord};
+use crate::container::record::{ContainerRecord, NetworkRecord, PublishedRecord};
 use crate::container::status::{Event, Phase};
-use crate::create::bind::Tmpfs;
 use crate::create::network_request;
-use crate::create::rootfs::UserLookupError;
-use crate::create::user::ResolvedUser;
-use crate::spec::{
-    self, DeviceRequest, NetworkNamespace, ProcessInput, SecurityOptions, SpecInput, UserMount,
-};
+use crate::id::random_hex;
 use crate::start::error::StartError;
-use crate::streams::log_driver;
+use crate::start::request::Parts;
 use crate::view::list::network_name;
 
 impl Engine {
@@ -102,24 +98,29 @@ impl Engine {
         self.runtime.expect_start();
         let id = record.id.as_str();
         let prepared = self.snapshots.resume(id).map_err(StartError::Snapshot)?;
-        let request = network_request::request(&record.host, &record.config.exposed_ports)
-            .unwrap_or_default();
-        let attachment =
-            self.network
-                .attach(id, request)
-                .await
-                .map_err(|source| StartError::Network {
-                    name: record.name.clone(),
-                    source,
-                })?;
+        let shared = self.share(record)?;
+        if let Some(network) = &shared.network {
+            container.change_record(|record| {
+                record.config.hostname.clone_from(&network.hostname);
+                record.config.domainname.clone_from(&network.domainname);
+            });
+        }
+        let attachment = match shared.network {
+            Some(_) => None,
+            None => Some(self.own_network(container, record).await?),
+        };
         let connected = began.elapsed();
-        container.change_record(|r| r.network = Some(network_record(&attachment)));
-        self.network_event(network_name(record), "connect", Some(container));
         self.mount_events(container, "mount");
         // Reads and writes files, some of them on filesystems that others serve.
-        let (engine, target, record) = (Arc::clone(self), Arc::clone(container), record.clone());
+        let (engine, target, record) =
+            (Arc::clone(self), Arc::clone(container), container.record());
         let work = tokio::task::spawn_blocking(move || {
-            engine.start_request(&target, &record, prepared, &attachment)
+            let parts = Parts {
+                prepared,
+                attachment,
+                shared,
+            };
+            engine.start_request(&target, &record, parts)
         });
         let request = crate::task::outcome(work).await?;
         let described = began.elapsed();
@@ -134,122 +135,21 @@ impl Engine {
         Ok(running)
     }
 
-    fn start_request(
+    /// Gives the container a network of its own.
+    async fn own_network(
         &self,
-        container: &Container,
+        container: &Arc<Container>,
         record: &ContainerRecord,
-        prepared: Prepared,
-        attachment: &Attachment,
-    ) -> Result<StartRequest, StartError> {
-        let bundle_dir = self.paths.container(&record.id);
-        // A former run's end must not be taken for this one's.
-        match fs::remove_file(bundle_dir.join("exit.json")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(StartError::Files(error));
-            }
-            _ => {}
-        }
-        let hostname = hostname(record);
-        let files = network_files::write(&bundle_dir, &hostname, &record.host, attachment)
-            .map_err(StartError::Files)?;
-        let security = SecurityOptions::new(&record.host)?;
-        let devices = record
-            .host
-            .devices
-            .iter()
-            .map(|text| DeviceRequest::look_up(text))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mounts = user_mounts(record)?;
-        // Checked when the container was created.
-        let tmpfs: Vec<Tmpfs> = record
-            .host
-            .tmpfs
-            .iter()
-            .filter_map(|text| Tmpfs::parse(text).ok())
-            .collect();
-        let input = SpecInput {
-            id: record.id.as_str(),
-            process: ProcessInput {
-                argv: record.argv(),
-                env: &record.config.env,
-                working_dir: &record.config.working_dir,
-                user: self.user_of(record, &prepared)?,
-                hostname: &hostname,
-                tty: record.config.tty,
-            },
-            hostname: hostname.clone(),
-            host: &record.host,
-            security: &security,
-            devices: &devices,
-            network: attachment
-                .netns
-                .clone()
-                .map_or(NetworkNamespace::Host, NetworkNamespace::Path),
-            files: Some(files),
-            mounts: &mounts,
-            tmpfs: &tmpfs,
-            unified_cgroups: self.unified_cgroups,
-        };
-        let mut spec = spec::build(&input)?;
-        if let Some(process) = spec.process_mut() {
-            self.config.defaults.limit(process)?;
-        }
-        Ok(StartRequest {
-            id: record.id.as_str().to_owned(),
-            run_dir: self.paths.container_run(record.id.as_str()),
-            bundle_dir,
-            spec,
-            rootfs: self.rootfs(prepared),
-            terminal_size: container.terminal_size(),
-            open_stdin: record.config.open_stdin,
-            stdin_once: record.config.stdin_once,
-            seccomp: security.seccomp.clone(),
-            external_runtime: self
-                .external_runtime(&record.host)
-                .map_err(StartError::Runtime)?,
-            ephemeral: record.host.auto_remove,
-            log: log_driver::policy(&record.host.log)?,
-            init: record.host.init.unwrap_or(false),
-            neighbours: Vec::new(),
-        })
-    }
-
-    /// Returns the root filesystem with the places for mounts below everything.
-    pub(crate) fn rootfs(&self, prepared: Prepared) -> Rootfs {
-        let mut lower = prepared.lower;
-        lower.push(self.paths.mount_points());
-        Rootfs::Overlay {
-            lower,
-            upper: prepared.upper,
-            work: prepared.work,
-        }
-    }
-
-    fn user_of(
-        &self,
-        record: &ContainerRecord,
-        prepared: &Prepared,
-    ) -> Result<ResolvedUser, UserLookupError> {
-        let user = &record.config.user;
-        let snapshots = self.snapshots.as_ref();
-        let is_fresh = record.status.started_at.is_none();
-        if is_fresh {
-            let layers: Vec<LayerId> = record
-                .layers
-                .iter()
-                .filter_map(|layer| layer.parse().ok())
-                .collect();
-            return self.users.in_layers(snapshots, &layers, user);
-        }
-        // What a former run wrote counts.
-        let mounted =
-            snapshots
-                .mount_temporarily(prepared)
-                .map_err(|source| UserLookupError::Snapshot {
-                    user: user.clone(),
-                    source,
-                })?;
-        Ok(crate::create::rootfs::in_root(mounted.root(), user)?)
+    ) -> Result<Attachment, StartError> {
+        let request = network_request::of_record(record).unwrap_or_default();
+        let attachment = self.network.attach(record.id.as_str(), request).await;
+        let attachment = attachment.map_err(|source| StartError::Network {
+            name: record.name.clone(),
+            source,
+        })?;
+        container.change_record(|r| r.network = Some(network_record(&attachment)));
+        self.network_event(network_name(record), "connect", Some(container));
+        Ok(attachment)
     }
 
     /// Hands out attachments, tells waiters and begins to wait for the end.
@@ -281,6 +181,7 @@ impl Engine {
         self.store_behind(container);
         self.look_after_health(container);
         self.watch(Arc::clone(container), running);
+        self.refresh_links(container);
         warnings
     }
 
@@ -329,45 +230,17 @@ pub(crate) fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn hostname(record: &ContainerRecord) -> String {
-    if record.config.hostname.is_empty() {
-        let own = nix::unistd::gethostname()
-            .ok()
-            .and_then(|name| name.into_string().ok());
-        return own.unwrap_or_else(|| "localhost".to_owned());
-    }
-    record.config.hostname.clone()
-}
-
-/// Returns the mounts with sources that exist: missing folders are made, as `docker run -v` does.
-fn user_mounts(record: &ContainerRecord) -> Result<Vec<UserMount>, StartError> {
-    record
-        .mounts
-        .iter()
-        .map(|mount| {
-            let source = PathBuf::from(&mount.source);
-            if mount.kind == MountKind::Bind && !source.exists() {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o755)
-                    .create(&source)
-                    .map_err(|error| StartError::MountSource {
-                        path: source.clone(),
-                        source: error,
-                    })?;
-            }
-            Ok(UserMount {
-                source,
-                target: mount.target.clone(),
-                read_only: mount.read_only,
-                propagation: mount.propagation.clone(),
-            })
-        })
-        .collect()
-}
-
 fn network_record(attachment: &Attachment) -> NetworkRecord {
-    let mut record = NetworkRecord::default();
+    let mut record = NetworkRecord {
+        endpoint_id: random_hex(32),
+        sandbox_id: random_hex(32),
+        sandbox_key: attachment
+            .netns
+            .as_ref()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default(),
+        ..NetworkRecord::default()
+    };
     if let Some(interface) = &attachment.interface {
         record.ip = interface.ip.to_string();
         record.prefix = interface.prefix;

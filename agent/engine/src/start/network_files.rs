@@ -9,8 +9,10 @@ use std::path::Path;
 
 use berth_agent_network::{Attachment, NetworkMode};
 
+use crate::create::check::extra_host::ExtraHost;
 use crate::options::HostOptions;
 use crate::spec::FileMounts;
+use crate::start::links::{self, Linked};
 
 const LOCAL_HOSTS: &str = "127.0.0.1\tlocalhost\n\
     ::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -19,34 +21,41 @@ const LOCAL_HOSTS: &str = "127.0.0.1\tlocalhost\n\
     ff02::1\tip6-allnodes\n\
     ff02::2\tip6-allrouters\n";
 
+/// What the files are made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FilesInput<'a> {
+    pub(crate) hostname: &'a str,
+    pub(crate) domainname: &'a str,
+    pub(crate) host: &'a HostOptions,
+    pub(crate) network: &'a Attachment,
+    pub(crate) linked: &'a [Linked],
+    /// The machine's address on the containers' network, if there is one.
+    pub(crate) gateway: Option<IpAddr>,
+}
+
 /// Writes the three files into a container's folder.
-pub(crate) fn write(
-    folder: &Path,
-    hostname: &str,
-    host: &HostOptions,
-    network: &Attachment,
-) -> io::Result<FileMounts> {
-    let files = FileMounts {
-        hostname: folder.join("hostname"),
-        hosts: folder.join("hosts"),
-        resolv_conf: folder.join("resolv.conf"),
-    };
-    write_file(&files.hostname, &format!("{hostname}\n"))?;
-    let base = match network.mode {
+pub(crate) fn write(folder: &Path, input: &FilesInput<'_>) -> io::Result<FileMounts> {
+    let files = paths(folder);
+    write_file(&files.hostname, &format!("{}\n", input.hostname))?;
+    let base = match input.network.mode {
         // The machine's names are the container's own there.
         NetworkMode::Host => {
             std::fs::read_to_string("/etc/hosts").unwrap_or_else(|_missing| LOCAL_HOSTS.to_owned())
         }
         NetworkMode::Bridge | NetworkMode::None => LOCAL_HOSTS.to_owned(),
     };
-    let address = network.interface.as_ref().map(|i| IpAddr::from(i.ip));
-    let gateway = network.interface.as_ref().map(|i| IpAddr::from(i.gateway));
-    write_file(
-        &files.hosts,
-        &hosts(&base, hostname, address, gateway, &host.extra_hosts),
-    )?;
-    write_file(&files.resolv_conf, &resolv_conf(&host.dns, network))?;
+    write_file(&files.hosts, &hosts(&base, input))?;
+    write_file(&files.resolv_conf, &resolv_conf(input.host, input.network))?;
     Ok(files)
+}
+
+/// Returns where the files of a container are.
+pub(crate) fn paths(folder: &Path) -> FileMounts {
+    FileMounts {
+        hostname: folder.join("hostname"),
+        hosts: folder.join("hosts"),
+        resolv_conf: folder.join("resolv.conf"),
+    }
 }
 
 fn write_file(path: &Path, text: &str) -> io::Result<()> {
@@ -56,71 +65,152 @@ fn write_file(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-fn hosts(
-    base: &str,
-    hostname: &str,
-    address: Option<IpAddr>,
-    gateway: Option<IpAddr>,
-    extra: &[String],
-) -> String {
+fn hosts(base: &str, input: &FilesInput<'_>) -> String {
     let mut text = base.to_owned();
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    for line in extra {
-        let Some((name, target)) = line.split_once([':', '=']) else {
+    // Writing to a string cannot fail. What is malformed was refused at creation.
+    for extra in &input.host.extra_hosts {
+        let Ok(extra) = ExtraHost::parse(extra) else {
             continue;
         };
-        let target = match (target, gateway) {
-            ("host-gateway", Some(gateway)) => gateway.to_string(),
-            (target, _) => target.trim_matches(['[', ']']).to_owned(),
-        };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{target}\t{name}");
+        if let Some(address) = extra.address.or(input.gateway) {
+            let _ = writeln!(text, "{address}\t{}", extra.name);
+        }
     }
-    if let Some(address) = address {
-        let short = hostname.split('.').next().unwrap_or(hostname);
-        let names = if short == hostname {
-            hostname.to_owned()
-        } else {
-            format!("{hostname} {short}")
-        };
-        let _ = writeln!(text, "{address}\t{names}");
+    for linked in input.linked {
+        let _ = writeln!(text, "{}\t{}", linked.address, links::names(linked));
+    }
+    if let Some(interface) = &input.network.interface {
+        let names = own_names(input.hostname, input.domainname);
+        let _ = writeln!(text, "{}\t{names}", interface.ip);
     }
     text
 }
 
-fn resolv_conf(own: &[String], network: &Attachment) -> String {
+/// Returns the full name and the short one.
+fn own_names(hostname: &str, domainname: &str) -> String {
+    if !domainname.is_empty() {
+        return format!("{hostname}.{domainname} {hostname}");
+    }
+    match hostname.split_once('.') {
+        Some((short, _)) => format!("{hostname} {short}"),
+        None => hostname.to_owned(),
+    }
+}
+
+fn resolv_conf(host: &HostOptions, network: &Attachment) -> String {
     let mut text = String::new();
-    if own.is_empty() {
+    if host.dns.is_empty() {
         for server in &network.dns.nameservers {
             let _ = writeln!(text, "nameserver {server}");
         }
     }
-    for server in own {
+    for server in &host.dns {
         let _ = writeln!(text, "nameserver {server}");
     }
-    if !network.dns.search.is_empty() {
-        let _ = writeln!(text, "search {}", network.dns.search.join(" "));
+    let chosen = |own: &Vec<String>, machines: &Vec<String>| {
+        if own.is_empty() {
+            machines.clone()
+        } else {
+            own.clone()
+        }
+    };
+    let mut search = chosen(&host.dns_search, &network.dns.search);
+    // A dot alone means none at all.
+    search.retain(|domain| domain != ".");
+    if !search.is_empty() {
+        let _ = writeln!(text, "search {}", search.join(" "));
     }
-    if !network.dns.options.is_empty() {
-        let _ = writeln!(text, "options {}", network.dns.options.join(" "));
+    let options = chosen(&host.dns_options, &network.dns.options);
+    if !options.is_empty() {
+        let _ = writeln!(text, "options {}", options.join(" "));
     }
     text
 }
 
 #[cfg(test)]
 mod tests {
+    use berth_agent_network::{Interface, Resolver};
+
     use super::*;
+
+    fn attachment() -> Attachment {
+        Attachment {
+            mode: NetworkMode::Bridge,
+            netns: None,
+            interface: Some(Interface {
+                ip: [172, 17, 0, 2].into(),
+                prefix: 16,
+                gateway: [172, 17, 0, 1].into(),
+                mac: [2, 0, 0, 0, 0, 1],
+            }),
+            ports: Vec::new(),
+            dns: Resolver {
+                nameservers: vec![IpAddr::from([10, 0, 0, 53])],
+                search: vec!["machine.example".to_owned()],
+                options: Vec::new(),
+            },
+        }
+    }
+
+    fn words(list: &[&str]) -> Vec<String> {
+        list.iter().map(|word| (*word).to_owned()).collect()
+    }
 
     #[test]
     fn a_container_finds_itself_and_what_it_was_told() {
-        let extra = ["db:10.0.0.9".to_owned(), "gw:host-gateway".to_owned()];
-        let address = Some(IpAddr::from([172, 17, 0, 2]));
-        let gateway = Some(IpAddr::from([172, 17, 0, 1]));
-        let text = hosts(LOCAL_HOSTS, "web.example", address, gateway, &extra);
+        let host = HostOptions {
+            extra_hosts: words(&["db:10.0.0.9", "gw=host-gateway"]),
+            ..HostOptions::default()
+        };
+        let linked = [Linked {
+            alias: "data".to_owned(),
+            name: "db".to_owned(),
+            hostname: "abc".to_owned(),
+            address: "172.17.0.3".to_owned(),
+            env: Vec::new(),
+            ports: Vec::new(),
+        }];
+        let network = attachment();
+        let input = FilesInput {
+            hostname: "web.example",
+            domainname: "",
+            host: &host,
+            network: &network,
+            linked: &linked,
+            gateway: Some(IpAddr::from([172, 17, 0, 1])),
+        };
+        let text = hosts(LOCAL_HOSTS, &input);
         assert!(text.contains("10.0.0.9\tdb\n"));
         assert!(text.contains("172.17.0.1\tgw\n"));
+        assert!(text.contains("172.17.0.3\tdata abc db\n"));
         assert!(text.ends_with("172.17.0.2\tweb.example web\n"));
+        assert_eq!(own_names("web", "example"), "web.example web");
+    }
+
+    #[test]
+    fn name_servers_that_were_asked_for_replace_the_machines() {
+        let text = |host: HostOptions| resolv_conf(&host, &attachment());
+        assert_eq!(
+            text(HostOptions::default()),
+            "nameserver 10.0.0.53\nsearch machine.example\n"
+        );
+        let own = HostOptions {
+            dns: words(&["1.1.1.1"]),
+            dns_search: words(&["a", "b"]),
+            dns_options: words(&["ndots:3"]),
+            ..HostOptions::default()
+        };
+        assert_eq!(
+            text(own),
+            "nameserver 1.1.1.1\nsearch a b\noptions ndots:3\n"
+        );
+        let none = HostOptions {
+            dns_search: words(&["."]),
+            ..HostOptions::default()
+        };
+        assert_eq!(text(none), "nameserver 10.0.0.53\n");
     }
 }

@@ -14,12 +14,13 @@ use crate::container::containers::LookupError;
 use crate::container::record::ContainerRecord;
 use crate::container::status::Phase;
 use crate::create::env;
-use crate::create::rootfs;
+use crate::create::rootfs::{self, UserQuery};
 use crate::create::user::UserError;
 use crate::id::{ContainerId, random_hex};
 use crate::options::TerminalSize;
 use crate::spec::{self, ProcessInput, SecurityError, SecurityOptions, SpecError};
 use crate::streams::detach_keys::{DetachKeys, InvalidDetachKeys};
+use crate::streams::exec_registry::{ExecState, NoSuchExec};
 use crate::streams::session::Session;
 
 /// A further command.
@@ -74,6 +75,15 @@ pub enum ExecError {
     /// It is frozen.
     #[error("Container {0} is paused, unpause the container before exec")]
     Paused(ContainerId),
+    /// It is about to be started again.
+    #[error("Container {0} is restarting, wait until the container is running")]
+    Restarting(ContainerId),
+    /// The kernel would see another text than the one that was given.
+    #[error("invalid {0}: contains a NUL character")]
+    Nul(&'static str),
+    /// A variable without a name.
+    #[error("invalid environment variable: {0}")]
+    Environment(String),
     /// The detach keys are nonsense.
     #[error(transparent)]
     DetachKeys(#[from] InvalidDetachKeys),
@@ -128,11 +138,14 @@ impl Engine {
         if !options.working_dir.is_empty() && !options.working_dir.starts_with('/') {
             return Err(ExecError::RelativeWorkingDir(options.working_dir));
         }
+        check_texts(&options)?;
+        match container.phase() {
+            Phase::Paused => return Err(ExecError::Paused(container.id().clone())),
+            Phase::Restarting => return Err(ExecError::Restarting(container.id().clone())),
+            _ => {}
+        }
         let not_running = || ExecError::NotRunning(container.id().clone());
         let running = container.running().ok_or_else(not_running)?;
-        if container.phase() == Phase::Paused {
-            return Err(ExecError::Paused(container.id().clone()));
-        }
         let pid = running.pid();
         let (id, words) = (random_hex(32), options.command.join(" "));
         let tell = |action: &str| {
@@ -142,14 +155,24 @@ impl Engine {
         tell("exec_create");
         // The container's files may be on a filesystem that it serves itself and that never answers.
         let target = Arc::clone(container);
+        let known = options.clone();
         let work = tokio::task::spawn_blocking(move || exec_request(&target, pid, &options));
         let mut request = crate::task::outcome(work).await?;
-        self.config.defaults.limit(&mut request.process)?;
+        let asked = container.with_record(|record| record.host.resources.ulimits.clone());
+        self.config.defaults.limit(&mut request.process, &asked)?;
         let process = running.exec(request).await.map_err(|error| match error {
             berth_agent_runtime::ExecError::NotRunning { .. } => not_running(),
             error => ExecError::Run(error),
         })?;
         tell("exec_start");
+        self.execs.started(ExecState {
+            id: id.clone(),
+            container: container.id().clone(),
+            options: known,
+            pid: process.handle.pid(),
+            running: true,
+            exit_code: None,
+        });
         self.tell_exec_end(container, &id, process.handle.clone());
         Ok((id, process))
     }
@@ -159,11 +182,44 @@ impl Engine {
     /// Tells the end of a command when it comes.
     fn tell_exec_end(&self, container: &Arc<Container>, id: &str, handle: ExecHandle) {
         let death = self.announcement(container, "exec_die", [("execID", id)]);
+        let (execs, id) = (Arc::clone(&self.execs), id.to_owned());
         tokio::spawn(async move {
-            if let Some(code) = handle.wait().await {
+            let code = handle.wait().await;
+            execs.ended(&id, code);
+            if let Some(code) = code {
                 death.publish_with("exitCode", code.to_string());
             }
         });
+    }
+}
+
+impl Engine {
+    /// Returns what is known of a further command.
+    ///
+    /// # Errors
+    /// When there is none of that id, or when it ended too long ago.
+    pub fn inspect_exec(&self, id: &str) -> Result<ExecState, NoSuchExec> {
+        self.execs.find(id)
+    }
+}
+
+/// Checks what the kernel or the process would read otherwise.
+fn check_texts(options: &ExecOptions) -> Result<(), ExecError> {
+    let has_nul = |text: &String| text.contains('\0');
+    for (what, is_wrong) in [
+        ("command", options.command.iter().any(has_nul)),
+        ("environment variable", options.env.iter().any(has_nul)),
+        ("working directory", has_nul(&options.working_dir)),
+        ("user", has_nul(&options.user)),
+    ] {
+        if is_wrong {
+            return Err(ExecError::Nul(what));
+        }
+    }
+    let is_nameless = |word: &&String| word.is_empty() || word.starts_with('=');
+    match options.env.iter().find(is_nameless) {
+        Some(word) => Err(ExecError::Environment(word.clone())),
+        None => Ok(()),
     }
 }
 
@@ -188,11 +244,16 @@ fn exec_request(
     } else {
         &options.working_dir
     };
+    let query = UserQuery {
+        user: user.clone(),
+        groups: record.host.group_add.clone(),
+    };
     let input = ProcessInput {
         argv: options.command.clone(),
         env: &env,
+        linked_env: &[],
         working_dir,
-        user: rootfs::in_root(&root, user)?,
+        user: rootfs::in_root(&root, &query)?,
         hostname: &record.config.hostname,
         tty: options.tty,
     };
@@ -231,7 +292,7 @@ impl Classified for ExecError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Lookup(error) => error.class(),
-            Self::NotRunning(_) | Self::Paused(_) => ErrorClass::Conflict,
+            Self::NotRunning(_) | Self::Paused(_) | Self::Restarting(_) => ErrorClass::Conflict,
             Self::Root(_) | Self::Spec(_) => ErrorClass::Internal,
             Self::Run(_) if self.exit_code().is_none() => ErrorClass::Internal,
             _ => ErrorClass::InvalidArgument,
@@ -241,7 +302,7 @@ impl Classified for ExecError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Lookup(error) => error.reason(),
-            Self::NotRunning(_) => "not-running",
+            Self::NotRunning(_) | Self::Restarting(_) => "not-running",
             Self::Paused(_) => "paused",
             Self::User(_) => "user-not-found",
             Self::Run(error) => command_reason(error.kind(), "exec-failed"),

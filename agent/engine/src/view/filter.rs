@@ -126,7 +126,7 @@ impl Filters {
         record.mounts.iter().any(|mount| {
             let name = match &mount.kind {
                 MountKind::Volume { name, .. } => name,
-                MountKind::Bind => &mount.source,
+                MountKind::Bind | MountKind::Tmpfs { .. } => &mount.source,
             };
             self.args.has("volume", &mount.target) || self.args.has("volume", name)
         })

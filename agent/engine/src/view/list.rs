@@ -159,7 +159,7 @@ impl Engine {
                 .iter()
                 .map(|mount| match &mount.kind {
                     MountKind::Volume { name, .. } => name.clone(),
-                    MountKind::Bind => mount.source.clone(),
+                    MountKind::Bind | MountKind::Tmpfs { .. } => mount.source.clone(),
                 })
                 .collect(),
             networks: vec![network_name(record).to_owned()],

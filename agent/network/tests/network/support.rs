@@ -247,6 +247,7 @@ pub(crate) fn on_bridge(ports: &[PortRequest]) -> AttachRequest {
     AttachRequest {
         mode: NetworkMode::Bridge,
         ports: ports.to_vec(),
+        mac: None,
     }
 }
 

@@ -37,6 +37,8 @@ pub struct CreateVolume {
     pub name: Option<String>,
     /// What to attach to it.
     pub labels: BTreeMap<String, String>,
+    /// Options for its driver.
+    pub options: BTreeMap<String, String>,
 }
 
 /// The reasons why the store cannot be opened.
@@ -171,7 +173,7 @@ impl Volumes {
                     // The files of the volume that had the name are not those of the new one.
                     self.shared.rename_away(&name).map_err(directory_error)?;
                 }
-                let new = VolumeRecord::new(request.labels, anonymous);
+                let new = VolumeRecord::new(request.labels, request.options, anonymous);
                 self.shared
                     .state
                     .write(|writer| writer.put(&name, &new))
@@ -191,7 +193,7 @@ impl Volumes {
     pub fn ensure(&self, name: &str) -> Result<Volume, CreateVolumeError> {
         self.create(CreateVolume {
             name: Some(name.to_owned()),
-            labels: BTreeMap::new(),
+            ..CreateVolume::default()
         })
     }
 

@@ -43,6 +43,7 @@ fn a_volume_is_there_until_it_is_removed() {
     let request = CreateVolume {
         name: Some("data".to_owned()),
         labels: labels.clone(),
+        ..CreateVolume::default()
     };
     let created = volumes.create(request).unwrap();
     assert_eq!(created.mountpoint, store.path("volumes/data/_data"));
@@ -266,7 +267,7 @@ fn what_a_killed_agent_began_is_finished() {
         volumes.shared.set_stage(name, record, stage).unwrap();
     }
     volumes.shared.rename_away("half-removed").unwrap();
-    let record = VolumeRecord::new(BTreeMap::new(), false);
+    let record = VolumeRecord::new(BTreeMap::new(), BTreeMap::new(), false);
     state
         .write::<_, StateError>(|writer| writer.put("recorded-only", &record))
         .unwrap();

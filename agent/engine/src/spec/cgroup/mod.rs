@@ -3,18 +3,34 @@
 mod block_io;
 mod device_rules;
 
+use std::path::PathBuf;
+
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     LinuxCpu, LinuxCpuBuilder, LinuxMemory, LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResources,
     LinuxResourcesBuilder,
 };
 
+use crate::create::mount::clean;
 use crate::options::HostOptions;
 use crate::spec::SpecError;
 use crate::spec::devices::DeviceRequest;
 
 /// Length of a scheduling period in microseconds, the kernel's default.
 const CPU_PERIOD: u64 = 100_000;
+
+/// Group of containers that ask for no other.
+const DEFAULT_PARENT: &str = "berth";
+
+/// Returns the path of a container's group, below the root of each hierarchy and never outside of it.
+pub(crate) fn path(id: &str, parent: &str) -> PathBuf {
+    let parent = if parent.is_empty() {
+        DEFAULT_PARENT
+    } else {
+        parent
+    };
+    PathBuf::from(clean(parent)).join(id)
+}
 
 /// Returns the limits alone, which can change while a container runs.
 ///
@@ -117,6 +133,15 @@ fn cpu(host: &HostOptions) -> Result<Option<LinuxCpu>, OciSpecError> {
 mod tests {
     use super::*;
     use crate::options::ResourceOptions;
+
+    #[test]
+    fn a_parent_stays_below_the_hierarchy() {
+        let path = |parent: &str| path("id", parent).display().to_string();
+        assert_eq!(path(""), "/berth/id");
+        assert_eq!(path("/a/b/"), "/a/b/id");
+        assert_eq!(path("jobs.slice"), "/jobs.slice/id");
+        assert_eq!(path("../../etc"), "/etc/id");
+    }
 
     #[test]
     fn nothing_asked_for_is_nothing_limited() {
