@@ -72,8 +72,8 @@ pub use life::wait::{ResizeError, WaitCondition, Waiting};
 pub use options::defaults::{ContainerDefaults, ParseUlimitError, Ulimit};
 pub use options::{
     ContainerOptions, DriverDevices, EndpointOptions, HealthOptions, HostOptions, LogOptions,
-    MountOptions, PortBinding, ResourceOptions, RestartPolicy, TerminalSize,
-    ThrottleDevice, UlimitOption, WeightDevice,
+    MountOptions, PortBinding, ResourceOptions, RestartPolicy, TerminalSize, ThrottleDevice,
+    UlimitOption, WeightDevice,
 };
 pub use spec::{DeviceError, SecurityError, SpecError};
 pub use start::error::StartError;

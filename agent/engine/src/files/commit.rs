@@ -155,7 +155,10 @@ impl Engine {
         Ok(self.images.commit(request).await?)
     }
 
-    async fn freeze_for_commit(self: &Arc<Self>, container: &Arc<Container>) -> Result<(), CommitError> {
+    async fn freeze_for_commit(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+    ) -> Result<(), CommitError> {
         let mark = self.commit_mark(container.id());
         fs::write(&mark, "").map_err(|source| CommitError::Mark {
             id: container.id().clone(),

@@ -16,7 +16,7 @@ use super::path::Asked;
 use super::stat::missing;
 use super::view::View;
 use crate::Engine;
-use crate::create::rootfs::in_root;
+use crate::create::rootfs::{UserQuery, in_root};
 
 /// How an archive is unpacked into a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,11 @@ fn target(
     };
     check_writable(root, &directory, &options.path, fail)?;
     let owner = if options.copy_owner && !user.is_empty() {
-        let resolved = in_root(root, user).map_err(|source| FilesError::User {
+        let query = UserQuery {
+            user: user.to_owned(),
+            groups: Vec::new(),
+        };
+        let resolved = in_root(root, &query).map_err(|source| FilesError::User {
             user: user.to_owned(),
             source,
         })?;
