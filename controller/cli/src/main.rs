@@ -8,6 +8,7 @@ mod app;
 mod commands;
 mod engine;
 mod failure;
+mod interrupt;
 mod plugins;
 mod registry_auth;
 mod session;

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::parser::{Node, Operand, Pipeline, What};
-use super::{Fault, HIDDEN_LABELS, Missing, Options, functions, text};
+use super::functions::CallError;
+use super::parser::{Node, Operand, Pipeline, What, command_text};
+use super::{Fault, HIDDEN_LABELS, Missing, Options, functions, text, typed};
 
 /// Renders nodes over `data`.
 pub(super) fn render(nodes: &[Node], data: &Value, options: Options) -> Result<String, Fault> {
@@ -16,6 +17,15 @@ pub(super) fn render(nodes: &[Node], data: &Value, options: Options) -> Result<S
     Ok(walk.output)
 }
 
+/// How a list of nodes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    On,
+    /// `break` or `continue` left it.
+    Break,
+    Continue,
+}
+
 struct Walk {
     options: Options,
     output: String,
@@ -26,45 +36,64 @@ struct Walk {
 // === impl Walk ===
 
 impl Walk {
-    fn nodes(&mut self, nodes: &[Node], dot: &Value) -> Result<(), Fault> {
+    fn nodes(&mut self, nodes: &[Node], dot: &Value) -> Result<Flow, Fault> {
         for node in nodes {
-            self.node(node, dot)?;
+            let flow = self.node(node, dot)?;
+            if flow != Flow::On {
+                return Ok(flow);
+            }
         }
-        Ok(())
+        Ok(Flow::On)
     }
 
-    fn node(&mut self, node: &Node, dot: &Value) -> Result<(), Fault> {
+    fn node(&mut self, node: &Node, dot: &Value) -> Result<Flow, Fault> {
         match node {
             Node::Text(text) => self.output.push_str(text),
-            Node::Action(pipeline) => {
-                let value = self.pipeline(pipeline, dot)?;
-                if pipeline.variables.is_empty() {
-                    self.output.push_str(&text::print(&value));
-                } else {
-                    self.bind(pipeline, value);
-                }
-            }
+            Node::Action(pipeline) => self.action(pipeline, dot)?,
+            Node::Break => return Ok(Flow::Break),
+            Node::Continue => return Ok(Flow::Continue),
             Node::If(pipeline, body, otherwise) => {
                 let depth = self.variables.len();
                 let value = self.pipeline(pipeline, dot)?;
                 let holds = text::truth(&value);
                 self.bind(pipeline, value);
-                self.nodes(if holds { body } else { otherwise }, dot)?;
+                let flow = self.nodes(if holds { body } else { otherwise }, dot)?;
                 self.variables.truncate(depth);
+                return Ok(flow);
             }
             Node::With(pipeline, body, otherwise) => {
                 let depth = self.variables.len();
                 let value = self.pipeline(pipeline, dot)?;
                 self.bind(pipeline, value.clone());
-                if text::truth(&value) {
-                    self.nodes(body, &value)?;
+                let flow = if text::truth(&value) {
+                    self.nodes(body, &value)?
                 } else {
-                    self.nodes(otherwise, dot)?;
-                }
+                    self.nodes(otherwise, dot)?
+                };
                 self.variables.truncate(depth);
+                return Ok(flow);
             }
-            Node::Range(pipeline, body, otherwise) => self.range(pipeline, body, otherwise, dot)?,
+            Node::Range(pipeline, body, otherwise) => {
+                return self.range(pipeline, body, otherwise, dot);
+            }
         }
+        Ok(Flow::On)
+    }
+
+    fn action(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<(), Fault> {
+        let value = self.pipeline(pipeline, dot)?;
+        if !pipeline.variables.is_empty() {
+            self.bind(pipeline, value);
+            return Ok(());
+        }
+        let shown = match pipeline.commands.as_slice() {
+            [command] if self.options.missing == Missing::Typed => match command.as_slice() {
+                [operand] if !operand.fields.is_empty() => typed::print(&value, &operand.fields),
+                _ => text::print(&value),
+            },
+            _ => text::print(&value),
+        };
+        self.output.push_str(&shown);
         Ok(())
     }
 
@@ -86,7 +115,7 @@ impl Walk {
         body: &[Node],
         otherwise: &[Node],
         dot: &Value,
-    ) -> Result<(), Fault> {
+    ) -> Result<Flow, Fault> {
         let items = match self.pipeline(pipeline, dot)? {
             Value::Array(items) => items
                 .into_iter()
@@ -101,7 +130,7 @@ impl Walk {
             other => {
                 let at = first_place(pipeline);
                 let problem = format!("range can't iterate over {}", text::print(&other));
-                return Err(Fault::new(at, problem));
+                return Err(executing(at, &pipeline_text(pipeline), &problem));
             }
         };
         if items.is_empty() {
@@ -117,10 +146,13 @@ impl Walk {
                 [value] => self.variables.push((value.clone(), item.clone())),
                 _ => {}
             }
-            self.nodes(body, &item)?;
+            let flow = self.nodes(body, &item)?;
             self.variables.truncate(depth);
+            if flow == Flow::Break {
+                break;
+            }
         }
-        Ok(())
+        Ok(Flow::On)
     }
 
     fn pipeline(&self, pipeline: &Pipeline, dot: &Value) -> Result<Value, Fault> {
@@ -147,10 +179,19 @@ impl Walk {
         arguments.extend(piped);
         if let What::Function(name) = &first.what {
             let result = functions::call(name, &arguments, self.options);
-            let value = result.map_err(|problem| executing(first, &problem))?;
+            let value = result.map_err(|error| match error {
+                CallError::Call(problem) => executing(first.at, &command_text(command), &problem),
+                CallError::Argument(at, problem) => match rest.get(at) {
+                    Some(operand) => executing(operand.at, &operand.text, &problem),
+                    None => executing(first.at, &command_text(command), &problem),
+                },
+            })?;
             return self.fields(first, value, &first.fields);
         }
         if arguments.is_empty() {
+            if let (What::Literal(Value::Null), [_]) = (&first.what, command) {
+                return Err(executing(first.at, "nil", "nil is not a command"));
+            }
             return self.operand(first, dot);
         }
         self.method(first, &arguments, dot)
@@ -160,7 +201,8 @@ impl Walk {
     fn method(&self, operand: &Operand, arguments: &[Value], dot: &Value) -> Result<Value, Fault> {
         let label = operand.fields.last().is_some_and(|name| name == "Label");
         let (true, [Value::String(key)]) = (label, arguments) else {
-            return Err(executing(operand, "can't give argument to non-function"));
+            let problem = format!("{} is not a method but has arguments", field_name(operand));
+            return Err(executing(operand.at, &operand.text, &problem));
         };
         let owner = Operand {
             fields: operand.fields[..operand.fields.len() - 1].to_vec(),
@@ -183,8 +225,14 @@ impl Walk {
             What::Variable(name) => self.variable(operand, name)?,
             What::Nested(pipeline) => self.pipeline(pipeline, dot)?,
             What::Function(name) => functions::call(name, &[], self.options)
-                .map_err(|problem| executing(operand, &problem))?,
+                .map_err(|error| executing(operand.at, &operand.text, error.problem()))?,
         };
+        if operand.fields.last().is_some_and(|name| name == "Label")
+            && value.get(HIDDEN_LABELS).is_some()
+        {
+            let problem = "wrong number of args for Label: want 1 got 0";
+            return Err(executing(operand.at, &operand.text, problem));
+        }
         self.fields(operand, value, &operand.fields)
     }
 
@@ -201,21 +249,32 @@ impl Walk {
         mut value: Value,
         fields: &[String],
     ) -> Result<Value, Fault> {
-        for field in fields {
+        let fault = |problem: String| executing(operand.at, &operand.text, &problem);
+        for (at, field) in fields.iter().enumerate() {
             value = match value {
-                Value::Object(mut map) => match map.shift_remove(field) {
-                    Some(found) => found,
-                    None if self.options.missing == Missing::NoValue => Value::Null,
-                    None => {
-                        let problem = format!("map has no entry for key {field:?}");
-                        return Err(executing(operand, &problem));
+                Value::Object(mut map) => match (map.shift_remove(field), self.options.missing) {
+                    (Some(found), _) => found,
+                    (None, Missing::NoValue) => Value::Null,
+                    (None, Missing::Typed) if typed::is_map(&fields[..at]) => Value::Null,
+                    (None, Missing::Typed) if typed::is_optional(&fields[at..]) => Value::Null,
+                    (None, Missing::Field) => {
+                        return Err(fault(format!(
+                            "can't evaluate field {field} in type *formatter.Context"
+                        )));
+                    }
+                    (None, _) => {
+                        return Err(fault(format!("map has no entry for key {field:?}")));
                     }
                 },
                 Value::Null if self.options.missing == Missing::NoValue => Value::Null,
                 other => {
-                    let kind = text::kind(&other);
-                    let problem = format!("can't evaluate field {field} in type {kind}");
-                    return Err(executing(operand, &problem));
+                    let kind = match self.options.missing {
+                        Missing::Typed => "interface {}",
+                        _ => text::kind(&other),
+                    };
+                    return Err(fault(format!(
+                        "can't evaluate field {field} in type {kind}"
+                    )));
                 }
             };
         }
@@ -223,21 +282,23 @@ impl Walk {
     }
 }
 
+fn field_name(operand: &Operand) -> &str {
+    operand
+        .fields
+        .last()
+        .map_or(operand.text.as_str(), String::as_str)
+}
+
 /// A problem met while filling in, worded as Go's.
-fn executing(operand: &Operand, problem: &str) -> Fault {
-    let mut what = match &operand.what {
-        What::Variable(name) => format!("${name}"),
-        What::Function(name) => name.clone(),
-        _ => String::new(),
-    };
-    for field in &operand.fields {
-        what.push('.');
-        what.push_str(field);
-    }
-    if what.is_empty() {
-        what.push('.');
-    }
-    Fault::new(operand.at, format!("executing \"\" at <{what}>: {problem}"))
+fn executing(at: usize, what: &str, problem: &str) -> Fault {
+    Fault::new(at, format!("executing \"\" at <{what}>: {problem}"))
+}
+
+fn pipeline_text(pipeline: &Pipeline) -> String {
+    let command = pipeline.commands.last();
+    command
+        .map(|command| command_text(command))
+        .unwrap_or_default()
 }
 
 fn first_place(pipeline: &Pipeline) -> usize {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{Dialect, Options, printf, text};
+use super::{Dialect, Missing, Options, escape, printf, text};
 
 const NAMES: &[&str] = &[
     "and",
@@ -14,6 +14,7 @@ const NAMES: &[&str] = &[
     "html",
     "index",
     "join",
+    "js",
     "json",
     "le",
     "len",
@@ -32,6 +33,7 @@ const NAMES: &[&str] = &[
     "title",
     "truncate",
     "upper",
+    "urlquery",
 ];
 
 /// The functions that Docker adds to Go's.
@@ -46,6 +48,30 @@ const DOCKERS: &[&str] = &[
     "truncate",
     "upper",
 ];
+
+/// Why a function gives nothing.
+#[derive(Debug)]
+pub(super) enum CallError {
+    /// The whole call is wrong.
+    Call(String),
+    /// This argument is of the wrong type.
+    Argument(usize, String),
+}
+
+impl CallError {
+    /// What is wrong.
+    pub(super) fn problem(&self) -> &str {
+        match self {
+            Self::Call(problem) | Self::Argument(_, problem) => problem,
+        }
+    }
+}
+
+impl From<String> for CallError {
+    fn from(problem: String) -> Self {
+        Self::Call(problem)
+    }
+}
 
 /// Says whether there is a function of this name.
 pub(super) fn exists(name: &str) -> bool {
@@ -62,7 +88,7 @@ pub(super) fn belongs(name: &str, dialect: Dialect) -> bool {
 }
 
 /// Calls a function. In a heading the functions that reshape a value give it back unchanged.
-pub(super) fn call(name: &str, arguments: &[Value], options: Options) -> Result<Value, String> {
+pub(super) fn call(name: &str, arguments: &[Value], options: Options) -> Result<Value, CallError> {
     if options.heading
         && let "json" | "prettyjson" | "split" | "join" | "title" | "lower" | "upper" | "pad"
         | "truncate" = name
@@ -70,14 +96,18 @@ pub(super) fn call(name: &str, arguments: &[Value], options: Options) -> Result<
         return Ok(arguments.first().cloned().unwrap_or(Value::Null));
     }
     match name {
-        "and" | "or" | "not" => logic(name, arguments),
-        "eq" | "ne" | "lt" | "le" | "gt" | "ge" => comparison(name, arguments),
-        "index" => index(arguments),
-        "slice" => slice(arguments),
-        "len" => length(arguments),
+        "and" | "or" | "not" => Ok(logic(name, arguments)?),
+        "eq" | "ne" | "lt" | "le" | "gt" | "ge" => comparison(name, arguments)
+            .map_err(|problem| CallError::Call(format!("error calling {name}: {problem}"))),
+        "index" => Ok(index(arguments, options)?),
+        "slice" => Ok(slice(arguments)?),
+        "len" => Ok(length(arguments)?),
         "print" | "println" | "printf" => Ok(Value::String(printed(name, arguments)?)),
-        "json" => one(arguments).map(|value| encoded(text::json(value), options)),
-        "prettyjson" => one(arguments).map(|value| encoded(text::pretty_json(value), options)),
+        "json" => Ok(encoded(text::json(one(name, arguments)?), options)),
+        "prettyjson" => Ok(encoded(text::pretty_json(one(name, arguments)?), options)),
+        "html" => Ok(Value::String(escape::html(&print_all(arguments)))),
+        "js" => Ok(Value::String(escape::js(&print_all(arguments)))),
+        "urlquery" => Ok(Value::String(escape::url(&print_all(arguments)))),
         _ => strings(name, arguments),
     }
 }
@@ -90,23 +120,26 @@ fn encoded(json: String, options: Options) -> Value {
     })
 }
 
-fn one(arguments: &[Value]) -> Result<&Value, String> {
+fn one<'a>(name: &str, arguments: &'a [Value]) -> Result<&'a Value, String> {
     match arguments {
         [value] => Ok(value),
-        others => Err(format!("wrong number of args: want 1 got {}", others.len())),
+        others => Err(format!(
+            "wrong number of args for {name}: want 1 got {}",
+            others.len()
+        )),
     }
 }
 
 fn logic(name: &str, arguments: &[Value]) -> Result<Value, String> {
     if name == "not" {
-        return Ok(Value::Bool(!text::truth(one(arguments)?)));
+        return Ok(Value::Bool(!text::truth(one(name, arguments)?)));
     }
     let stop = name == "or";
     let decisive = arguments.iter().find(|value| text::truth(value) == stop);
     let result = decisive.or_else(|| arguments.last());
     result
         .cloned()
-        .ok_or_else(|| "wrong number of args: want at least 1 got 0".to_owned())
+        .ok_or_else(|| format!("wrong number of args for {name}: want at least 1 got 0"))
 }
 
 fn comparison(name: &str, arguments: &[Value]) -> Result<Value, String> {
@@ -145,14 +178,28 @@ fn order(left: &Value, right: &Value) -> Result<Ordering, String> {
     }
 }
 
-fn index(arguments: &[Value]) -> Result<Value, String> {
+fn index(arguments: &[Value], options: Options) -> Result<Value, String> {
     let [collection, keys @ ..] = arguments else {
-        return Err("wrong number of args: want at least 1 got 0".to_owned());
+        return Err("wrong number of args for index: want at least 1 got 0".to_owned());
     };
+    let typed = options.missing == Missing::Typed;
+    let nothing = Value::String(String::new());
     let mut value = collection;
     for key in keys {
         value = match (value, key) {
-            (Value::Object(map), Value::String(key)) => map.get(key).unwrap_or(&Value::Null),
+            (Value::Object(map), Value::String(key)) => match map.get(key) {
+                Some(found) => found,
+                // In Go these maps have texts for values, and what is not there is the empty one.
+                None if typed && map.values().all(Value::is_string) => &nothing,
+                None => &Value::Null,
+            },
+            (Value::Null, Value::String(_)) if typed => &nothing,
+            (Value::Object(_), key) => {
+                let kind = text::kind_of_argument(key);
+                return Err(format!(
+                    "error calling index: value has type {kind}; should be string"
+                ));
+            }
             (Value::Array(items), Value::Number(at)) => {
                 let found = at
                     .as_u64()
@@ -177,7 +224,13 @@ fn slice(arguments: &[Value]) -> Result<Value, String> {
         [collection, from, to] => (collection, from.as_u64(), to.as_u64()),
         _ => return Err("wrong number of args for slice".to_owned()),
     };
-    let out_of_range = || "error calling slice: index out of range".to_owned();
+    let out_of_range = |length: usize| {
+        let bound =
+            |end: Option<u64>| end.filter(|end| usize::try_from(*end).map_or(true, |e| e > length));
+        let wrong = bound(to).or_else(|| bound(from)).or(from);
+        let wrong = wrong.map(|wrong| format!(": {wrong}")).unwrap_or_default();
+        format!("error calling slice: index out of range{wrong}")
+    };
     let range = |length: usize| {
         let from = usize::try_from(from.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         let to = to.map_or(length, |to| usize::try_from(to).unwrap_or(usize::MAX));
@@ -185,11 +238,15 @@ fn slice(arguments: &[Value]) -> Result<Value, String> {
     };
     match collection {
         Value::String(text) => {
-            let cut = text.get(range(text.len())).ok_or_else(out_of_range)?;
+            let cut = text
+                .get(range(text.len()))
+                .ok_or_else(|| out_of_range(text.len()))?;
             Ok(Value::String(cut.to_owned()))
         }
         Value::Array(items) => {
-            let cut = items.get(range(items.len())).ok_or_else(out_of_range)?;
+            let cut = items
+                .get(range(items.len()))
+                .ok_or_else(|| out_of_range(items.len()))?;
             Ok(Value::Array(cut.to_vec()))
         }
         other => {
@@ -202,7 +259,7 @@ fn slice(arguments: &[Value]) -> Result<Value, String> {
 }
 
 fn length(arguments: &[Value]) -> Result<Value, String> {
-    match one(arguments)? {
+    match one("len", arguments)? {
         Value::String(text) => Ok(Value::from(text.len())),
         Value::Array(items) => Ok(Value::from(items.len())),
         Value::Object(map) => Ok(Value::from(map.len())),
@@ -236,36 +293,49 @@ fn printed(name: &str, arguments: &[Value]) -> Result<String, String> {
     Ok(output)
 }
 
+/// All arguments as one text.
+fn print_all(arguments: &[Value]) -> String {
+    arguments.iter().map(text::print).collect()
+}
+
 /// Functions whose first argument is a text (for `join`: a list).
-fn strings(name: &str, arguments: &[Value]) -> Result<Value, String> {
+fn strings(name: &str, arguments: &[Value]) -> Result<Value, CallError> {
+    let wanted = match name {
+        "pad" => 3,
+        "split" | "join" | "truncate" => 2,
+        _ => 1,
+    };
+    if arguments.len() != wanted {
+        return Err(CallError::Call(format!(
+            "wrong number of args for {name}: want {wanted} got {}",
+            arguments.len()
+        )));
+    }
+    let refused = |at: usize, wanted: &str| {
+        let kind = arguments.get(at).map_or("nil", text::kind);
+        let problem = format!("wrong type for value; expected {wanted}; got {kind}");
+        CallError::Argument(at, problem)
+    };
     let text = |at: usize| match arguments.get(at) {
         Some(Value::String(text)) => Ok(text.as_str()),
-        Some(other) => {
-            let kind = text::kind(other);
-            Err(format!("wrong type for value; expected string; got {kind}"))
-        }
-        None => Err(format!(
-            "wrong number of args for {name}: got {}",
-            arguments.len()
-        )),
+        _ => Err(refused(at, "string")),
     };
     let number = |at: usize| {
         let number = arguments.get(at).and_then(Value::as_u64);
         let number = number.and_then(|number| usize::try_from(number).ok());
-        number.ok_or_else(|| format!("wrong type for argument {at} of {name}; expected int"))
+        number.ok_or_else(|| refused(at, "int"))
     };
     Ok(Value::String(match name {
         "lower" => text(0)?.to_lowercase(),
         "upper" => text(0)?.to_uppercase(),
         "title" => title(text(0)?),
-        "html" => html(text(0)?),
         "split" => {
             let parts = text(0)?.split(text(1)?).map(Value::from).collect();
             return Ok(Value::Array(parts));
         }
         "join" => {
             let Some(Value::Array(items)) = arguments.first() else {
-                return Err("wrong type for value; expected []string".to_owned());
+                return Err(refused(0, "[]string"));
             };
             let items: Vec<String> = items.iter().map(text::print).collect();
             items.join(text(1)?)
@@ -278,7 +348,7 @@ fn strings(name: &str, arguments: &[Value]) -> Result<Value, String> {
             " ".repeat(number(2)?)
         ),
         "truncate" => text(0)?.chars().take(number(1)?).collect(),
-        _ => return Err(format!("function {name:?} not defined")),
+        _ => return Err(CallError::Call(format!("function {name:?} not defined"))),
     }))
 }
 
@@ -292,21 +362,6 @@ fn title(text: &str) -> String {
             output.push(c);
         }
         boundary = !(c.is_alphanumeric() || c == '_' || c == '\'');
-    }
-    output
-}
-
-fn html(text: &str) -> String {
-    let mut output = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => output.push_str("&amp;"),
-            '<' => output.push_str("&lt;"),
-            '>' => output.push_str("&gt;"),
-            '"' => output.push_str("&#34;"),
-            '\'' => output.push_str("&#39;"),
-            c => output.push(c),
-        }
     }
     output
 }

@@ -29,7 +29,10 @@ pub(super) enum Kind {
     /// `$` or `$name`.
     Variable(String),
     Word(String),
-    Text(String),
+    /// A string, and how it was written.
+    Text(String, String),
+    /// A letter in single quotes, and how it was written.
+    Letter(char, String),
     Number(String),
     Open,
     Close,
@@ -140,12 +143,17 @@ fn token(body: &str) -> Result<(Kind, usize), String> {
         ',' => Ok((Kind::Comma, 1)),
         ':' if second == '=' => Ok((Kind::Declare, 2)),
         '=' => Ok((Kind::Assign, 1)),
-        '"' => quoted(body),
+        '"' => quoted(body, '"').map(|(text, length)| {
+            let written = body[..length].to_owned();
+            (Kind::Text(text, written), length)
+        }),
+        '\'' => letter(body),
         '`' => {
             let end = body[1..]
                 .find('`')
                 .ok_or("unterminated raw quoted string")?;
-            Ok((Kind::Text(body[1..=end].to_owned()), end + 2))
+            let written = body[..end + 2].to_owned();
+            Ok((Kind::Text(body[1..=end].to_owned(), written), end + 2))
         }
         '.' if is_word(second) && !second.is_ascii_digit() => {
             let name = word(&body[1..]);
@@ -159,7 +167,7 @@ fn token(body: &str) -> Result<(Kind, usize), String> {
         '-' | '+' | '0'..='9' => {
             let sign = usize::from(!first.is_ascii_digit());
             let length = body[sign..]
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '.')
+                .find(|c: char| !is_word(c) && c != '.')
                 .unwrap_or(body.len() - sign);
             Ok((
                 Kind::Number(body[..sign + length].to_owned()),
@@ -182,13 +190,24 @@ fn word(text: &str) -> &str {
     &text[..text.find(|c| !is_word(c)).unwrap_or(text.len())]
 }
 
-/// Reads a string in double quotes with Go's escapes.
-fn quoted(body: &str) -> Result<(Kind, usize), String> {
+/// Reads a letter in single quotes.
+fn letter(body: &str) -> Result<(Kind, usize), String> {
+    let malformed = || "malformed character constant".to_owned();
+    let (text, length) = quoted(body, '\'').map_err(|_error| malformed())?;
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) => Ok((Kind::Letter(letter, body[..length].to_owned()), length)),
+        _ => Err(malformed()),
+    }
+}
+
+/// Reads what stands in quotes, with Go's escapes; returns it and its length with the quotes.
+fn quoted(body: &str, quote: char) -> Result<(String, usize), String> {
     let mut text = String::new();
     let mut chars = body.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {
         match c {
-            '"' => return Ok((Kind::Text(text), at + 1)),
+            c if c == quote => return Ok((text, at + 1)),
             '\n' => break,
             '\\' => {
                 let (_, escape) = chars.next().ok_or("unterminated quoted string")?;
@@ -200,6 +219,10 @@ fn quoted(body: &str) -> Result<(Kind, usize), String> {
                     'n' => Some('\n'),
                     't' => Some('\t'),
                     'r' => Some('\r'),
+                    'a' => Some('\u{7}'),
+                    'b' => Some('\u{8}'),
+                    'f' => Some('\u{c}'),
+                    'v' => Some('\u{b}'),
                     '"' | '\\' | '\'' => Some(escape),
                     'x' => hex(2),
                     'u' => hex(4),

@@ -5,6 +5,7 @@
 //! Plain functions on texts. Deliberately not here: `define`, `template` and `block`, which no one
 //! writes into a `--format`, and everything that prints.
 
+mod escape;
 mod eval;
 mod functions;
 pub mod json;
@@ -14,6 +15,7 @@ mod printf;
 pub mod quote;
 pub mod table;
 mod text;
+mod typed;
 
 use serde_json::Value;
 
@@ -33,8 +35,13 @@ pub struct Template {
 pub enum Missing {
     /// It prints as `<no value>`, as in docker-machine.
     NoValue,
-    /// It is an error, as in docker.
+    /// It is an error, as of a map.
     Error,
+    /// It is an error, as of the rows of docker's lists.
+    Field,
+    /// It is an error, as in docker's `inspect`; what is null or an object is printed as what Go has
+    /// there, a list, a map or a structure.
+    Typed,
 }
 
 /// Whose functions a template may call.
@@ -62,7 +69,7 @@ pub struct Options {
 
 /// Why a template cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("template parsing error: template: :{line}:{column}: {problem}")]
+#[error("template parsing error: {}", self.in_go())]
 pub struct TemplateError {
     line: usize,
     column: usize,
@@ -72,6 +79,12 @@ pub struct TemplateError {
 // === impl TemplateError ===
 
 impl TemplateError {
+    /// Says whether the template is one, but does not fit the data.
+    #[must_use]
+    pub fn while_filling_in(&self) -> bool {
+        self.problem.starts_with("executing")
+    }
+
     /// Returns the problem as Go's template package words it, without Docker's words before it.
     #[must_use]
     pub fn in_go(&self) -> String {
@@ -80,7 +93,7 @@ impl TemplateError {
             column,
             problem,
         } = self;
-        if problem.starts_with("executing") {
+        if self.while_filling_in() {
             format!("template: :{line}:{column}: {problem}")
         } else {
             format!("template: :{line}: {problem}")
@@ -178,5 +191,7 @@ impl Fault {
     }
 }
 
+#[cfg(test)]
+mod inspect_tests;
 #[cfg(test)]
 mod tests;

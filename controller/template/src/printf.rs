@@ -1,5 +1,5 @@
-//! `printf`, as far as templates use it: `%s %v %d %q %x %f %t %%` with width, `-`, `0` and
-//! precision.
+//! `printf`, as far as templates use it: `%s %v %d %q %x %f %t %c %U %o %b %e %g %T %%` with width,
+//! `-`, `+`, `0` and precision.
 
 use serde_json::Value;
 
@@ -9,6 +9,7 @@ use super::text;
 struct Verb {
     left: bool,
     zeros: bool,
+    plus: bool,
     width: usize,
     precision: Option<usize>,
 }
@@ -27,6 +28,7 @@ pub(super) fn format(format: &str, values: &[Value]) -> String {
         while let Some(flag) = chars.next_if(|c| matches!(c, '-' | '0' | '+' | '#' | ' ')) {
             verb.left |= flag == '-';
             verb.zeros |= flag == '0';
+            verb.plus |= flag == '+';
         }
         while let Some(digit) = chars.next_if(char::is_ascii_digit) {
             verb.width = wider(verb.width, digit);
@@ -47,6 +49,12 @@ pub(super) fn format(format: &str, values: &[Value]) -> String {
             },
         }
     }
+    let extra: Vec<String> = values
+        .map(|value| format!("{}={}", text::kind_of_argument(value), text::print(value)))
+        .collect();
+    if !extra.is_empty() {
+        output.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
+    }
     output
 }
 
@@ -61,6 +69,8 @@ fn wider(width: usize, digit: char) -> usize {
 impl Verb {
     fn body(&self, kind: char, value: &Value) -> String {
         match (kind, value) {
+            ('T', value) => text::kind_of_argument(value).to_owned(),
+            ('v', Value::Null) => "<nil>".to_owned(),
             ('v', value) => text::print(value),
             ('s', Value::String(text)) => match self.precision {
                 Some(precision) => text.chars().take(precision).collect(),
@@ -69,19 +79,40 @@ impl Verb {
             ('s', Value::Array(_) | Value::Object(_)) => text::print(value),
             ('q', Value::String(text)) => crate::quote::quoted(text),
             ('x', Value::String(text)) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
-            ('d', Value::Number(number)) if number.is_i64() || number.is_u64() => {
-                number.to_string()
-            }
-            ('x', Value::Number(number)) if number.is_u64() => {
-                format!("{:x}", number.as_u64().unwrap_or(0))
-            }
-            ('f', Value::Number(number)) => {
-                let precision = self.precision.unwrap_or(6);
-                format!("{:.precision$}", number.as_f64().unwrap_or(0.0))
-            }
+            ('X', Value::String(text)) => text.bytes().map(|byte| format!("{byte:02X}")).collect(),
             ('t', Value::Bool(flag)) => flag.to_string(),
-            (kind, value) => format!("%!{kind}({}={})", text::kind(value), text::print(value)),
+            (kind, Value::Number(number)) => self
+                .number(kind, number)
+                .unwrap_or_else(|| misfit(kind, value)),
+            (kind, value) => misfit(kind, value),
         }
+    }
+
+    /// A number, if the verb is one for it.
+    fn number(&self, kind: char, number: &serde_json::Number) -> Option<String> {
+        let sign = if self.plus { "+" } else { "" };
+        if matches!(kind, 'e' | 'f' | 'F' | 'g') {
+            let value = number.as_f64().filter(|_| number.is_f64())?;
+            let sign = if value < 0.0 { "" } else { sign };
+            let precision = self.precision.unwrap_or(6);
+            return Some(match kind {
+                'e' => format!("{sign}{}", exponential(value, precision)),
+                'g' => format!("{sign}{value}"),
+                _ => format!("{sign}{value:.precision$}"),
+            });
+        }
+        let value = number.as_i64()?;
+        let (minus, size) = (if value < 0 { "-" } else { sign }, value.unsigned_abs());
+        Some(match kind {
+            'd' => format!("{minus}{size}"),
+            'x' => format!("{minus}{size:x}"),
+            'X' => format!("{minus}{size:X}"),
+            'o' => format!("{minus}{size:o}"),
+            'b' => format!("{minus}{size:b}"),
+            'c' => char::from_u32(u32::try_from(size).ok()?)?.to_string(),
+            'U' => format!("U+{size:04X}"),
+            _ => return None,
+        })
     }
 
     fn padded(&self, body: String) -> String {
@@ -93,4 +124,24 @@ impl Verb {
             (_, false, false) => " ".repeat(missing) + &body,
         }
     }
+}
+
+/// What is printed where verb and value do not go together.
+fn misfit(kind: char, value: &Value) -> String {
+    if value.is_null() {
+        return format!("%!{kind}(<nil>)");
+    }
+    let printed = text::print(value);
+    format!("%!{kind}({}={printed})", text::kind_of_argument(value))
+}
+
+/// With an exponent of at least two digits.
+fn exponential(value: f64, precision: usize) -> String {
+    let text = format!("{value:.precision$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    format!("{mantissa}e{sign}{digits:0>2}")
 }

@@ -103,14 +103,14 @@ fn faults_are_located_and_worded_as_gos() {
         "x\n {{.Nope}}",
         ":2:3: executing \"\" at <.Nope>: map has no entry for key \"Nope\"",
     );
-    fails("{{.ID", ":1:0: unclosed action");
-    fails("{{frob .ID}}", ":1:2: function \"frob\" not defined");
-    fails("{{if .ID}}", ":1:2: unexpected EOF");
+    fails("{{.ID", ":1: unclosed action");
+    fails("{{frob .ID}}", ":1: function \"frob\" not defined");
+    fails("{{if .ID}}", ":1: unexpected EOF");
     fails(
         "{{.ID.Sub}}",
-        ":1:2: executing \"\" at <.ID.Sub>: can't evaluate field Sub in type string",
+        ":1:5: executing \"\" at <.ID.Sub>: can't evaluate field Sub in type string",
     );
-    fails("{{}}{{end}}", ":1:0: unexpected {{end}}");
+    fails("{{}}{{end}}", ":1: unexpected {{end}}");
 }
 
 #[test]

@@ -16,7 +16,11 @@ fn nested(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => number.to_string(),
+        // Rust's way with whole numbers that have a fraction, `1000.0`, is not Go's.
+        Value::Number(number) => match number.as_f64() {
+            Some(fraction) if number.is_f64() => fraction.to_string(),
+            _ => number.to_string(),
+        },
         Value::String(text) => text.clone(),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(nested).collect();
@@ -51,10 +55,19 @@ pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nil",
         Value::Bool(_) => "bool",
-        Value::Number(_) => "float64",
+        Value::Number(_) => "json.Number",
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
         Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// The Go type of a value that was written into the template or counted by it.
+pub(super) fn kind_of_argument(value: &Value) -> &'static str {
+    match value {
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int",
+        other => kind(other),
     }
 }
 

@@ -151,7 +151,7 @@ impl<'a> Show<'a> {
 
 /// Objects have the fields that they have.
 const OF_OBJECTS: Options = Options {
-    missing: Missing::Error,
+    missing: Missing::Typed,
     heading: false,
     escape_html: false,
 };

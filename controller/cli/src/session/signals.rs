@@ -30,7 +30,8 @@ const PASSED_ON: [Signal; 12] = [
     Signal::SIGIO,
 ];
 
-/// Signals that end a conversation, so that the terminal is put back before.
+/// Signals that end a conversation, so that the terminal is put back before, and whatever else is
+/// held is given up.
 const ENDING: [Signal; 4] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -53,8 +54,7 @@ impl Signals {
     pub(crate) fn listen(local: &Local) -> Result<Self, Failure> {
         let wanted: &[Signal] = match local.signals_to {
             Some(_) => &PASSED_ON,
-            None if local.tty && local.stdin => &ENDING,
-            None => &[],
+            None => &ENDING,
         };
         let mut streams = SelectAll::new();
         for wanted in wanted {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::table::{self, Layout};
 use super::visible::visible;
 use crate::failure::Failure;
-use crate::template::{HIDDEN_LABELS as LABELS, Missing, Options, Template};
+use crate::template::{HIDDEN_LABELS as LABELS, Missing, Options, Template, TemplateError};
 
 /// The headings of the fields that rows have.
 pub(crate) type Headings<'a> = &'a [(&'a str, &'a str)];
@@ -39,7 +39,7 @@ impl Listing<'_> {
             Wanted::Table(source) => (source, true),
             Wanted::Plain(source) => (source, false),
         };
-        let template = Template::parse(source)?;
+        let template = Template::parse(source).map_err(refused)?;
         let mut text = String::new();
         if headed {
             let options = Options {
@@ -47,16 +47,20 @@ impl Listing<'_> {
                 heading: true,
                 escape_html: false,
             };
-            text.push_str(&template.render(source, &self.heading_row(), options)?);
+            text.push_str(
+                &template
+                    .render(source, &self.heading_row(), options)
+                    .map_err(refused)?,
+            );
             text.push('\n');
         }
         let options = Options {
-            missing: Missing::Error,
+            missing: Missing::Field,
             heading: false,
             escape_html: false,
         };
         for row in rows {
-            text.push_str(&template.render(source, row, options)?);
+            text.push_str(&template.render(source, row, options).map_err(refused)?);
             text.push('\n');
         }
         Ok(if headed {
@@ -90,6 +94,17 @@ impl Listing<'_> {
             .collect();
         Value::Object(map)
     }
+}
+
+/// Words a fault of a list's template as Docker does.
+fn refused(error: TemplateError) -> Failure {
+    let doing = if error.while_filling_in() {
+        "execute"
+    } else {
+        "parse"
+    };
+    Failure::new(format!("failed to {doing} template: {}", error.in_go()))
+        .hint("`--format json` shows the fields that exist")
 }
 
 /// Makes a row of fields; they are sorted by name, as `json .` prints them.

@@ -337,7 +337,7 @@ fn lists_logs_and_facts_are_shown() {
     );
     place
         .run(&["ps", "--format", "{{.Nope}}"])
-        .fails(64, "map has no entry for key \"Nope\"");
+        .fails(1, "failed to execute template: template: :1:2: executing");
 
     let logs = place.run(&["logs", "web"]);
     assert_eq!(

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use berth_proto::v1::{CreateRequest, CreateResponse};
+use nix::sys::signal::Signal;
 
 use super::options::ContainerOptions;
 use super::request;
@@ -12,8 +13,8 @@ use crate::commands::image::transfer::{self, PullPolicy};
 use crate::engine::{Engine, Global};
 use crate::failure::{ENGINE_ERROR, Failure, Outcome};
 use crate::spec::image;
-use crate::ui;
 use crate::ui::layers::Place;
+use crate::{interrupt, ui};
 
 /// Create a container without starting it
 #[derive(Debug, clap::Args)]
@@ -54,7 +55,16 @@ pub(super) async fn create(
     request: CreateRequest,
 ) -> Result<String, Failure> {
     let id_file = options.cidfile.as_deref().map(IdFile::new).transpose()?;
-    let created = pull_and_create(engine, options, request).await?;
+    let created = pull_and_create(engine, options, request);
+    let created = if id_file.is_some() {
+        // The file is taken back also when somebody loses patience with the pull.
+        let interrupted = |ending: Signal| Failure::silent(exit_of(ending));
+        interrupt::unless_interrupted(created)
+            .await?
+            .map_err(interrupted)??
+    } else {
+        created.await?
+    };
     for warning in &created.warnings {
         ui::warn(warning);
     }
@@ -62,6 +72,11 @@ pub(super) async fn create(
         id_file.write(&created.id)?;
     }
     Ok(created.id)
+}
+
+/// The exit code of a command that a signal ends.
+fn exit_of(ending: Signal) -> u8 {
+    u8::try_from(128 + ending as i32).unwrap_or(1)
 }
 
 async fn pull_and_create(
