@@ -6,6 +6,7 @@ use berth_controller_fleet::Fleet;
 use berth_proto::MAX_MESSAGE_BYTES;
 use berth_proto::v1::build_service_client::BuildServiceClient;
 use berth_proto::v1::container_service_client::ContainerServiceClient;
+use berth_proto::v1::file_service_client::FileServiceClient;
 use berth_proto::v1::image_service_client::ImageServiceClient;
 use berth_proto::v1::system_service_client::SystemServiceClient;
 use berth_provisioners_api::Registry;
@@ -177,6 +178,10 @@ impl Engine {
 
     pub(crate) fn images(&self) -> ImageServiceClient<Channel> {
         ImageServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub(crate) fn files(&self) -> FileServiceClient<Channel> {
+        FileServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     pub(crate) fn builds(&self) -> BuildServiceClient<Channel> {

@@ -6,6 +6,7 @@
 
 mod app;
 mod commands;
+mod copy;
 mod engine;
 mod failure;
 mod interrupt;

@@ -25,8 +25,8 @@ pub(super) fn style(template: &str) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// Bytes on their way, shown on standard error when it is a terminal.
-#[derive(Debug)]
+/// Bytes on their way, shown on standard error when it is a terminal; clones are the same bar.
+#[derive(Clone, Debug)]
 pub(crate) struct Upload {
     bar: ProgressBar,
 }

@@ -5,9 +5,13 @@
 
 mod about;
 mod attach;
+mod commit;
+mod cp;
 mod create;
+mod diff;
 mod ending;
 mod exec;
+mod export;
 mod kill;
 mod logs;
 mod options;
@@ -53,6 +57,10 @@ pub(crate) enum Command {
     Port(port::Args),
     Stats(stats::Args),
     Top(top::Args),
+    Cp(cp::Args),
+    Diff(diff::Args),
+    Commit(commit::Args),
+    Export(export::Args),
 }
 
 /// `berth container …`
@@ -90,6 +98,10 @@ impl Command {
             Self::Port(args) => port::run(args, global).await,
             Self::Stats(args) => stats::run(args, global).await,
             Self::Top(args) => top::run(args, global).await,
+            Self::Cp(args) => cp::run(args, global).await,
+            Self::Diff(args) => diff::run(args, global).await,
+            Self::Commit(args) => commit::run(args, global).await,
+            Self::Export(args) => export::run(args, global).await,
         }
     }
 }
