@@ -12,6 +12,7 @@ mod content;
 mod credentials;
 mod digest;
 mod error_kind;
+mod fetch;
 mod image;
 mod images;
 mod ingest;
@@ -34,6 +35,7 @@ pub use configuration::{ContainerDefaults, HistoryEntry, ImageConfiguration, Roo
 pub use credentials::Credentials;
 pub use digest::{Digest, ParseDigestError};
 pub use error_kind::ErrorKind;
+pub use fetch::{FetchError, fetch};
 pub use image::{Image, ImageId, ImageUse, Removed};
 pub use images::{
     CommitError, CommitRequest, Images, ImagesConfig, ImportError, ImportRequest, LayerSource,

@@ -110,6 +110,12 @@ impl Host {
         command
     }
 
+    /// Returns what the agent has mapped into its memory.
+    pub(crate) fn agent_maps(&self) -> String {
+        let agent = self.agent.as_ref().expect("a running agent");
+        fs::read_to_string(format!("/proc/{}/maps", agent.id())).expect("maps")
+    }
+
     /// Returns a path in the host's folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

@@ -7,6 +7,7 @@ mod certificates;
 mod client;
 mod clients_and_strangers;
 mod crashes;
+mod files;
 mod host;
 mod image;
 mod lifecycle;

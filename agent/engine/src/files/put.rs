@@ -40,7 +40,7 @@ pub fn archive_input() -> (ArchiveSender, mpsc::Receiver<ArchiveInput>) {
 }
 
 impl Engine {
-    /// Unpacks an archive (plain, gzip or zstd) into a folder of a container. What was unpacked before
+    /// Unpacks an archive (plain or compressed) into a folder of a container. What was unpacked before
     /// a failure stays.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ fn unpack(
     let read = |source| UnpackError::Read { source };
     let start = reader.fill_buf().map_err(read)?;
     // Without compression the pieces are unpacked as they came, without being copied.
-    let is_plain = start.len() >= 4 && Compression::detect(start) == Compression::None;
+    let is_plain = start.len() >= 6 && Compression::detect(start) == Compression::None;
     let unpacked = if is_plain {
         apply_tar(&mut reader, root, options)?
     } else {

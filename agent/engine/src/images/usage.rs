@@ -209,6 +209,7 @@ classify! {
     berth_agent_images::ImportError => "import-failed",
     berth_agent_images::CommitError => "commit-failed",
     berth_agent_images::UnpackError => "unpack-failed",
+    berth_agent_images::FetchError => "fetch-failed",
 }
 
 fn class(kind: berth_agent_images::ErrorKind) -> ErrorClass {

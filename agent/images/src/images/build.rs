@@ -72,7 +72,7 @@ impl Images {
         blocking(move || inner.commit(request)).await
     }
 
-    /// Makes an image of a root filesystem's tar (plain, gzip or zstd).
+    /// Makes an image of a root filesystem's tar (plain, gzip, bzip2, xz or zstd).
     ///
     /// # Errors
     ///

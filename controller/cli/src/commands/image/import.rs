@@ -12,7 +12,7 @@ use crate::session;
 use crate::ui;
 use crate::ui::progress::Upload;
 
-/// Make an image out of a root file system
+/// Import the contents from a tarball to create a filesystem image
 #[derive(Debug, clap::Args)]
 #[command(mut_args(crate::switch::with_value))]
 #[command(after_help = "Example:\n  tar -C rootfs -c . | berth import -c 'CMD [\"sh\"]' - mine:1")]
@@ -29,8 +29,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
 
-    /// Tar archive (plain, gzip or zstd), or - for standard input
-    #[arg(value_name = "FILE|-")]
+    /// Tar archive (plain, gzip, bzip2, xz or zstd) here or on the web, or - for standard input
+    #[arg(value_name = "FILE|URL|-")]
     file: String,
 
     /// Name of the image
@@ -43,16 +43,25 @@ const CHUNK: usize = 256 * 1024;
 
 /// Imports an archive and prints the image's id.
 pub(super) async fn run(args: Args, global: &Global) -> Outcome {
-    let (archive, length) = open(&args.file).await?;
+    // The agent fetches what is on the web; that way it need not come here first.
+    let is_web = args.file.starts_with("http://") || args.file.starts_with("https://");
+    let (archive, length) = if is_web {
+        let nothing: Box<dyn AsyncRead + Unpin> = Box::new(tokio::io::empty());
+        (nothing, 0)
+    } else {
+        open(&args.file).await?
+    };
     let options = ImportOptions {
         reference: args.reference.unwrap_or_default(),
         comment: args.message.unwrap_or_default(),
         changes: args.change,
         platform: args.platform.unwrap_or_default(),
+        url: if is_web { args.file } else { String::new() },
     };
     let engine = global.engine().await?;
     let (sender, requests) = session::queue();
-    let upload = Upload::new("Sending", length, true);
+    let title = if is_web { "Fetching" } else { "Sending" };
+    let upload = Upload::new(title, length, true);
     let mut images = engine.images();
     let sending = send(sender, options, archive, &upload);
     // Both at once: the answer comes only after the archive, unless the agent refuses it earlier.
@@ -70,13 +79,6 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
 async fn open(file: &str) -> Result<(Box<dyn AsyncRead + Unpin>, u64), Failure> {
     if file == "-" {
         return Ok((Box::new(tokio::io::stdin()), 0));
-    }
-    if file.contains("://") {
-        return Err(
-            Failure::new(format!("cannot import from {file}")).hint(format!(
-                "fetch it and pipe it in: curl -L {file} | berth import - NAME"
-            )),
-        );
     }
     let failed = |error| Failure::during(&format!("open {file}"), &error);
     let archive = tokio::fs::File::open(Path::new(file))

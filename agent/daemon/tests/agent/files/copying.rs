@@ -1,0 +1,244 @@
+//! What goes in comes out again, wherever it is and whatever the container does.
+
+use berth_proto::v1::{ExecOptions, GetRequest, HostConfig, PauseRequest, StatRequest};
+use tar::EntryType;
+
+use super::{Files, archive, members, options, sleeper, with_host};
+use crate::client::{Client, reason};
+use crate::host::Host;
+
+async fn inside(client: &Client, container: &str, script: &str) -> String {
+    let options = ExecOptions {
+        container: container.to_owned(),
+        command: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        ..Default::default()
+    };
+    let ran = client.exec(options, b"").await.expect("exec");
+    assert_eq!(ran.code, 0, "{script}: {}", ran.stderr);
+    ran.stdout
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_kinds_of_files_come_out_as_they_went_in_while_created_running_paused_and_stopped() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let files = Files::of(&client);
+    let shared = host.path("shared");
+    std::fs::create_dir(&shared).expect("folder");
+    let binds = vec![
+        "volume:/in/volume".to_owned(),
+        format!("{}:/in/bind", shared.display()),
+    ];
+    let config = with_host(HostConfig {
+        binds,
+        ..Default::default()
+    });
+    let id = client.create("c", config).await.expect("create");
+    let sent = archive(&[
+        (EntryType::Directory, "d/", ""),
+        (EntryType::Regular, "d/file", "text"),
+        (EntryType::Link, "d/second", "d/file"),
+        (EntryType::Symlink, "d/link", "../../up"),
+        (EntryType::Fifo, "d/fifo", ""),
+    ]);
+    let expected = members(&sent);
+    let places = ["/", "/in/volume", "/in/bind"];
+    for state in ["created", "running", "paused", "exited"] {
+        match state {
+            "running" => client.start(&id).await.expect("start"),
+            "paused" => {
+                let request = PauseRequest {
+                    container: id.clone(),
+                };
+                client.containers.clone().pause(request).await.expect("pause");
+            }
+            "exited" => client.kill(&id, "KILL").await.expect("kill"),
+            _ => {}
+        }
+        let found = client.inspect(&id).await.expect("inspect");
+        if state != "exited" {
+            assert_eq!(found["State"]["Status"], state);
+        }
+        for place in places {
+            files.put(&id, place, &sent).await.expect(state);
+            let path = format!("{place}/d");
+            let (stat, bytes) = files.get(&id, &path).await.expect(state);
+            assert_eq!(members(&bytes), expected, "{state} {place}");
+            assert_eq!((stat.name.as_str(), stat.mode >> 31), ("d", 1));
+        }
+    }
+    // It is the machine's folder and the volume's own that were written to.
+    assert_eq!(
+        std::fs::read_to_string(shared.join("d/file")).expect("file"),
+        "text"
+    );
+    assert!(host.path("data/volumes/volume/_data/d/file").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_container_and_its_copies_see_the_same_files() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let files = Files::of(&client);
+    let config = with_host(HostConfig {
+        tmpfs: vec!["/fast".to_owned()],
+        ..Default::default()
+    });
+    let id = client.run_detached("c", config).await;
+    inside(&client, &id, "echo own >/fast/own; ln -s /fast /by-link").await;
+    let sent = archive(&[(EntryType::Regular, "new", "sent")]);
+    files.put(&id, "/by-link", &sent).await.expect("put");
+    let found = inside(&client, &id, "cat /fast/own /fast/new; ls -ln /fast/new").await;
+    assert!(found.starts_with("own\nsent"), "{found}");
+    assert!(found.contains("1000     1001"), "{found}");
+    let (_, bytes) = files.get(&id, "/by-link/.").await.expect("get");
+    let names: Vec<String> = members(&bytes).into_keys().collect();
+    assert_eq!(names, ["./", "./new", "./own"]);
+    // A file that something is mounted on is written in place.
+    let sent = archive(&[(EntryType::Regular, "hosts", "127.0.0.1 here\n")]);
+    files.put(&id, "/etc", &sent).await.expect("put");
+    assert_eq!(inside(&client, &id, "cat /etc/hosts").await, "127.0.0.1 here\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_copied_is_refused_in_dockers_words() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let files = Files::of(&client);
+    let config = with_host(HostConfig {
+        read_only_rootfs: true,
+        binds: vec!["locked:/locked:ro".to_owned(), "open:/open".to_owned()],
+        ..Default::default()
+    });
+    let id = client.create("c", config).await.expect("create");
+    let sent = archive(&[(EntryType::Regular, "f", "x")]);
+    for _state in ["created", "running"] {
+        for (path, expected) in [
+            ("/tmp", "container rootfs is marked read-only"),
+            ("/locked", "mounted volume is marked read-only"),
+            ("/none", "Could not find the file /none in container c"),
+            ("/data/from-image", "extraction point is not a directory"),
+        ] {
+            let status = files.put("c", path, &sent).await.expect_err("refused");
+            assert_eq!(status.message(), expected);
+        }
+        files.put("c", "/open", &sent).await.expect("a volume");
+        let status = files.get("c", "/none").await.expect_err("nothing");
+        assert_eq!(status.message(), "Could not find the file /none in container c");
+        assert_eq!(reason(&status), "path-not-found");
+        client.start(&id).await.expect("start");
+    }
+    let status = files.get("none", "/x").await.expect_err("no container");
+    assert_eq!(status.message(), "No such container: none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_and_files_do_not_replace_each_other_unless_asked() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let files = Files::of(&client);
+    let id = client.create("c", sleeper()).await.expect("create");
+    let folder = archive(&[(EntryType::Directory, "x/", "")]);
+    let file = archive(&[(EntryType::Regular, "x", "file")]);
+    files.put(&id, "/tmp", &folder).await.expect("folder");
+    let status = files.put(&id, "/tmp", &file).await.expect_err("refused");
+    let expected = r#"cannot overwrite directory "/tmp/x" with non-directory "/tmp""#;
+    assert_eq!(status.message(), expected);
+    let mut asked = options(&id, "/tmp");
+    asked.no_overwrite_dir_non_dir = false;
+    files.put_with(asked, &file).await.expect("replaced");
+    let status = files.put(&id, "/tmp", &folder).await.expect_err("refused");
+    let expected = r#"cannot overwrite non-directory "/tmp/x" with directory "/tmp""#;
+    assert_eq!(status.message(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_described_copied_or_followed() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let files = Files::of(&client);
+    let id = client.create("c", sleeper()).await.expect("create");
+    let sent = archive(&[
+        (EntryType::Symlink, "one", "two"),
+        (EntryType::Symlink, "two", "../data/from-image"),
+    ]);
+    files.put(&id, "/tmp", &sent).await.expect("put");
+    let request = StatRequest {
+        container: id.clone(),
+        path: "/tmp/one".to_owned(),
+    };
+    let answer = files.service.clone().stat(request).await.expect("stat");
+    let stat = answer.into_inner().stat.expect("stat");
+    assert_eq!(stat.link_target, "/data/from-image");
+    assert_eq!((stat.name.as_str(), stat.mode), ("one", 0x0800_01ff));
+    let (_, bytes) = files.get(&id, "/tmp/one").await.expect("get");
+    assert_eq!(members(&bytes)["one"], "2 777 1000:1001 two");
+    let request = GetRequest {
+        container: id.clone(),
+        path: "/tmp/one".to_owned(),
+        follow_link: true,
+        sparse: false,
+    };
+    let (stat, bytes) = files.get_with(request).await.expect("get");
+    assert_eq!(stat.name, "from-image");
+    assert_eq!(members(&bytes)["from-image"], "0 644 0:0 seed\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holes_of_files_take_no_room_on_the_way_and_there() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let files = Files::of(&client);
+    let config = with_host(HostConfig {
+        binds: vec!["volume:/v".to_owned()],
+        ..Default::default()
+    });
+    let id = client.create("c", config).await.expect("create");
+    let folder = host.path("data/volumes/volume/_data");
+    let big = std::fs::File::create(folder.join("big")).expect("file");
+    big.set_len(4 << 30).expect("size");
+    std::os::unix::fs::FileExt::write_all_at(&big, b"in the middle", 3 << 30).expect("data");
+    let request = GetRequest {
+        container: id.clone(),
+        path: "/v/big".to_owned(),
+        follow_link: false,
+        sparse: true,
+    };
+    let (stat, bytes) = files.get_with(request).await.expect("get");
+    assert_eq!(stat.size_bytes, 4 << 30);
+    assert!(bytes.len() < 100_000, "{} bytes", bytes.len());
+    std::fs::remove_file(folder.join("big")).expect("remove");
+    files.put(&id, "/v", &bytes).await.expect("put");
+    let metadata = std::fs::metadata(folder.join("big")).expect("file");
+    assert_eq!(metadata.len(), 4 << 30);
+    assert!(std::os::unix::fs::MetadataExt::blocks(&metadata) < 1_000);
+    let big = std::fs::File::open(folder.join("big")).expect("file");
+    let mut text = [0; 13];
+    std::os::unix::fs::FileExt::read_exact_at(&big, &mut text, 3 << 30).expect("data");
+    assert_eq!(&text, b"in the middle");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_belong_to_the_containers_user_when_that_is_asked() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let files = Files::of(&client);
+    let mut config = sleeper();
+    config.user = "10:20".to_owned();
+    let id = client.create("c", config).await.expect("create");
+    let sent = archive(&[(EntryType::Regular, "f", "x")]);
+    for (copy_owner, expected) in [(false, "0 755 1000:1001 x"), (true, "0 755 10:20 x")] {
+        let mut asked = options(&id, "/tmp");
+        asked.copy_owner = copy_owner;
+        files.put_with(asked, &sent).await.expect("put");
+        let (_, bytes) = files.get(&id, "/tmp/f").await.expect("get");
+        assert_eq!(members(&bytes)["f"], expected);
+    }
+}
