@@ -35,8 +35,9 @@ async fn counters_are_the_containers_own() {
     let host = Host::new();
     let client = host.client().await;
     client.import().await;
-    let mut config =
-        sh("dd if=/dev/zero of=/dev/shm/fill bs=1M count=20 2>/dev/null; while :; do :; done");
+    let mut config = sh(
+        "busybox dd if=/dev/zero of=/dev/shm/fill bs=1M count=20 2>/dev/null; while :; do :; done",
+    );
     config.host = Some(HostConfig {
         memory_bytes: 64 << 20,
         pids_limit: 30,
@@ -122,7 +123,7 @@ async fn traffic_is_counted_and_rounds_follow_one_another() {
     let id = client
         .run_detached(
             "",
-            sh("while :; do ping -c 1 -W 1 $(ip route | grep default | cut -d' ' -f3); done"),
+            sh("while :; do busybox ping -c 1 -W 1 $(busybox ip route | grep default | busybox cut -d' ' -f3); sleep 0.1; done"),
         )
         .await;
     let request = v1::StatsRequest {

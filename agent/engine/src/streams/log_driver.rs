@@ -154,7 +154,7 @@ pub(crate) fn policy(options: &LogOptions) -> Result<LogPolicy, LogDriverError> 
 }
 
 fn number(text: &str) -> Result<i64, LogDriverError> {
-    text.parse().map_err(|_| {
+    text.parse().map_err(|_error| {
         LogDriverError::Value(format!("strconv.Atoi: parsing {text:?}: invalid syntax"))
     })
 }
@@ -174,7 +174,7 @@ fn human_size(text: &str) -> Result<u64, String> {
     let wrong = || format!("invalid size: '{text}'");
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ' ');
     let (number, unit) = text.split_at(at.unwrap_or(text.len()));
-    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let number: f64 = number.trim().parse().map_err(|_error| wrong())?;
     let power = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 0,
         "k" | "kb" | "kib" => 1,
@@ -185,13 +185,8 @@ fn human_size(text: &str) -> Result<u64, String> {
         _ => return Err(format!("invalid suffix: '{unit}'")),
     };
     let bytes = number * 1000_f64.powi(power);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "saturates, and a size is not negative: it has no sign"
-    )]
-    let bytes = bytes as u64;
-    Ok(bytes)
+    // Saturates; a size is not negative, since a sign is no part of it.
+    Ok(bytes as u64)
 }
 
 /// Returns what `labels`, `env` and `tag` say of a container, sorted by name.

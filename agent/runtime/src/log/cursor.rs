@@ -65,7 +65,7 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let mut parts = text.split(';');
-        let number = |text: &str| text.parse().map_err(|_| InvalidCursor);
+        let number = |text: &str| text.parse().map_err(|_error| InvalidCursor);
         let next = number(parts.next().unwrap_or_default())?;
         let mut begun = || -> Result<Option<Begun>, InvalidCursor> {
             let part = parts.next().ok_or(InvalidCursor)?;
@@ -73,7 +73,7 @@ impl FromStr for Cursor {
                 return Ok(None);
             }
             let (offset, skip) = part.split_once('+').ok_or(InvalidCursor)?;
-            let skip = skip.parse().map_err(|_| InvalidCursor)?;
+            let skip = skip.parse().map_err(|_error| InvalidCursor)?;
             let offset = number(offset)?;
             Ok(Some(Begun { offset, skip }))
         };

@@ -225,6 +225,11 @@ impl Reader {
             self.current += 1;
             return Ok(true);
         }
+        self.look_for_more()
+    }
+
+    /// Opens the segments that have come since; returns whether there are any.
+    pub(super) fn look_for_more(&mut self) -> Result<bool, ReadLogError> {
         let path = self.dir.join(FILE_NAME);
         let is_last = match self.segments.last() {
             Some(last) => segment::is_at(&last.file, &path).map_err(|e| self.error(e))?,

@@ -26,6 +26,8 @@ impl Reader {
         let Some(tail) = selection.tail else {
             return Ok(0);
         };
+        // What has come since the log was opened counts too.
+        while self.look_for_more()? {}
         let end = end.min(self.end()?);
         let mut blocks = 1;
         loop {
@@ -78,6 +80,9 @@ impl Reader {
     }
 
     /// Returns where the log ends now, in the segments that are open.
+    ///
+    /// # Errors
+    /// Fails when the last of them cannot be looked at.
     pub fn end(&mut self) -> Result<u64, ReadLogError> {
         let dir = self.dir().to_owned();
         let end = match self.segments.last_mut() {

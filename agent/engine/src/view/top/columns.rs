@@ -204,7 +204,8 @@ fn share(part: u64, whole: u64) -> String {
 
 /// Names a terminal by the number of its device.
 fn terminal(number: u64) -> String {
-    let (major, minor) = (number >> 8 & 0xfff, number & 0xff | number >> 12 & 0xf_ff00);
+    let major = (number >> 8) & 0xfff;
+    let minor = (number & 0xff) | ((number >> 12) & 0xf_ff00);
     match major {
         136..=143 => format!("pts/{}", (major - 136) * 256 + minor),
         4 if minor < 64 => format!("tty{minor}"),

@@ -77,8 +77,8 @@ impl Process {
         let words = fs::read(format!("{directory}/cmdline")).unwrap_or_default();
         let mut process = Self::parse(&stat)?;
         // The directory of a process that may not be looked into belongs to root.
-        process.uid = effective(&status, "Uid:").unwrap_or(owner.uid());
-        process.gid = effective(&status, "Gid:").unwrap_or(owner.gid());
+        process.uid = effective(&status, "Uid:").unwrap_or_else(|| owner.uid());
+        process.gid = effective(&status, "Gid:").unwrap_or_else(|| owner.gid());
         let words = words.strip_suffix(b"\0").unwrap_or(&words);
         let shown: Vec<u8> = words
             .iter()

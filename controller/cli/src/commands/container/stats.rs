@@ -141,10 +141,7 @@ fn cpu_share(stats: &ContainerStats) -> f64 {
     share(used, had) * f64::from(now.online_cpus)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "two digits are shown, a float has fifteen"
-)]
+/// Returns a part in percent; two digits are shown, a float has fifteen.
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         return 0.0;
