@@ -106,7 +106,13 @@ mod tests {
 
     #[tokio::test]
     async fn only_web_addresses_are_fetched() {
-        for url in ["/etc/passwd", "file:///etc/passwd", "ftp://host/x", "http://", "x"] {
+        for url in [
+            "/etc/passwd",
+            "file:///etc/passwd",
+            "ftp://host/x",
+            "http://",
+            "x",
+        ] {
             let error = fetch(url).await.err().expect("refused");
             assert!(matches!(error, FetchError::Address { .. }), "{url}");
         }
@@ -118,6 +124,9 @@ mod tests {
         let error = fetch("http://user:secret@127.0.0.1:9/x").await;
         let error = error.err().expect("nobody there");
         assert!(matches!(error, FetchError::Connection { .. }));
-        assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+        assert!(
+            !format!("{error} {error:?}").contains("secret"),
+            "{error:?}"
+        );
     }
 }

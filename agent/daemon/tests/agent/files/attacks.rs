@@ -132,12 +132,19 @@ async fn the_kernels_files_are_neither_read_nor_written() {
     let of_kernel = |name: &&String| name.starts_with("/proc/") || name.starts_with("/sys/");
     assert_eq!(found.keys().filter(of_kernel).count(), 2);
     // Devices are described, not opened.
-    assert!(found["/dev/zero"].starts_with("3 "), "{}", found["/dev/zero"]);
+    assert!(
+        found["/dev/zero"].starts_with("3 "),
+        "{}",
+        found["/dev/zero"]
+    );
     let sent = archive(&[(EntryType::Regular, "core_pattern", "|/evil")]);
     for path in ["/proc/sys/kernel", "/proc", "/sys/kernel"] {
         files.put(&id, path, &sent).await.expect_err(path);
     }
-    files.get(&id, "/proc/1/environ").await.expect_err("no file");
+    files
+        .get(&id, "/proc/1/environ")
+        .await
+        .expect_err("no file");
     let deep = archive(&[(EntryType::Regular, "proc/sys/kernel/core_pattern", "|/evil")]);
     files.put(&id, "/", &deep).await.expect_err("the kernel's");
 }
@@ -156,8 +163,16 @@ async fn nothing_of_a_container_is_loaded() {
     let id = client.create("c", config).await.expect("create");
     let evil = archive(&[
         (EntryType::Regular, "etc/nsswitch.conf", "passwd: evil\n"),
-        (EntryType::Regular, "lib/libnss_evil.so.2", "not even a library"),
-        (EntryType::Regular, "lib/libnss_files.so.2", "not even a library"),
+        (
+            EntryType::Regular,
+            "lib/libnss_evil.so.2",
+            "not even a library",
+        ),
+        (
+            EntryType::Regular,
+            "lib/libnss_files.so.2",
+            "not even a library",
+        ),
     ]);
     files.put(&id, "/", &evil).await.expect("put");
     let sent = archive(&[(EntryType::Regular, "f", "x")]);

@@ -51,7 +51,12 @@ async fn all_kinds_of_files_come_out_as_they_went_in_while_created_running_pause
                 let request = PauseRequest {
                     container: id.clone(),
                 };
-                client.containers.clone().pause(request).await.expect("pause");
+                client
+                    .containers
+                    .clone()
+                    .pause(request)
+                    .await
+                    .expect("pause");
             }
             "exited" => client.kill(&id, "KILL").await.expect("kill"),
             _ => {}
@@ -99,7 +104,10 @@ async fn a_running_container_and_its_copies_see_the_same_files() {
     // A file that something is mounted on is written in place.
     let sent = archive(&[(EntryType::Regular, "hosts", "127.0.0.1 here\n")]);
     files.put(&id, "/etc", &sent).await.expect("put");
-    assert_eq!(inside(&client, &id, "cat /etc/hosts").await, "127.0.0.1 here\n");
+    assert_eq!(
+        inside(&client, &id, "cat /etc/hosts").await,
+        "127.0.0.1 here\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +135,10 @@ async fn what_cannot_be_copied_is_refused_in_dockers_words() {
         }
         files.put("c", "/open", &sent).await.expect("a volume");
         let status = files.get("c", "/none").await.expect_err("nothing");
-        assert_eq!(status.message(), "Could not find the file /none in container c");
+        assert_eq!(
+            status.message(),
+            "Could not find the file /none in container c"
+        );
         assert_eq!(reason(&status), "path-not-found");
         client.start(&id).await.expect("start");
     }

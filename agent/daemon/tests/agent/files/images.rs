@@ -121,7 +121,10 @@ async fn differences_and_exports_are_about_the_root_file_system_alone() {
         .expect("wait")
         .await;
     assert_eq!(changes(&files, &id).await, expected);
-    assert!(export(&files, &id).await == running, "the same when stopped");
+    assert!(
+        export(&files, &id).await == running,
+        "the same when stopped"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,11 +155,20 @@ async fn an_image_of_a_container_has_its_files_and_configuration_with_changes() 
     let image = commit(&files, asked).await.expect("commit");
     assert!(image.starts_with("sha256:") && image.len() == 71, "{image}");
     let state = client.inspect(&id).await.expect("inspect")["State"].clone();
-    assert_eq!((&state["Status"], &state["Paused"]), (&"running".into(), &false.into()));
-    let (made, of_base) = (inspect(&client, "mine:1").await, inspect(&client, IMAGE).await);
+    assert_eq!(
+        (&state["Status"], &state["Paused"]),
+        (&"running".into(), &false.into())
+    );
+    let (made, of_base) = (
+        inspect(&client, "mine:1").await,
+        inspect(&client, IMAGE).await,
+    );
     assert_eq!(made["Id"], image);
     assert_eq!(made["Parent"], base);
-    assert_eq!((&made["Author"], &made["Comment"]), (&"me".into(), &"a remark".into()));
+    assert_eq!(
+        (&made["Author"], &made["Comment"]),
+        (&"me".into(), &"a remark".into())
+    );
     let config = &made["Config"];
     let env: Vec<&str> = config["Env"]
         .as_array()
@@ -167,9 +179,17 @@ async fn an_image_of_a_container_has_its_files_and_configuration_with_changes() 
         .collect();
     assert_eq!(env, ["B=2", "C=3", "A=1"]);
     assert_eq!(config["Cmd"], serde_json::json!(["cat", "/data/new"]));
-    assert_eq!(config["Labels"], serde_json::json!({"own": "1", "new": "2"}));
+    assert_eq!(
+        config["Labels"],
+        serde_json::json!({"own": "1", "new": "2"})
+    );
     assert_eq!(config["WorkingDir"], "/data");
-    let layers = |image: &Value| image["RootFS"]["Layers"].as_array().cloned().expect("layers");
+    let layers = |image: &Value| {
+        image["RootFS"]["Layers"]
+            .as_array()
+            .cloned()
+            .expect("layers")
+    };
     assert_eq!(layers(&made)[..1], layers(&of_base)[..]);
     assert_eq!(layers(&made).len(), 2);
     // Its own command runs, and what was deleted is gone.
@@ -195,7 +215,9 @@ async fn commits_that_fail_say_why_and_let_the_container_run_on() {
     let status = commit(&files, asked).await.expect_err("no such change");
     assert_eq!(status.message(), "run is not a valid change command");
     let digest = format!("x@sha256:{}", "0".repeat(64));
-    let status = commit(&files, request(&id, &digest)).await.expect_err("a digest");
+    let status = commit(&files, request(&id, &digest))
+        .await
+        .expect_err("a digest");
     assert_eq!(reason(&status), "commit-failed", "{status:?}");
     let object = client.inspect(&id).await.expect("inspect");
     assert_eq!(object["State"]["Status"], "running");
@@ -236,7 +258,11 @@ async fn an_agent_killed_while_it_commits_leaves_no_image_and_nothing_frozen() {
         client.log_text(&id).await.len() > before
     })
     .await;
-    let listed = client.images.clone().list(ListImagesRequest::default()).await;
+    let listed = client
+        .images
+        .clone()
+        .list(ListImagesRequest::default())
+        .await;
     let listed = listed.expect("images").into_inner().images;
     assert_eq!(listed.len(), 1);
     assert_eq!(host.names("data/snapshots/staging"), Vec::<String>::new());
@@ -280,16 +306,29 @@ async fn an_archive_on_the_web_becomes_an_image() {
         let requests = tokio_stream::iter([first]);
         client.images.clone().import(requests).await
     };
-    let missing = import(&format!("{url}.none")).await.expect_err("nothing there");
+    let missing = import(&format!("{url}.none"))
+        .await
+        .expect_err("nothing there");
     let imported = import(&url).await;
     server.kill().expect("kill");
     server.wait().expect("wait");
     assert!(missing.message().contains("with status 404"), "{missing:?}");
     imported.expect("import");
-    let refused = import("file:///etc/passwd").await.expect_err("no web address");
-    assert!(refused.message().contains("only http and https"), "{refused:?}");
-    assert_eq!(inspect(&client, "web:1").await["Comment"], format!("Imported from {url}"));
+    let refused = import("file:///etc/passwd")
+        .await
+        .expect_err("no web address");
+    assert!(
+        refused.message().contains("only http and https"),
+        "{refused:?}"
+    );
+    assert_eq!(
+        inspect(&client, "web:1").await["Comment"],
+        format!("Imported from {url}")
+    );
     let mut config = command(&[]);
     config.image = "web:1".to_owned();
-    assert_eq!(client.run(config).await.expect("run").stdout, "from the web\n");
+    assert_eq!(
+        client.run(config).await.expect("run").stdout,
+        "from the web\n"
+    );
 }
