@@ -162,7 +162,7 @@ impl Comparison {
 
     /// Adds a change, and before it the folder that it is in: making and removing changes a folder.
     fn add(&mut self, kind: ChangeKind, path: &Path) {
-        let parent = path.parent().unwrap_or(Path::new(""));
+        let parent = path.parent().unwrap_or_else(|| Path::new(""));
         if kind != ChangeKind::Modified && self.listed.insert(parent.to_owned()) {
             self.push(ChangeKind::Modified, parent);
         }

@@ -380,7 +380,7 @@ impl Unpacker<'_> {
         self.options
             .live
             .as_ref()
-            .map_or(Path::new(""), |live| &live.below)
+            .map_or_else(|| Path::new(""), |live| live.below.as_path())
     }
 
     fn owner(&self, entry: &Entry) -> (u32, u32) {

@@ -89,10 +89,10 @@ fn make_place(root: &RootDir, target: &Path, is_directory: bool) -> io::Result<(
     if is_directory {
         return root.create_dir_all(target, 0o755).map(drop);
     }
-    let parent = target.parent().unwrap_or(Path::new("."));
+    let parent = target.parent().unwrap_or_else(|| Path::new("."));
     let name = target
         .file_name()
-        .ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let directory = root.create_dir_all(parent, 0o755)?;
     match directory.attributes(name) {
         // A dangling link stays; nothing can be mounted there.

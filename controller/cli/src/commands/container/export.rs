@@ -75,7 +75,7 @@ fn check(path: &Path) -> Result<(), String> {
 fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+        .unwrap_or_else(|| Path::new("."))
 }
 
 async fn to_output(mut answers: Streaming<ExportResponse>) -> Result<(), Failure> {
