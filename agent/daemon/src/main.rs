@@ -28,6 +28,9 @@ use clap::Parser as _;
 use crate::arguments::{Arguments, Command, ServeArguments};
 
 fn main() -> ExitCode {
+    if let Some(code) = berth_agent_runtime::init_main(std::env::args_os()) {
+        return code;
+    }
     let mut words = std::env::args_os().skip(1);
     match words.next() {
         // First of all and before any thread: a container waits for it, and it must stay small.

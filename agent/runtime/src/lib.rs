@@ -22,6 +22,7 @@ mod exit;
 mod failure;
 mod hooks;
 mod init;
+mod init_program;
 mod limits;
 mod neighbours;
 mod oci;
@@ -39,6 +40,7 @@ pub use error::{
 };
 pub use exec::{ExecHandle, ExecProcess};
 pub use exit::ExitRecord;
+pub use init_program::init_main;
 pub use oci::runtime_main;
 pub use reattach::Reattached;
 pub use request::{AttachFrom, AttachOptions, ExecRequest, Rootfs, StartRequest, TerminalSize};

@@ -164,7 +164,7 @@ impl Runtime {
 }
 
 /// Opens a file on a read-only mount of its own.
-fn open_readonly(path: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn open_readonly(path: &Path) -> io::Result<OwnedFd> {
     let mount = clone_mount(path, false)?;
     set_attributes(
         mount.as_fd(),

@@ -31,7 +31,7 @@ use oci_spec::runtime::{LinuxPersonalityDomain, Process, Spec};
 
 pub(crate) use self::exec::{Joining, run_exec};
 pub(crate) use self::namespaces::Namespaces;
-pub(crate) use self::process::{Created, Stdio};
+pub(crate) use self::process::{Created, Stdio, resource};
 pub(crate) use self::root::mount_root;
 pub(crate) use self::sync::{ChildEnd, ParentEnd, ToParent, channel};
 use crate::cgroup::Cgroup;

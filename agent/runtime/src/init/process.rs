@@ -370,7 +370,7 @@ fn limit(process: &Process, sync: &ChildEnd) -> Result<(), Failure> {
     Ok(())
 }
 
-fn resource(kind: PosixRlimitType) -> Resource {
+pub(crate) fn resource(kind: PosixRlimitType) -> Resource {
     match kind {
         PosixRlimitType::RlimitCpu => Resource::RLIMIT_CPU,
         PosixRlimitType::RlimitFsize => Resource::RLIMIT_FSIZE,

@@ -1,16 +1,19 @@
 //! `create`: making everything of a container up to the point where its command would be executed.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::SystemTime;
 
 use berth_agent_sys::descriptor;
 use berth_agent_sys::process::{fork, inherited, is_child, open_pidfd, send_signal};
 use nix::sys::prctl::set_dumpable;
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use oci_spec::runtime::{Process, Spec};
 
 use super::error::OciError;
@@ -26,6 +29,7 @@ use crate::init::gate::Gate;
 use crate::init::{Created, Init, Namespaces, ParentEnd, Stdio, ToParent, channel, run_init};
 use crate::protocol::StartMessage;
 use crate::request::{Rootfs, TerminalSize};
+use crate::runtime::open_readonly;
 use crate::seccomp;
 
 /// The command line of `create`.
@@ -64,6 +68,7 @@ impl Options {
 }
 
 pub(super) fn run(store: &Store, words: &mut Words, log: &Log) -> Result<(), OciError> {
+    leave_writable_executable()?;
     let options = Options::take(words)?;
     let preserved = inherited(3, options.n_preserved)
         .map_err(|e| OciError::io("taking over", "descriptors of --preserve-fds", e))?;
@@ -106,6 +111,25 @@ pub(super) fn run(store: &Store, words: &mut Words, log: &Log) -> Result<(), Oci
         creation.undo(&directory);
     }
     created
+}
+
+/// Executes this program once more from a read-only mount of its own, unless that is where it is: what a container gets
+/// hold of as `/proc/PID/exe` must not be a way to write it.
+fn leave_writable_executable() -> Result<(), OciError> {
+    let failed = |e| OciError::io("executing", "/proc/self/exe, read-only", e);
+    let executable = File::open("/proc/self/exe").map_err(failed)?;
+    let mount = fstatvfs(&executable).map_err(|e| failed(e.into()))?;
+    if mount.flags().contains(FsFlags::ST_RDONLY) {
+        return Ok(());
+    }
+    let path = fs::canonicalize("/proc/self/exe").map_err(failed)?;
+    let readonly = open_readonly(&path).map_err(failed)?;
+    let mut arguments = std::env::args_os();
+    let mut again = Command::new(format!("/proc/self/fd/{}", readonly.as_raw_fd()));
+    if let Some(name) = arguments.next() {
+        again.arg0(name);
+    }
+    Err(failed(again.args(arguments).exec()))
 }
 
 /// A container in the making.

@@ -117,6 +117,7 @@ impl Bundle {
         for name in [
             STATE,
             "rootfs",
+            "init",
             "bundle/config.json",
             "bundle",
             "runtime.log",

@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -24,6 +25,12 @@ const AHEAD: i32 = 4;
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
+    if std::env::args()
+        .nth(1)
+        .is_some_and(|word| word == "exchange")
+    {
+        return exchange(&std::env::args().skip(2).collect::<Vec<_>>());
+    }
     let secret = arguments.next().unwrap_or_default();
     let is_neighbour = arguments.next().is_some();
     let own = Rights::of("self").ok_or(io::ErrorKind::NotFound)?;
@@ -35,6 +42,23 @@ fn main() -> io::Result<()> {
                 newest = pid;
                 inspect(pid, &own, &secret, is_neighbour);
             }
+        }
+    }
+}
+
+/// Exchanges each pair of names for each other, as fast as it can: whoever looks a name up and then uses it finds
+/// something else the second time.
+fn exchange(names: &[String]) -> io::Result<()> {
+    say("ready");
+    loop {
+        for pair in names.chunks_exact(2) {
+            renameat2(
+                AT_FDCWD,
+                Path::new(&pair[0]),
+                AT_FDCWD,
+                Path::new(&pair[1]),
+                RenameFlags::RENAME_EXCHANGE,
+            )?;
         }
     }
 }

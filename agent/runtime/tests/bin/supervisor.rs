@@ -3,6 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = berth_agent_runtime::init_main(std::env::args_os()) {
+        return code;
+    }
     let mut words = std::env::args_os().skip(1).peekable();
     match words.next_if(|word| word == "runtime") {
         Some(_) => berth_agent_runtime::runtime_main(words),

@@ -210,6 +210,24 @@ fn a_root_that_cannot_be_exchanged_is_moved() {
     }
 }
 
+/// CVE-2019-5736: what a container reaches as `/proc/PID/exe` is on a read-only mount.
+#[test]
+fn the_waiting_process_shows_no_writable_executable() {
+    let bundle = Bundle::new(Runtime::Ours, "true");
+    let pid = bundle.create();
+    let path = format!("/proc/{pid}/exe");
+    let executable = File::open(&path).expect("executable");
+    let flags = nix::sys::statvfs::fstatvfs(&executable)
+        .expect("mount")
+        .flags();
+    assert!(flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
+    let error = File::options()
+        .write(true)
+        .open(&path)
+        .expect_err("a writable executable");
+    assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+}
+
 #[test]
 fn a_creation_that_was_killed_leaves_what_delete_removes() {
     let mut bundle = Bundle::new(Runtime::Ours, "true");

@@ -10,7 +10,7 @@ use crate::support::{Container, attach, edit, end, exec_request, process, read_u
 /// Starts that an intruder gets to see. The moment in which it can is short, so it gets many.
 const STARTS: usize = 15;
 
-fn may_trace(process: &mut Value) {
+pub(crate) fn may_trace(process: &mut Value) {
     for set in ["bounding", "effective", "permitted"] {
         let list = process["capabilities"][set].as_array_mut().expect("a list");
         list.push(json!("CAP_SYS_PTRACE"));

@@ -1,6 +1,9 @@
 //! Containers that really run: this needs root, busybox and the kernel.
 
+mod connected;
+mod escapes;
 mod external;
+mod init;
 mod intruder;
 mod isolation;
 mod lifecycle;

@@ -10,6 +10,7 @@ use berth_agent_sys::process::{is_child, send_signal};
 use berth_agent_sys::terminal::set_size;
 
 use super::console::Console;
+use super::fit::fit;
 use super::{External, read_pid, streams_terminal};
 use crate::failure::{AtStep as _, Failure, step};
 use crate::protocol::ExecMessage;
@@ -82,7 +83,10 @@ impl External {
         let (streams, stdio) = open_streams(message)?;
         let files = Files::of(&self.run_dir, id);
         let what = || files.process.display();
-        let bytes = serde_json::to_vec(&message.process)
+        let mut process = message.process.clone();
+        // The same was said when the container was started.
+        drop(fit(&mut process));
+        let bytes = serde_json::to_vec(&process)
             .map_err(io::Error::from)
             .at(step::EXTERNAL, what)?;
         fs::write(&files.process, bytes).at(step::EXTERNAL, what)?;

@@ -6,18 +6,20 @@
 
 mod console;
 mod errand;
+mod fit;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio as Pipe};
 use std::time::SystemTime;
 
+use berth_agent_sys::mount::attach;
 use berth_agent_sys::process::open_pidfd;
 use berth_agent_sys::terminal::set_size;
 use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, unshare};
-use oci_spec::runtime::{Process, RootBuilder};
+use oci_spec::runtime::{MountBuilder, Process, RootBuilder, Spec};
 use serde::Deserialize;
 
 use self::console::Console;
@@ -30,6 +32,10 @@ use crate::error::FailureKind;
 use crate::failure::{AtStep as _, Failure, step};
 use crate::init::{Stdio, mount_root};
 use crate::protocol::StartMessage;
+use crate::runtime::open_readonly;
+
+/// Where a container has our init, as with Docker.
+const INIT: &str = "/sbin/docker-init";
 
 /// A container of an external runtime.
 #[derive(Debug)]
@@ -55,7 +61,8 @@ impl External {
             id: message.id.clone(),
             run_dir,
         };
-        let started = external.start(message, &mut streams, stdio);
+        let mut warnings = Vec::new();
+        let started = external.start(message, &mut streams, stdio, &mut warnings);
         let result = started.and_then(|pid| {
             let pidfd = open_pidfd(pid).at(step::EXTERNAL, || "the container's first process")?;
             Ok((pid, pidfd))
@@ -65,7 +72,7 @@ impl External {
                 pid,
                 pidfd,
                 started_at: SystemTime::now(),
-                warnings: Vec::new(),
+                warnings,
                 cgroup,
                 streams,
                 external: Some(external),
@@ -85,8 +92,9 @@ impl External {
         message: &StartMessage,
         streams: &mut Streams,
         stdio: Option<Stdio>,
+        warnings: &mut Vec<String>,
     ) -> Result<i32, Failure> {
-        let bundle = self.prepare(message)?;
+        let bundle = self.prepare(message, warnings)?;
         let mut create = self.command("create", &self.log(), stdio)?;
         create
             .arg("--bundle")
@@ -113,7 +121,11 @@ impl External {
     }
 
     /// Mounts the root filesystem and writes the specification that names it.
-    fn prepare(&self, message: &StartMessage) -> Result<PathBuf, Failure> {
+    fn prepare(
+        &self,
+        message: &StartMessage,
+        warnings: &mut Vec<String>,
+    ) -> Result<PathBuf, Failure> {
         let root = self.run_dir.join("rootfs");
         let bundle = self.run_dir.join("bundle");
         for directory in [&root, &bundle] {
@@ -140,6 +152,12 @@ impl External {
         spec.set_root(Some(
             placed.map_err(|e| Failure::new(step::BUNDLE, e.to_string()))?,
         ));
+        if let Some(process) = spec.process_mut() {
+            warnings.extend(fit::fit(process));
+        }
+        if let Some(executable) = message.executable.as_ref().filter(|_| message.init) {
+            self.add_init(&mut spec, executable)?;
+        }
         let path = bundle.join("config.json");
         let bytes = serde_json::to_vec(&spec)
             .map_err(io::Error::from)
@@ -148,12 +166,37 @@ impl External {
         Ok(bundle)
     }
 
+    /// Has the command be run by our init: this program, read-only, at a place of the container's own.
+    fn add_init(&self, spec: &mut Spec, executable: &Path) -> Result<(), Failure> {
+        let source = self.run_dir.join("init");
+        let what = || executable.display().to_string();
+        let place = File::create(&source).at(step::EXTERNAL, || source.display())?;
+        // Visible to this process and the runtime only, which are in a mount namespace of their own.
+        let program = open_readonly(executable).at(step::EXTERNAL, what)?;
+        attach(&program, &place).at(step::EXTERNAL, what)?;
+        let mount = MountBuilder::default()
+            .destination(INIT)
+            .typ("bind")
+            .source(source)
+            .options(["bind", "ro"].map(str::to_owned).to_vec())
+            .build()
+            .map_err(|e| Failure::new(step::BUNDLE, e.to_string()))?;
+        spec.mounts_mut().get_or_insert_default().push(mount);
+        if let Some(process) = spec.process_mut() {
+            let arguments = process.args().iter().flatten().cloned();
+            let own = [INIT, "--"].map(str::to_owned);
+            process.set_args(Some(own.into_iter().chain(arguments).collect()));
+        }
+        Ok(())
+    }
+
     /// Removes what the runtime keeps about the container.
     pub(super) fn delete(&self) {
         if let Ok(mut delete) = self.command("delete", &self.log(), None) {
             // A container that was never created is gone as well.
             drop(self.run(delete.arg("--force").arg(&self.id)));
         }
+        let _mounted = umount2(&self.run_dir.join("init"), MntFlags::MNT_DETACH);
         // Only this supervisor sees it; nothing is mounted there if the start failed early.
         let _mounted = umount2(&self.run_dir.join("rootfs"), MntFlags::MNT_DETACH);
     }
