@@ -3,16 +3,19 @@
 
 mod attached;
 mod builds;
+mod calls;
 mod certificates;
+mod changes;
 mod client;
 mod clients_and_strangers;
 mod crashes;
+mod events;
 mod files;
+mod health;
 mod host;
 mod image;
 mod lifecycle;
 mod networks_and_volumes;
 mod numbers;
 mod options;
-mod streams;
-mod watching;
+mod restarts;
