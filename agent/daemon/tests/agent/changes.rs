@@ -333,5 +333,13 @@ async fn waits_end_with_what_they_wait_for() {
         .await
         .expect("wait");
     client.stop("again", 0).await.expect("stop");
-    assert_eq!(down.await.code, 9);
+    down.await;
+    assert_eq!(
+        client
+            .list(&["status=exited", "name=again"])
+            .await
+            .expect("list")
+            .len(),
+        1
+    );
 }

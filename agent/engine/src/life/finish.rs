@@ -48,6 +48,7 @@ impl Engine {
         }
         self.tell_end(container);
         self.end_network(container).await;
+        self.mount_events(container, "unmount");
         if container.vanishes() {
             return self.remove_finished(container).await;
         }
@@ -85,7 +86,6 @@ impl Engine {
         });
         if let Some(network) = network {
             self.network_event(&network, "disconnect", Some(container));
-            self.mount_events(container, "unmount");
         }
     }
 }

@@ -180,8 +180,9 @@ impl Engine {
         if container.phase() == Phase::Paused && signal == SignalNumber::KILL {
             drop(running.resume().await);
         }
+        self.kill_event(container, &running, signal);
         match running.signal(signal.number()).await {
-            Ok(()) => self.kill_event(container, signal),
+            Ok(()) => {}
             Err(ControlError::NotRunning { .. }) => return Err(not_running(name)),
             Err(source) => return Err(KillError::Control { name, source }),
         }
@@ -197,7 +198,11 @@ impl Engine {
         self.store_behind(container);
     }
 
-    fn kill_event(&self, container: &Container, signal: SignalNumber) {
+    /// Tells of a signal that is about to be sent: the death that it brings must not be told before.
+    fn kill_event(&self, container: &Container, running: &Running, signal: SignalNumber) {
+        if running.exited().is_some() {
+            return;
+        }
         let number = signal.number().to_string();
         self.container_event_with(container, "kill", [("signal", &number)]);
     }
@@ -219,8 +224,8 @@ impl Engine {
         let work = tokio::spawn(async move {
             // By id: its name could be another's in between.
             let id = container.id().as_str();
-            container.set_restarting(true);
             let settings = stop_settings(&container, &options)?;
+            container.set_restarting(true);
             let stopped = engine
                 .stop_found(&container, id.to_owned(), settings, false)
                 .await;
@@ -286,8 +291,8 @@ impl Engine {
         if container.phase() == Phase::Paused {
             or_ended(running.resume().await)?;
         }
+        self.kill_event(container, running, signal);
         or_ended(running.signal(signal.number()).await)?;
-        self.kill_event(container, signal);
         let over = observed.wait_for(|o| !o.phase.has_process());
         let in_time = match timeout {
             None => {
@@ -297,8 +302,8 @@ impl Engine {
             Some(timeout) => tokio::time::timeout(timeout, over).await.is_ok(),
         };
         if !in_time {
+            self.kill_event(container, running, SignalNumber::KILL);
             or_ended(running.signal(SignalNumber::KILL.number()).await)?;
-            self.kill_event(container, SignalNumber::KILL);
             drop(observed.wait_for(|o| !o.phase.has_process()).await);
         }
         Ok(())

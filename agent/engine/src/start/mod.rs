@@ -110,7 +110,6 @@ impl Engine {
             None => Some(self.own_network(container, record).await?),
         };
         let connected = began.elapsed();
-        self.mount_events(container, "mount");
         // Reads and writes files, some of them on filesystems that others serve.
         let (engine, target, record) =
             (Arc::clone(self), Arc::clone(container), container.record());
@@ -164,6 +163,7 @@ impl Engine {
             pid: running.pid(),
             at: running.started_at(),
         });
+        self.mount_events(container, "mount");
         self.container_event(container, "start");
         // Clients that attached before are served before anybody waits for the end, so that even a
         // container that has ended by now still has its supervisor to read from.
