@@ -11,7 +11,9 @@ use regex::Regex;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// Not `key=value`.
-    #[error("invalid filter '{0}': bad format of filter (expected name=value)")]
+    #[error(
+        "invalid argument \"{0}\" for \"-f, --filter\" flag: bad format of filter (expected name=value)"
+    )]
     Malformed(String),
     /// Not one of the JSON objects.
     #[error("invalid filter")]

@@ -164,7 +164,8 @@ async fn a_listener_that_does_not_read_holds_nobody_up() {
         .await
         .expect("create");
     for n in 1..400 {
-        let renamed = client.rename(&id, &format!("x{n}"));
+        let name = format!("x{n}");
+        let renamed = client.rename(&id, &name);
         let renamed = tokio::time::timeout(Duration::from_secs(10), renamed).await;
         renamed.expect("in time").expect("rename");
     }
