@@ -19,3 +19,5 @@ mod networks_and_volumes;
 mod numbers;
 mod options;
 mod restarts;
+mod streams;
+mod watching;

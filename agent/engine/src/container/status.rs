@@ -159,7 +159,7 @@ impl Status {
                 }
             }
             (Phase::Created | Phase::Exited, Event::RestartDecided) => {
-                next.phase = Phase::Restarting
+                next.phase = Phase::Restarting;
             }
             (Phase::Restarting, Event::RestartGivenUp) => next.phase = Phase::Exited,
             (Phase::Running, Event::Paused) => next.phase = Phase::Paused,

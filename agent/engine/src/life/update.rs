@@ -408,8 +408,8 @@ mod tests {
             merged(&host(100, 0), &memory(201)),
             Err(UpdateConflict::MemoryAboveSwap)
         );
-        assert!(merged(&host(0, 0), &memory(201)).is_ok());
-        assert!(merged(&host(100, -1), &memory(201)).is_ok());
+        merged(&host(0, 0), &memory(201)).expect("no limit to be above");
+        merged(&host(100, -1), &memory(201)).expect("no limit of swap");
         let cpus = UpdateOptions {
             nano_cpus: 1,
             ..UpdateOptions::default()

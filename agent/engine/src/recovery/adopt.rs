@@ -168,7 +168,7 @@ impl Engine {
         }
         self.store_behind(container);
         if phase == Phase::Restarting {
-            let left = container.with_record(|record| left_of_pause(record));
+            let left = container.with_record(left_of_pause);
             self.start_later(container, left);
         }
     }
