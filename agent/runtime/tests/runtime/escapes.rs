@@ -169,13 +169,13 @@ async fn kernel_parameters_are_not_written_elsewhere_in_procfs() {
     // The same value in its own place, without the cover.
     let mut request = container.script("cat /proc/sys/net/ipv4/ip_forward");
     edit(&mut request, |spec| {
-        spec["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"})
+        spec["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"});
     });
     assert_eq!(container.run(request).await.1, "1\n");
     // A parameter that is the machine's is nobody's to set.
     let mut request = container.request(&["true"]);
     edit(&mut request, |spec| {
-        spec["linux"]["sysctl"] = json!({"kernel.panic_on_oops": "1"})
+        spec["linux"]["sysctl"] = json!({"kernel.panic_on_oops": "1"});
     });
     let error = container.fail(request).await;
     assert!(error.to_string().contains("is the machine's"), "{error}");

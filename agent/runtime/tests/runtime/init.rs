@@ -58,7 +58,7 @@ async fn the_command_has_the_terminal() {
         container.script("tty; read word; echo got $word; sleep 1000"),
     )) {
         edit(&mut request, |spec| {
-            spec["process"]["terminal"] = json!(true)
+            spec["process"]["terminal"] = json!(true);
         });
         request.open_stdin = true;
         request.terminal_size = Some(TerminalSize { rows: 20, cols: 30 });
