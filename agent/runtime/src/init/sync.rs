@@ -186,7 +186,14 @@ impl ParentEnd {
     /// Waits for the next message, and the descriptor that came with it; `None` when the child has closed its end.
     pub(crate) fn receive(&self) -> io::Result<Option<(ToParent, Option<OwnedFd>)>> {
         let mut buffer = vec![0; MAX_MESSAGE];
-        let (length, mut descriptors) = match descriptor::receive(&self.0, &mut buffer) {
+        // A child that ends with a message of ours unread resets the channel, once; what it said last comes after that.
+        let received = match descriptor::receive(&self.0, &mut buffer) {
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {
+                descriptor::receive(&self.0, &mut buffer)
+            }
+            other => other,
+        };
+        let (length, mut descriptors) = match received {
             // A child that was killed with a message of ours unread resets the channel.
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
             other => other?,
