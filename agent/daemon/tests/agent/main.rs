@@ -1,6 +1,7 @@
 //! The agent as its callers see it: `berthd` in a network and mount namespace of its own, spoken to
 //! over its sockets, with containers of a busybox image.
 
+mod asked_for;
 mod attached;
 mod builds;
 mod calls;
@@ -9,6 +10,7 @@ mod changes;
 mod client;
 mod clients_and_strangers;
 mod crashes;
+mod escapes;
 mod events;
 mod files;
 mod health;

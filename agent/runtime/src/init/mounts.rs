@@ -10,13 +10,28 @@ use berth_agent_sys::mount::{
     FilesystemContext, Propagation, attach, attribute, clone_mount, clone_mount_at, set_attributes,
 };
 use nix::fcntl::{OFlag, ResolveFlag};
+use nix::sys::statfs::PROC_SUPER_MAGIC;
 use nix::unistd::symlinkat;
 use oci_spec::runtime::Mount;
 
 use super::copy_up;
-use super::root::{Kind, Root, is_directory, open_host};
+use super::root::{Kind, Root, filesystem_of, is_directory, open_host};
 use crate::cgroup::VisibleHierarchy;
 use crate::failure::{AtStep as _, Failure, step};
+
+const PROCFS: &str = "/proc";
+
+/// Files of procfs that only tell of the machine, and that others show in a container's measure.
+const REPLACEABLE: [&str; 8] = [
+    "cpuinfo",
+    "diskstats",
+    "loadavg",
+    "meminfo",
+    "slabinfo",
+    "stat",
+    "swaps",
+    "uptime",
+];
 
 /// Options of a mount, sorted by who takes them.
 #[derive(Debug, Default, PartialEq)]
@@ -215,7 +230,29 @@ fn bind(
     let target = root
         .ensure(mount.destination(), kind)
         .at(step::MOUNTS, || &what)?;
+    // A procfs of another's choice is one all the same.
+    let brings_procfs = mount.destination() == Path::new(PROCFS)
+        && filesystem_of(&tree).at(step::MOUNTS, || &what)? == PROC_SUPER_MAGIC;
+    if !brings_procfs {
+        refuse_procfs(&target, mount.destination())?;
+    }
     attach(&tree, &target).at(step::MOUNTS, || &what)
+}
+
+/// Refuses a place that is a file of procfs, to which a link of the image may lead: what the runtime, or others of the
+/// container, believe to tell the kernel there would go to a file that the image has chosen (CVE-2019-16884,
+/// CVE-2019-19921). Some may be replaced by who asks for it by name.
+fn refuse_procfs(target: &OwnedFd, destination: &Path) -> Result<(), Failure> {
+    let what = || destination.display().to_string();
+    let is_allowed = REPLACEABLE
+        .iter()
+        .any(|name| destination == Path::new(PROCFS).join(name));
+    let kind = filesystem_of(target).at(step::MOUNTS, what)?;
+    if is_allowed || kind != PROC_SUPER_MAGIC {
+        return Ok(());
+    }
+    let message = format!("{}: cannot be mounted because it is inside /proc", what());
+    Err(Failure::new(step::MOUNTS, message))
 }
 
 fn restrict(tree: &OwnedFd, options: &Options, recursive: bool) -> io::Result<()> {
@@ -305,6 +342,7 @@ fn place(root: &Root, destination: &Path, kind: &str) -> Result<OwnedFd, Failure
             .find(destination, flags, ResolveFlag::RESOLVE_NO_SYMLINKS)
             .at(step::MOUNTS, what);
     }
+    refuse_procfs(&target, destination)?;
     Ok(target)
 }
 
