@@ -116,6 +116,16 @@ impl Host {
         fs::read_to_string(format!("/proc/{}/maps", agent.id())).expect("maps")
     }
 
+    /// Returns the number of a process in the host's namespaces that does nothing.
+    pub(crate) fn holder_pid(&self) -> u32 {
+        self.holder.id()
+    }
+
+    /// Returns the number of the agent's process.
+    pub(crate) fn agent_pid(&self) -> u32 {
+        self.agent.as_ref().expect("a running agent").id()
+    }
+
     /// Returns a path in the host's folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

@@ -15,4 +15,5 @@ mod networks_and_volumes;
 mod numbers;
 mod options;
 mod streams;
+mod robust;
 mod watching;

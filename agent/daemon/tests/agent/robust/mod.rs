@@ -1,0 +1,8 @@
+//! What the agent survives: kills at any step, storms, full disks, power cuts, and hosts that others
+//! tamper with. Whatever happens, nothing that was promised is lost and nothing is left behind.
+
+mod ground;
+mod journal;
+mod kills;
+mod mix;
+mod verify;
