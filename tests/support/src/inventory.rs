@@ -26,12 +26,14 @@ pub struct Ground {
 pub struct Inventory(BTreeMap<&'static str, BTreeSet<String>>);
 
 /// Folders below the data root whose entries are things of their own.
-const DATA: [(&str, &str); 6] = [
+const DATA: [(&str, &str); 8] = [
     ("container folder", "containers"),
     ("container filesystem", "snapshots/containers"),
     ("layer", "snapshots/layers"),
     ("build step", "steps"),
     ("volume", "volumes"),
+    ("removed volume", "volumes/.removed"),
+    ("build context", "build"),
     ("staged layer", "snapshots/staging"),
 ];
 
@@ -122,6 +124,8 @@ fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        // Folders for what is on its way, which have kinds of their own.
+        .filter(|name| !name.starts_with('.'))
         .collect()
 }
 
@@ -210,6 +214,10 @@ fn processes(ground: &Ground) -> Vec<String> {
         // Processes end while we look.
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        // What containers that stay wait with, another one each time.
+        if line.starts_with("sleep 0.0") {
+            continue;
+        }
         if own.is_some() && namespace(&pid) == own {
             found.push(if line.contains(" serve ") {
                 "agent".to_owned()

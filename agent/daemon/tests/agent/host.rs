@@ -17,6 +17,9 @@ use crate::client::Client;
 /// Longest wait for anything that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Variable with the OCI runtime of all containers, for running these tests with another than berth's own.
+pub(crate) const RUNTIME: &str = "BERTH_TEST_RUNTIME";
+
 /// A host with an agent.
 pub(crate) struct Host {
     folder: TempDir,
@@ -52,6 +55,9 @@ impl Host {
             "data_root": folder.path().join("data"),
             "run_root": folder.path().join("run"),
         });
+        if let Some(runtime) = std::env::var_os(RUNTIME) {
+            config["default_runtime"] = json!(runtime.to_string_lossy());
+        }
         for (key, value) in more.as_object().expect("an object") {
             config[key] = value.clone();
         }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use berth_tests_support::{Ground, Inventory};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::client::Client;
-use crate::host::Host;
+use crate::host::{Host, PATIENCE};
 
 /// Returns where the host's agent lives.
 pub(crate) fn ground(host: &Host) -> Ground {
@@ -22,6 +23,23 @@ pub(crate) fn ground(host: &Host) -> Ground {
 /// Counts everything on the host; `seen` as [`Inventory::take`] has it.
 pub(crate) fn inventory(host: &Host, seen: &BTreeSet<String>) -> Inventory {
     Inventory::take(&ground(host), seen)
+}
+
+/// Counts everything once nothing is being deleted in the background any more.
+pub(crate) fn quiet_inventory(host: &Host, seen: &BTreeSet<String>) -> Inventory {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let inventory = inventory(host, seen);
+        let folders = host.names("data/containers");
+        let is_quiet = inventory.count("staged layer") == 0
+            && inventory.count("container filesystem") == folders.len()
+            && !folders.iter().any(|name| name.ends_with(".removing"));
+        if is_quiet {
+            return inventory;
+        }
+        assert!(Instant::now() < deadline, "never quiet: {inventory:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Kills the supervisor of a running container; returns whether there was one.

@@ -13,7 +13,7 @@ use berth_tests_support::{
 
 use crate::client::{Client, command};
 use crate::host::{Host, PATIENCE, until};
-use crate::robust::ground::{inventory, kill_supervisor};
+use crate::robust::ground::{inventory, kill_supervisor, quiet_inventory};
 use crate::robust::journal::{Fact, Journal};
 use crate::robust::mix::{COUNTER, Mix};
 use crate::robust::verify;
@@ -58,7 +58,7 @@ impl Range {
             });
             client.run_detached(name, config).await;
         }
-        let before = inventory(&host, &progress.names());
+        let before = quiet_inventory(&host, &progress.names());
         Self {
             host,
             random: Random::from_environment("BERTH_KILL_SEED"),

@@ -179,13 +179,6 @@ impl Worker {
         self.check(ran.stdout == "inside\n", || {
             format!("exec in {name} gave {ran:?}")
         });
-        let containers = || self.client.containers.clone();
-        let container = name.clone();
-        containers().pause(v1::PauseRequest { container }).await?;
-        let container = name.clone();
-        containers()
-            .unpause(v1::UnpauseRequest { container })
-            .await?;
         self.journal
             .note(&name, |promise| promise.runs = Fact::Open);
         self.client.stop(&name, 10).await?;

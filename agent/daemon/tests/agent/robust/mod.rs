@@ -5,4 +5,5 @@ mod ground;
 mod journal;
 mod kills;
 mod mix;
+mod storms;
 mod verify;

@@ -2,6 +2,8 @@
 
 use berth_proto::v1::{self, ContainerState, ContainerSummary};
 
+use tonic::Code;
+
 use crate::client::{Client, IMAGE, command};
 use crate::host::until;
 use crate::robust::journal::{Fact, Notes, Promise};
@@ -47,7 +49,13 @@ async fn check(
     if !promise.id.is_empty() && promise.id != found.id {
         return Err(format!("it is another one, {}", found.id));
     }
-    let object = client.inspect(&found.id).await;
+    let object = match client.inspect(&found.id).await {
+        // It was on its way out when it was listed.
+        Err(error) if promise.exists == Fact::Open && error.code() == Code::NotFound => {
+            return Ok(());
+        }
+        result => result,
+    };
     let object = object.map_err(|error| format!("it cannot be inspected: {}", error.message()))?;
     if object["Id"] != found.id.as_str() {
         return Err(format!("inspect shows {}", object["Id"]));
@@ -167,7 +175,8 @@ async fn image_faults(client: &Client, notes: &Notes) -> Vec<String> {
     faults
 }
 
-/// Removes everything but what is kept, by name, and every image but that of the tests.
+/// Removes everything but what is kept, by name, and every image but that of the tests. What was pulled and is in no
+/// image goes with it.
 pub(crate) async fn clear(client: &Client, kept: &[&str]) {
     for container in client.list(&[]).await.expect("list") {
         if container
@@ -184,6 +193,13 @@ pub(crate) async fn clear(client: &Client, kept: &[&str]) {
         })
         .await;
     }
+    // The removal of an image is when layers without one go.
+    client
+        .import_as(
+            "emptied:test",
+            &tar::Builder::new(Vec::new()).into_inner().expect("tar"),
+        )
+        .await;
     for image in images(client).await.expect("images") {
         if image.repo_tags.iter().any(|tag| tag == IMAGE) {
             continue;
