@@ -44,6 +44,16 @@ const RUN: [(&str, &str); 3] = [
     ("address lease", "leases"),
 ];
 
+// === impl Ground ===
+
+impl Ground {
+    /// Returns where a path of the agent's mount namespace is for us.
+    fn look_into(&self, path: &Path) -> PathBuf {
+        let path = path.strip_prefix("/").unwrap_or(path);
+        PathBuf::from(format!("/proc/{}/root", self.holder)).join(path)
+    }
+}
+
 // === impl Inventory ===
 
 impl Inventory {
@@ -52,13 +62,17 @@ impl Inventory {
     #[must_use]
     pub fn take(ground: &Ground, seen: &BTreeSet<String>) -> Self {
         let mut inventory = Self::default();
+        let (data, run) = (
+            ground.look_into(&ground.data),
+            ground.look_into(&ground.run),
+        );
         for (kind, folder) in DATA {
-            inventory.add(kind, names(&ground.data.join(folder)));
+            inventory.add(kind, names(&data.join(folder)));
         }
         for (kind, folder) in RUN {
-            inventory.add(kind, names(&ground.run.join(folder)));
+            inventory.add(kind, names(&run.join(folder)));
         }
-        inventory.add("blob", blobs(&ground.data.join("content")));
+        inventory.add("blob", blobs(&data.join("content")));
         inventory.add("interface", said(ground, &["ip", "-o", "link"], interface));
         inventory.add("rule", said(ground, &["nft", "list", "ruleset"], rule));
         inventory.add("mount", mounts(ground));

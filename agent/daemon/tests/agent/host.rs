@@ -35,6 +35,13 @@ impl Host {
 
     /// Makes a host whose agent has more in its configuration.
     pub(crate) fn with_config(more: Value) -> Self {
+        let mut host = Self::without_agent(&more);
+        host.start();
+        host
+    }
+
+    /// Makes a host whose agent is still to be started.
+    pub(crate) fn without_agent(more: &Value) -> Self {
         let mut holder = Command::new("unshare")
             .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
             .arg("ip link set lo up && echo up && exec sleep infinity")
@@ -62,11 +69,24 @@ impl Host {
             config[key] = value.clone();
         }
         fs::write(folder.path().join("berthd.json"), config.to_string()).expect("configuration");
-        let mut host = Self {
+        Self {
             folder,
             holder,
             agent: None,
-        };
+        }
+    }
+
+    /// Makes a host whose data root is a small filesystem, mounted with these options.
+    pub(crate) fn with_data_on_tmpfs(options: &str) -> Self {
+        let mut host = Self::without_agent(&json!({}));
+        let data = host.path("data");
+        fs::create_dir(&data).expect("folder");
+        let mounted = host
+            .enter("mount")
+            .args(["-t", "tmpfs", "-o", options, "data"])
+            .arg(&data)
+            .status();
+        assert!(mounted.expect("mount").success());
         host.start();
         host
     }
@@ -157,7 +177,11 @@ impl Host {
 
     /// Returns the names in a folder of the host, sorted, without hidden ones.
     pub(crate) fn names(&self, folder: &str) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.path(folder))
+        let path = self.path(folder);
+        let inside = path.strip_prefix("/").expect("an absolute path");
+        // It may be on a filesystem that only the host's processes see.
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        let mut names: Vec<String> = fs::read_dir(root.join(inside))
             .into_iter()
             .flatten()
             .map(|entry| {

@@ -22,6 +22,8 @@ pub(crate) struct Promise {
     pub(crate) names: Vec<String>,
     pub(crate) exists: Fact,
     pub(crate) runs: Fact,
+    /// Its supervisor was killed, and it with it.
+    pub(crate) is_doomed: bool,
     /// Its output is 1, 2, 3… a line each.
     pub(crate) counts: bool,
 }
@@ -55,6 +57,7 @@ impl Journal {
             names: vec![name.to_owned()],
             exists: Fact::Open,
             runs: Fact::No,
+            is_doomed: false,
             counts,
         };
         self.notes().containers.insert(name.to_owned(), promise);

@@ -27,7 +27,7 @@ enum Victim {
 }
 
 /// Steps within which a kill comes: about what the mix does in a second.
-const STEPS: u64 = 500;
+const STEPS: u64 = 800;
 /// Containers that run through all kills.
 const ANCHORS: [&str; 2] = ["anchor-0", "anchor-1"];
 
@@ -137,8 +137,7 @@ impl Range {
                 continue;
             }
             for name in &container.names {
-                // An end takes its moment to be noticed.
-                journal.note(name, |promise| promise.runs = Fact::Open);
+                journal.note(name, |promise| promise.is_doomed = true);
             }
             until(
                 "the end of a container without its supervisor",

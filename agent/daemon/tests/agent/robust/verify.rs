@@ -62,11 +62,13 @@ async fn check(
     }
     let runs = found.state() == ContainerState::Running;
     match (promise.runs, runs) {
-        (Fact::Yes, false) => return Err(format!("it should run, but {}", found.status)),
+        (Fact::Yes, false) if !promise.is_doomed => {
+            return Err(format!("it should run, but {}", found.status));
+        }
         (Fact::No, true) => return Err("it should not run".to_owned()),
         _ => {}
     }
-    if runs && promise.exists == Fact::Yes {
+    if runs && promise.exists == Fact::Yes && !promise.is_doomed {
         works(client, &found.id).await?;
     }
     if promise.counts {
