@@ -108,6 +108,21 @@ impl Inventory {
         self.0.entry(kind).or_default().extend(things);
     }
 
+    /// Returns all but the things of one kind.
+    #[must_use]
+    pub fn without(&self, kind: &str) -> Self {
+        let mut kinds = self.0.clone();
+        kinds.remove(kind);
+        Self(kinds)
+    }
+
+    /// Returns whether there is a thing of a kind that is like this.
+    #[must_use]
+    pub fn any(&self, kind: &str, is_like: impl Fn(&str) -> bool) -> bool {
+        let mut things = self.0.get(kind).into_iter().flatten();
+        things.any(|thing| is_like(thing))
+    }
+
     /// Returns how many things of a kind there are.
     #[must_use]
     pub fn count(&self, kind: &str) -> usize {

@@ -42,17 +42,7 @@ impl Host {
 
     /// Makes a host whose agent is still to be started.
     pub(crate) fn without_agent(more: &Value) -> Self {
-        let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
-            .arg("ip link set lo up && echo up && exec sleep infinity")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare");
-        let mut line = String::new();
-        BufReader::new(holder.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("a line of the holder");
-        assert_eq!(line, "up\n");
+        let holder = hold_namespaces();
         let folder = tempfile::Builder::new()
             .prefix("berthd-test")
             .tempdir()
@@ -115,6 +105,34 @@ impl Host {
         let mut agent = self.agent.take().expect("a running agent");
         agent.kill().expect("kill");
         agent.wait().expect("wait");
+    }
+
+    /// Ends everything of the host at once: agent, supervisors, containers, namespaces, mounts.
+    pub(crate) fn power_off(&mut self) {
+        self.kill_agent();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = neighbours(self.holder.id());
+            if left.is_empty() {
+                break;
+            }
+            for pid in left {
+                // Containers die with their supervisors.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            assert!(Instant::now() < deadline, "processes do not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.holder.kill().expect("kill");
+        self.holder.wait().expect("wait");
+    }
+
+    /// Boots the host that was off: without any of its former files that a boot does not leave. The agent is still to be
+    /// started.
+    pub(crate) fn power_on(&mut self) {
+        self.holder = hold_namespaces();
+        let run = self.path("run");
+        fs::remove_dir_all(&run).expect("removal of the run directory");
     }
 
     /// Tells the agent to stop, and returns whether it did so in order.
@@ -220,6 +238,33 @@ impl Drop for Host {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// Starts the process that keeps a host's namespaces.
+fn hold_namespaces() -> Child {
+    let mut holder = Command::new("unshare")
+        .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
+        .arg("ip link set lo up && echo up && exec sleep infinity")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("unshare");
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("a line of the holder");
+    assert_eq!(line, "up\n");
+    holder
+}
+
+/// Returns the processes in the mount namespace of this one, without itself.
+fn neighbours(pid: u32) -> Vec<i32> {
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let own = namespace(&pid.to_string());
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| own.is_some() && *name != pid.to_string() && namespace(name) == own)
+        .filter_map(|name| name.parse().ok())
+        .collect()
 }
 
 /// Returns the program under test: `BERTH_AGENT`, or the one that was built for the tests.

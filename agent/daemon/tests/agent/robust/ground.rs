@@ -30,10 +30,9 @@ pub(crate) fn quiet_inventory(host: &Host, seen: &BTreeSet<String>) -> Inventory
     let deadline = Instant::now() + PATIENCE;
     loop {
         let inventory = inventory(host, seen);
-        let folders = host.names("data/containers");
         let is_quiet = inventory.count("staged layer") == 0
-            && inventory.count("container filesystem") == folders.len()
-            && !folders.iter().any(|name| name.ends_with(".removing"));
+            && inventory.count("container filesystem") == inventory.count("container folder")
+            && !inventory.any("container folder", |name| name.ends_with(".removing"));
         if is_quiet {
             return inventory;
         }

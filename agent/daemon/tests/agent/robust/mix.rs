@@ -179,6 +179,7 @@ impl Worker {
         self.check(ran.stdout == "inside\n", || {
             format!("exec in {name} gave {ran:?}")
         });
+        self.pause_and_rename(&name).await?;
         self.journal
             .note(&name, |promise| promise.runs = Fact::Open);
         self.client.stop(&name, 10).await?;
@@ -190,6 +191,34 @@ impl Worker {
         self.client.kill(&name, "KILL").await?;
         drop(ended);
         self.remove(&name).await
+    }
+
+    /// Another name and back again, other limits, and a pause.
+    async fn pause_and_rename(&self, name: &str) -> Result<(), Status> {
+        let containers = || self.client.containers.clone();
+        let container = name.to_owned();
+        containers().pause(v1::PauseRequest { container }).await?;
+        let container = name.to_owned();
+        containers()
+            .unpause(v1::UnpauseRequest { container })
+            .await?;
+        let other = format!("{name}-renamed");
+        self.journal
+            .note(name, |promise| promise.names.push(other.clone()));
+        for (from, to) in [(name, other.as_str()), (other.as_str(), name)] {
+            let request = v1::RenameRequest {
+                container: from.to_owned(),
+                new_name: to.to_owned(),
+            };
+            containers().rename(request).await?;
+            // The next one may come through before its answer does.
+            self.journal.note(name, |promise| {
+                promise.names = vec![to.to_owned(), name.to_owned()];
+            });
+        }
+        self.journal
+            .note(name, |promise| promise.names = vec![name.to_owned()]);
+        Ok(())
     }
 
     /// A published port, a named and an anonymous volume, and removal by force.

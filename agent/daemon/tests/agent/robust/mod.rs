@@ -3,9 +3,11 @@
 
 mod full_disk;
 mod ground;
+mod hostile;
 mod journal;
 mod kills;
 mod mix;
 mod parity;
+mod power_cut;
 mod storms;
 mod verify;
