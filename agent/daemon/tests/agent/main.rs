@@ -14,6 +14,6 @@ mod lifecycle;
 mod networks_and_volumes;
 mod numbers;
 mod options;
-mod streams;
 mod robust;
+mod streams;
 mod watching;
