@@ -9,6 +9,7 @@
 
 pub mod capabilities;
 pub mod counters;
+mod leftovers;
 pub mod log;
 pub mod seccomp;
 

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-use crate::cgroup::{Cgroup, Layout};
 use crate::connection::{Connection, is_gone};
 use crate::error::ReattachError;
 use crate::exit::ExitRecord;
+use crate::leftovers;
 use crate::log::{FILE_NAME, is_at};
-use crate::protocol::{EXIT_RECORD, Reply, Request, RunState, STATE};
+use crate::protocol::{EXIT_RECORD, Reply, Request};
 use crate::running::Running;
 use crate::runtime::Runtime;
 
@@ -93,34 +93,24 @@ async fn read_end(
 ) -> Result<Reattached, ReattachError> {
     let path = bundle_dir.join(EXIT_RECORD);
     match std::fs::read(&path) {
-        Ok(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(record) => Ok(Reattached::Exited(record)),
-            Err(e) => Err(ReattachError::ExitRecord {
-                path,
-                source: e.into(),
-            }),
-        },
+        Ok(bytes) => {
+            // It may have been killed after its record and before it cleaned up.
+            leftovers::remove(id, run_dir).await;
+            match serde_json::from_slice(&bytes) {
+                Ok(record) => Ok(Reattached::Exited(record)),
+                Err(e) => Err(ReattachError::ExitRecord {
+                    path,
+                    source: e.into(),
+                }),
+            }
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let run_dir = run_dir.to_owned();
-            let cleaned = tokio::task::spawn_blocking(move || clean_up(&run_dir)).await;
-            debug!(id, ?cleaned, "a container has left no record");
+            debug!(id, "a container has left no record");
+            leftovers::remove(id, run_dir).await;
             Ok(Reattached::Lost)
         }
         Err(source) => Err(ReattachError::ExitRecord { path, source }),
     }
-}
-
-/// Ends and removes what a killed supervisor left behind.
-fn clean_up(run_dir: &Path) -> io::Result<()> {
-    let state = match std::fs::read(run_dir.join(STATE)) {
-        Ok(bytes) => serde_json::from_slice::<RunState>(&bytes)?,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    let cgroup = Cgroup::new(Layout::detect()?, &state.cgroup).map_err(io::Error::other)?;
-    cgroup.kill_all();
-    cgroup.delete().map_err(io::Error::other)?;
-    std::fs::remove_dir_all(run_dir)
 }
 
 /// Claims a bundle for a supervisor that is about to be started with the result: an agent that comes after this one
@@ -133,7 +123,7 @@ pub(crate) fn claim(bundle_dir: &Path) -> io::Result<File> {
 
 /// Returns whether a supervisor has this bundle: one that is being started has it claimed, and locks the log before it
 /// gives that up.
-fn has_supervisor(bundle_dir: &Path) -> io::Result<bool> {
+pub(crate) fn has_supervisor(bundle_dir: &Path) -> io::Result<bool> {
     Ok(is_locked(bundle_dir)? || is_locked(&bundle_dir.join(FILE_NAME))?)
 }
 

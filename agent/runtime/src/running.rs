@@ -14,6 +14,7 @@ use crate::connection::{Connection, ask, is_gone};
 use crate::error::{AttachError, ControlError, ExecError};
 use crate::exec::ExecProcess;
 use crate::exit::ExitRecord;
+use crate::leftovers;
 use crate::protocol::{EXIT_RECORD, ExecMessage, Reply, Request, Started};
 use crate::request::{AttachFrom, AttachOptions, ExecRequest, TerminalSize};
 
@@ -63,6 +64,7 @@ impl Running {
                 Ok(Some(Reply::Exited(record))) => Ended::With(record),
                 other => {
                     warn!(id = watched.id, answer = ?other.err(), "a supervisor is gone");
+                    watched.clean_up().await;
                     watched.read_record().map_or(Ended::Unknown, Ended::With)
                 }
             };
@@ -285,6 +287,11 @@ impl Running {
 }
 
 impl Shared {
+    /// Nobody else does what the supervisor cannot any more.
+    async fn clean_up(&self) {
+        leftovers::remove_when_gone(&self.id, &self.bundle_dir, &self.run_dir).await;
+    }
+
     fn read_record(&self) -> Option<ExitRecord> {
         let bytes = std::fs::read(self.bundle_dir.join(EXIT_RECORD)).ok()?;
         serde_json::from_slice(&bytes).ok()

@@ -15,6 +15,7 @@ use tracing::warn;
 use crate::cgroup::get_ready;
 use crate::connection::Connection;
 use crate::error::{RuntimeError, StartError};
+use crate::leftovers;
 use crate::neighbours::pin;
 use crate::protocol::{Reply, StartMessage, frame};
 use crate::reattach::claim;
@@ -134,7 +135,10 @@ impl Runtime {
                 message: failure.message,
                 kind: failure.kind,
             }),
-            Some(_) | None => Err(StartError::SupervisorDied { id }),
+            Some(_) | None => {
+                leftovers::remove_when_gone(&id, &bundle_dir, &run_dir).await;
+                Err(StartError::SupervisorDied { id })
+            }
         }
     }
 

@@ -10,11 +10,14 @@
 
 mod agents;
 mod image;
+mod inventory;
 mod machine;
 mod operator;
 mod outcome;
 mod process;
 mod programs;
+mod progress;
+mod random;
 mod registry;
 mod sshd;
 mod tarball;
@@ -23,11 +26,14 @@ mod wait;
 
 pub use agents::{AGENTS_VERSION, FakeAgents};
 pub use image::{Image, Layer, Platform, busybox_layer};
+pub use inventory::{Ground, Inventory};
 pub use machine::Machine;
 pub use operator::Operator;
 pub use outcome::Outcome;
 pub use process::{Background, kill};
 pub use programs::{agent_program, berth_program, debian_root, openrc_root, systemd_root};
+pub use progress::Progress;
+pub use random::Random;
 pub use registry::{Fault, FaultyRegistry};
 pub use sshd::{Sshd, SshdOptions, free_port, make_key};
 pub use tarball::{Entry, tarball};

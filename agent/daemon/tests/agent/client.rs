@@ -76,15 +76,20 @@ impl Client {
 
     /// Imports the tests' image.
     pub(crate) async fn import(&self) -> String {
+        self.import_as(IMAGE, &image::busybox()).await
+    }
+
+    /// Imports a tar.
+    pub(crate) async fn import_as(&self, reference: &str, tar: &[u8]) -> String {
         let options = v1::ImportOptions {
-            reference: IMAGE.to_owned(),
+            reference: reference.to_owned(),
             ..Default::default()
         };
         let message = |message| v1::ImportRequest {
             message: Some(message),
         };
         let mut requests = vec![message(v1::import_request::Message::Options(options))];
-        for chunk in image::busybox().chunks(64 * 1024) {
+        for chunk in tar.chunks(64 * 1024) {
             requests.push(message(v1::import_request::Message::Chunk(chunk.to_vec())));
         }
         let answer = self

@@ -17,6 +17,9 @@ use crate::client::Client;
 /// Longest wait for anything that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Variable with the OCI runtime of all containers, for running these tests with another than berth's own.
+pub(crate) const RUNTIME: &str = "BERTH_TEST_RUNTIME";
+
 /// A host with an agent.
 pub(crate) struct Host {
     folder: TempDir,
@@ -32,17 +35,14 @@ impl Host {
 
     /// Makes a host whose agent has more in its configuration.
     pub(crate) fn with_config(more: Value) -> Self {
-        let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
-            .arg("ip link set lo up && echo up && exec sleep infinity")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare");
-        let mut line = String::new();
-        BufReader::new(holder.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("a line of the holder");
-        assert_eq!(line, "up\n");
+        let mut host = Self::without_agent(&more);
+        host.start();
+        host
+    }
+
+    /// Makes a host whose agent is still to be started.
+    pub(crate) fn without_agent(more: &Value) -> Self {
+        let holder = hold_namespaces();
         let folder = tempfile::Builder::new()
             .prefix("berthd-test")
             .tempdir()
@@ -52,15 +52,31 @@ impl Host {
             "data_root": folder.path().join("data"),
             "run_root": folder.path().join("run"),
         });
+        if let Some(runtime) = std::env::var_os(RUNTIME) {
+            config["default_runtime"] = json!(runtime.to_string_lossy());
+        }
         for (key, value) in more.as_object().expect("an object") {
             config[key] = value.clone();
         }
         fs::write(folder.path().join("berthd.json"), config.to_string()).expect("configuration");
-        let mut host = Self {
+        Self {
             folder,
             holder,
             agent: None,
-        };
+        }
+    }
+
+    /// Makes a host whose data root is a small filesystem, mounted with these options.
+    pub(crate) fn with_data_on_tmpfs(options: &str) -> Self {
+        let mut host = Self::without_agent(&json!({}));
+        let data = host.path("data");
+        fs::create_dir(&data).expect("folder");
+        let mounted = host
+            .enter("mount")
+            .args(["-t", "tmpfs", "-o", options, "data"])
+            .arg(&data)
+            .status();
+        assert!(mounted.expect("mount").success());
         host.start();
         host
     }
@@ -91,6 +107,34 @@ impl Host {
         agent.wait().expect("wait");
     }
 
+    /// Ends everything of the host at once: agent, supervisors, containers, namespaces, mounts.
+    pub(crate) fn power_off(&mut self) {
+        self.kill_agent();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = neighbours(self.holder.id());
+            if left.is_empty() {
+                break;
+            }
+            for pid in left {
+                // Containers die with their supervisors.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            assert!(Instant::now() < deadline, "processes do not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.holder.kill().expect("kill");
+        self.holder.wait().expect("wait");
+    }
+
+    /// Boots the host that was off: without any of its former files that a boot does not leave. The agent is still to be
+    /// started.
+    pub(crate) fn power_on(&mut self) {
+        self.holder = hold_namespaces();
+        let run = self.path("run");
+        fs::remove_dir_all(&run).expect("removal of the run directory");
+    }
+
     /// Tells the agent to stop, and returns whether it did so in order.
     pub(crate) fn stop_agent(&mut self) -> bool {
         let mut agent = self.agent.take().expect("a running agent");
@@ -114,6 +158,16 @@ impl Host {
     pub(crate) fn agent_maps(&self) -> String {
         let agent = self.agent.as_ref().expect("a running agent");
         fs::read_to_string(format!("/proc/{}/maps", agent.id())).expect("maps")
+    }
+
+    /// Returns the number of a process in the host's namespaces that does nothing.
+    pub(crate) fn holder_pid(&self) -> u32 {
+        self.holder.id()
+    }
+
+    /// Returns the number of the agent's process.
+    pub(crate) fn agent_pid(&self) -> u32 {
+        self.agent.as_ref().expect("a running agent").id()
     }
 
     /// Returns a path in the host's folder.
@@ -141,7 +195,11 @@ impl Host {
 
     /// Returns the names in a folder of the host, sorted, without hidden ones.
     pub(crate) fn names(&self, folder: &str) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.path(folder))
+        let path = self.path(folder);
+        let inside = path.strip_prefix("/").expect("an absolute path");
+        // It may be on a filesystem that only the host's processes see.
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        let mut names: Vec<String> = fs::read_dir(root.join(inside))
             .into_iter()
             .flatten()
             .map(|entry| {
@@ -180,6 +238,33 @@ impl Drop for Host {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// Starts the process that keeps a host's namespaces.
+fn hold_namespaces() -> Child {
+    let mut holder = Command::new("unshare")
+        .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
+        .arg("ip link set lo up && echo up && exec sleep infinity")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("unshare");
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("a line of the holder");
+    assert_eq!(line, "up\n");
+    holder
+}
+
+/// Returns the processes in the mount namespace of this one, without itself.
+fn neighbours(pid: u32) -> Vec<i32> {
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let own = namespace(&pid.to_string());
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| own.is_some() && *name != pid.to_string() && namespace(name) == own)
+        .filter_map(|name| name.parse().ok())
+        .collect()
 }
 
 /// Returns the program under test: `BERTH_AGENT`, or the one that was built for the tests.

@@ -21,5 +21,6 @@ mod networks_and_volumes;
 mod numbers;
 mod options;
 mod restarts;
+mod robust;
 mod streams;
 mod watching;

@@ -1,10 +1,11 @@
 //! `--security-opt`, `--privileged` and capabilities: what a process is allowed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use berth_agent_runtime::capabilities::{self, UnknownCapability};
 use berth_agent_runtime::seccomp::{self, SeccompError};
-use oci_spec::runtime::Capabilities;
+use oci_spec::runtime::{Capabilities, Spec};
 
 use crate::options::HostOptions;
 
@@ -19,6 +20,8 @@ pub(crate) struct SecurityOptions {
     pub(crate) writable_cgroups: bool,
     /// Profile that the kernel confines it by, where the kernel can.
     pub(crate) apparmor: Option<String>,
+    /// What it was made of.
+    profile: Option<Cow<'static, str>>,
 }
 
 /// A security option is wrong.
@@ -64,7 +67,24 @@ impl SecurityOptions {
             seccomp,
             writable_cgroups: read.writable_cgroups,
             apparmor: read.apparmor.filter(|_| has_apparmor()).map(str::to_owned),
+            profile: profile.map(|profile| match profile {
+                seccomp::DEFAULT_PROFILE => Cow::Borrowed(seccomp::DEFAULT_PROFILE),
+                own => Cow::Owned(own.to_owned()),
+            }),
         })
+    }
+
+    /// Puts the profile into a specification, for a runtime that is not berth's own and makes its filter itself.
+    pub(crate) fn describe_filter(&self, spec: &mut Spec) -> Result<(), SecurityError> {
+        let Some(profile) = &self.profile else {
+            return Ok(());
+        };
+        let names = capabilities::names(&self.capabilities);
+        let filter = seccomp::to_oci(profile, &names).map_err(SecurityError::Seccomp)?;
+        let mut linux = spec.linux().clone().unwrap_or_default();
+        linux.set_seccomp(Some(filter));
+        spec.set_linux(Some(linux));
+        Ok(())
     }
 }
 

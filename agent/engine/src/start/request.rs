@@ -100,6 +100,11 @@ impl Engine {
             let asked = &record.host.resources.ulimits;
             self.config.defaults.limit(process, asked)?;
         }
+        let external_runtime = self.external_runtime(&record.host);
+        let external_runtime = external_runtime.map_err(StartError::Runtime)?;
+        if external_runtime.is_some() {
+            security.describe_filter(&mut spec)?;
+        }
         Ok(StartRequest {
             id: record.id.as_str().to_owned(),
             run_dir: self.paths.container_run(record.id.as_str()),
@@ -110,9 +115,7 @@ impl Engine {
             open_stdin: record.config.open_stdin,
             stdin_once: record.config.stdin_once,
             seccomp: security.seccomp.clone(),
-            external_runtime: self
-                .external_runtime(&record.host)
-                .map_err(StartError::Runtime)?,
+            external_runtime,
             ephemeral: record.host.auto_remove,
             log: log_driver::policy(&record.host.log)?,
             init: record.host.init.unwrap_or(false),
