@@ -40,6 +40,8 @@ enum Source {
         reader: OwnedReadHalf,
         arrived: Arrivals,
         running: Running,
+        /// Open from the beginning, since the container may be removed as soon as it ends.
+        log: Option<Reader>,
     },
     /// The rest of the log of a run that has ended; `limit` is where the next run's begins.
     Log {
@@ -70,6 +72,18 @@ impl Output {
         })
     }
 
+    /// Returns the output of a run that has ended, from a log that was opened before.
+    async fn of_open_log(running: &Running, mut reader: Reader, offset: u64) -> Self {
+        let limit = running
+            .wait()
+            .await
+            .map_or(u64::MAX, |record| record.log_length);
+        reader.seek(offset);
+        Self {
+            source: Source::Log { reader, limit },
+        }
+    }
+
     pub(crate) fn of_supervisor(
         reader: OwnedReadHalf,
         first: Vec<u8>,
@@ -80,6 +94,7 @@ impl Output {
             source: Source::Supervisor {
                 reader,
                 arrived: Arrivals::new(first, offset),
+                log: Reader::open(running.bundle_dir()).ok(),
                 running,
             },
         }
@@ -127,6 +142,7 @@ impl Output {
                     reader,
                     arrived,
                     running,
+                    log,
                 } => {
                     if let Some(record) = arrived.take()? {
                         return Ok(Some(record));
@@ -138,7 +154,11 @@ impl Output {
                     };
                     if length == 0 {
                         // Whatever the supervisor had no time to send is in the log.
-                        *self = Self::of_log(running, arrived.offset()).await?;
+                        let offset = arrived.offset();
+                        *self = match log.take() {
+                            Some(log) => Self::of_open_log(running, log, offset).await,
+                            None => Self::of_log(running, offset).await?,
+                        };
                     }
                 }
             }

@@ -173,8 +173,18 @@ impl Walk {
             return Ok(Value::Null);
         };
         let mut arguments = Vec::with_capacity(rest.len() + 1);
+        // As Go: what decides the answer ends the evaluation, so that it can guard what follows.
+        let decides: fn(&Value) -> bool = match &first.what {
+            What::Function(name) if name == "and" => |value| !text::truth(value),
+            What::Function(name) if name == "or" => text::truth,
+            _ => |_value| false,
+        };
         for operand in rest {
-            arguments.push(self.operand(operand, dot)?);
+            let value = self.operand(operand, dot)?;
+            if decides(&value) {
+                return Ok(value);
+            }
+            arguments.push(value);
         }
         arguments.extend(piped);
         if let What::Function(name) = &first.what {

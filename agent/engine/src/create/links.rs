@@ -7,6 +7,7 @@ use crate::class::{Classified, ErrorClass};
 use crate::container::containers::LookupError;
 use crate::id::ContainerId;
 use crate::options::mode::neighbour;
+use crate::start::neighbours::LONGEST_ROW;
 
 /// A link, by the id of the other container, which may be renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,9 +61,9 @@ impl Engine {
                 })
         };
         let mut other = look_up(name)?;
-        // Who shares another's network is reached where that one is. Nobody can share in a circle,
-        // since both would have to exist before the other.
-        loop {
+        // Who shares another's network is reached where that one is. Names that came into being later
+        // may make a circle, of which none can run.
+        for _ in 0..LONGEST_ROW {
             let mode = other.with_record(|record| record.host.network_mode.clone());
             match (mode.as_str(), neighbour(&mode)) {
                 ("host", _) => return Err(LinkError::HostNetwork),

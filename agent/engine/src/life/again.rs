@@ -86,7 +86,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn store_and_wait(
+    pub(crate) async fn store_and_wait(
         self: &Arc<Self>,
         container: &Arc<Container>,
     ) -> Result<(), StateError> {

@@ -52,7 +52,16 @@ impl Engine {
         if container.vanishes() {
             return self.remove_finished(container).await;
         }
-        self.store_behind(container);
+        let has_policy =
+            container.with_record(|r| Policy::of(&r.host.restart_policy) != Policy::No);
+        // What was tried already decides whether it is tried again, also after a crash of the agent.
+        if has_policy {
+            if let Err(error) = self.store_and_wait(container).await {
+                tracing::error!(container = %container.id(), error = %error, "end not recorded");
+            }
+        } else {
+            self.store_behind(container);
+        }
         if let Some(pause) = pause {
             self.start_later(container, pause);
         }

@@ -121,6 +121,10 @@ impl Engine {
                 continue;
             }
             if container.observe().borrow().removed {
+                if options.force {
+                    // It was made to vanish at its end, which has just come.
+                    return Ok(());
+                }
                 return Err(RemoveError::InProgress(name.to_owned()));
             }
             if phase.is_alive() {

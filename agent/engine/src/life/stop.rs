@@ -162,14 +162,16 @@ impl Engine {
         if !container.phase().is_alive() {
             return Err(not_running(name));
         }
-        let ends = asks_to_end(container, signal);
-        if ends {
+        let waits = container.phase() == Phase::Restarting;
+        if asks_to_end(container, signal) {
+            // Before the note, which brings both to the disk.
+            self.give_up_restart(container);
             self.note_stop_by_hand(container).await;
-        }
-        if container.phase() == Phase::Restarting {
-            if ends {
-                self.end_wait(container);
+            if waits {
+                self.store_behind(container);
             }
+        }
+        if waits {
             return Ok(());
         }
         let Some(running) = container.running_or_unreachable()? else {
@@ -190,12 +192,6 @@ impl Engine {
             drop(observed.wait_for(|o| !o.phase.has_process()).await);
         }
         Ok(())
-    }
-
-    /// Ends the wait for a start. The lifecycle lock is held.
-    fn end_wait(&self, container: &Container) {
-        self.give_up_restart(container);
-        self.store_behind(container);
     }
 
     /// Tells of a signal that is about to be sent: the death that it brings must not be told before.
@@ -253,11 +249,13 @@ impl Engine {
         if !container.phase().is_alive() {
             return Ok(());
         }
+        // Before the note, which brings both to the disk.
+        let waited = self.give_up_restart(container);
         if stays {
             self.note_stop_by_hand(container).await;
         }
-        if container.phase() == Phase::Restarting {
-            self.end_wait(container);
+        if waited {
+            self.store_behind(container);
             self.container_event(container, "stop");
             return Ok(());
         }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use oci_spec::runtime::Process;
 
 use crate::create::check::ulimit::{self, UlimitError};
+use crate::options::mode::neighbour;
 use crate::options::{HostOptions, UlimitOption};
 use crate::spec::SpecError;
 
@@ -40,7 +41,8 @@ pub struct ParseUlimitError(#[from] UlimitError);
 impl ContainerDefaults {
     /// Fills in what was not asked for.
     pub(crate) fn apply(&self, host: &mut HostOptions) {
-        if host.dns.is_empty() {
+        // Who shares another container's network shares its resolver.
+        if host.dns.is_empty() && neighbour(&host.network_mode).is_none() {
             host.dns.clone_from(&self.dns);
         }
         if host.shm_size_bytes == 0 {

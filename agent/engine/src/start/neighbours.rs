@@ -18,7 +18,7 @@ use crate::start::host_mounts;
 
 /// Most containers that may share one's namespaces in a row. A circle cannot be made, since each has
 /// to exist before the next; this is for records that somebody else wrote.
-const LONGEST_ROW: usize = 64;
+pub(crate) const LONGEST_ROW: usize = 64;
 
 /// What a container shares with others.
 #[derive(Debug, Default)]

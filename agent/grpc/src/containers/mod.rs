@@ -111,6 +111,11 @@ impl v1::container_service_server::ContainerService for Containers {
         request: Request<v1::RemoveRequest>,
     ) -> Result<Response<v1::RemoveResponse>, Status> {
         let request = request.into_inner();
+        if request.link {
+            return Err(status::invalid(
+                "removing a link without its container is not supported; remove the container that has the link, and create it without",
+            ));
+        }
         let options = RemoveOptions {
             force: request.force,
             volumes: request.volumes,

@@ -72,7 +72,12 @@ impl Named {
 /// Lists complete segments, oldest first. One that is there twice, since its compression was cut off, is not compressed.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<Named>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
+    let entries = match fs::read_dir(dir) {
+        // The container was removed.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(found),
+        other => other?,
+    };
+    for entry in entries {
         let name = entry?.file_name();
         let rest = name
             .to_str()

@@ -50,7 +50,7 @@ async fn links_that_change_while_files_are_copied_lead_nowhere() {
          ln -s /../../../..{secret} /w/d; rm -f /w/d; done"
     );
     let id = client
-        .run_detached("c", command(&["sh", "-c", &script]))
+        .run_detached("box", command(&["sh", "-c", &script]))
         .await;
     let sent = archive(&[
         (EntryType::Regular, "new", "written"),
@@ -84,7 +84,7 @@ async fn names_and_links_of_an_archive_lead_nowhere() {
     let secret = secret(&host);
     let outside = format!("{secret}/key");
     let up = format!("../../../../../../..{secret}/key");
-    let id = client.create("c", sleeper()).await.expect("create");
+    let id = client.create("box", sleeper()).await.expect("create");
     for _state in ["created", "running"] {
         let names = archive(&[
             (EntryType::Regular, outside.as_str(), "overwritten"),
@@ -121,7 +121,7 @@ async fn the_kernels_files_are_neither_read_nor_written() {
     let client = host.client().await;
     client.import().await;
     let files = Files::of(&client);
-    let id = client.run_detached("c", sleeper()).await;
+    let id = client.run_detached("box", sleeper()).await;
     for path in ["/proc", "/sys"] {
         let (_, bytes) = files.get(&id, path).await.expect("a folder");
         assert_eq!(members(&bytes).len(), 1, "{path}");
@@ -160,7 +160,7 @@ async fn nothing_of_a_container_is_loaded() {
     let mut config = sleeper();
     // A name, so that somebody has to be looked up in the container's files.
     config.user = "app".to_owned();
-    let id = client.create("c", config).await.expect("create");
+    let id = client.create("box", config).await.expect("create");
     let evil = archive(&[
         (EntryType::Regular, "etc/nsswitch.conf", "passwd: evil\n"),
         (
@@ -196,7 +196,7 @@ async fn users_of_the_machine_reach_no_containers_files() {
     let client = host.client().await;
     client.import().await;
     let files = Files::of(&client);
-    let id = client.run_detached("c", sleeper()).await;
+    let id = client.run_detached("box", sleeper()).await;
     let sent = archive(&[(EntryType::Regular, "program", "#!/bin/sh\n")]);
     files.put(&id, "/", &sent).await.expect("put");
     // As if the data root lay in a folder of the machine that everybody may enter.

@@ -34,7 +34,7 @@ async fn all_kinds_of_files_come_out_as_they_went_in_while_created_running_pause
         binds,
         ..Default::default()
     });
-    let id = client.create("c", config).await.expect("create");
+    let id = client.create("box", config).await.expect("create");
     let sent = archive(&[
         (EntryType::Directory, "d/", ""),
         (EntryType::Regular, "d/file", "text"),
@@ -91,7 +91,7 @@ async fn a_running_container_and_its_copies_see_the_same_files() {
         tmpfs: vec!["/fast".to_owned()],
         ..Default::default()
     });
-    let id = client.run_detached("c", config).await;
+    let id = client.run_detached("box", config).await;
     inside(&client, &id, "echo own >/fast/own; ln -s /fast /by-link").await;
     let sent = archive(&[(EntryType::Regular, "new", "sent")]);
     files.put(&id, "/by-link", &sent).await.expect("put");
@@ -121,7 +121,7 @@ async fn what_cannot_be_copied_is_refused_in_dockers_words() {
         binds: vec!["locked:/locked:ro".to_owned(), "open:/open".to_owned()],
         ..Default::default()
     });
-    let id = client.create("c", config).await.expect("create");
+    let id = client.create("box", config).await.expect("create");
     let sent = archive(&[(EntryType::Regular, "f", "x")]);
     for _state in ["created", "running"] {
         for (path, expected) in [
@@ -130,11 +130,11 @@ async fn what_cannot_be_copied_is_refused_in_dockers_words() {
             ("/none", "Could not find the file /none in container c"),
             ("/data/from-image", "extraction point is not a directory"),
         ] {
-            let status = files.put("c", path, &sent).await.expect_err("refused");
+            let status = files.put("box", path, &sent).await.expect_err("refused");
             assert_eq!(status.message(), expected);
         }
-        files.put("c", "/open", &sent).await.expect("a volume");
-        let status = files.get("c", "/none").await.expect_err("nothing");
+        files.put("box", "/open", &sent).await.expect("a volume");
+        let status = files.get("box", "/none").await.expect_err("nothing");
         assert_eq!(
             status.message(),
             "Could not find the file /none in container c"
@@ -152,7 +152,7 @@ async fn folders_and_files_do_not_replace_each_other_unless_asked() {
     let client = host.client().await;
     client.import().await;
     let files = Files::of(&client);
-    let id = client.create("c", sleeper()).await.expect("create");
+    let id = client.create("box", sleeper()).await.expect("create");
     let folder = archive(&[(EntryType::Directory, "x/", "")]);
     let file = archive(&[(EntryType::Regular, "x", "file")]);
     files.put(&id, "/tmp", &folder).await.expect("folder");
@@ -173,7 +173,7 @@ async fn links_are_described_copied_or_followed() {
     let client = host.client().await;
     client.import().await;
     let files = Files::of(&client);
-    let id = client.create("c", sleeper()).await.expect("create");
+    let id = client.create("box", sleeper()).await.expect("create");
     let sent = archive(&[
         (EntryType::Symlink, "one", "two"),
         (EntryType::Symlink, "two", "../data/from-image"),
@@ -210,7 +210,7 @@ async fn holes_of_files_take_no_room_on_the_way_and_there() {
         binds: vec!["volume:/v".to_owned()],
         ..Default::default()
     });
-    let id = client.create("c", config).await.expect("create");
+    let id = client.create("box", config).await.expect("create");
     let folder = host.path("data/volumes/volume/_data");
     let big = std::fs::File::create(folder.join("big")).expect("file");
     big.set_len(4 << 30).expect("size");
@@ -243,7 +243,7 @@ async fn files_belong_to_the_containers_user_when_that_is_asked() {
     let files = Files::of(&client);
     let mut config = sleeper();
     config.user = "10:20".to_owned();
-    let id = client.create("c", config).await.expect("create");
+    let id = client.create("box", config).await.expect("create");
     let sent = archive(&[(EntryType::Regular, "f", "x")]);
     for (copy_owner, expected) in [(false, "0 755 1000:1001 x"), (true, "0 755 10:20 x")] {
         let mut asked = options(&id, "/tmp");

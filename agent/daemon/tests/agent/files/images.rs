@@ -92,7 +92,7 @@ async fn differences_and_exports_are_about_the_root_file_system_alone() {
             ..Default::default()
         })
     };
-    let id = client.run_detached("c", config).await;
+    let id = client.run_detached("box", config).await;
     ready(&files, &id).await;
     let expected = [
         "C /data",
@@ -137,7 +137,7 @@ async fn an_image_of_a_container_has_its_files_and_configuration_with_changes() 
     let mut config = command(&["sh", "-c", script]);
     config.env = vec!["A=1".to_owned(), "B=1".to_owned()];
     config.labels = [("own".to_owned(), "1".to_owned())].into();
-    let id = client.run_detached("c", config).await;
+    let id = client.run_detached("box", config).await;
     ready(&files, &id).await;
     let asked = CommitRequest {
         author: "me".to_owned(),
@@ -207,7 +207,7 @@ async fn commits_that_fail_say_why_and_let_the_container_run_on() {
     let client = host.client().await;
     client.import().await;
     let files = Files::of(&client);
-    let id = client.run_detached("c", sleeper()).await;
+    let id = client.run_detached("box", sleeper()).await;
     let status = commit(&files, request("none", "")).await.expect_err("none");
     assert_eq!(status.message(), "No such container: none");
     let mut asked = request(&id, "");
@@ -238,7 +238,7 @@ async fn an_agent_killed_while_it_commits_leaves_no_image_and_nothing_frozen() {
     let script = "yes >/big & while test $(wc -c </big) -lt 150000000; do sleep 0.01; done; \
                   kill $!; >/ready; while :; do echo on; sleep 0.01; done";
     let id = client
-        .run_detached("c", command(&["sh", "-c", script]))
+        .run_detached("box", command(&["sh", "-c", script]))
         .await;
     ready(&files, &id).await;
     let asked = request(&id, "never:1");

@@ -16,7 +16,7 @@ async fn a_client_that_goes_away_in_the_middle_holds_nothing() {
     let client = host.client().await;
     client.import().await;
     let files = Files::of(&client);
-    let id = client.create("c", sleeper()).await.expect("create");
+    let id = client.create("box", sleeper()).await.expect("create");
     let text = "x".repeat(200_000);
     let sent = archive(&[
         (EntryType::Regular, "whole", "first"),
@@ -53,7 +53,7 @@ async fn a_slow_client_holds_no_container_up() {
     let files = Files::of(&client);
     let script = "test -e /big || head -c 60000000 /dev/zero >/big; >/ready; exec sleep 1000";
     let id = client
-        .run_detached("c", command(&["sh", "-c", script]))
+        .run_detached("box", command(&["sh", "-c", script]))
         .await;
     until("the file", async || files.get(&id, "/ready").await.is_ok()).await;
     let request = GetRequest {
@@ -91,7 +91,7 @@ async fn a_full_disk_is_told_as_such() {
         tmpfs: vec!["/small:size=64k".to_owned()],
         ..Default::default()
     });
-    let id = client.run_detached("c", config).await;
+    let id = client.run_detached("box", config).await;
     let text = "x".repeat(200_000);
     let sent = archive(&[(EntryType::Regular, "big", &text)]);
     let status = files.put(&id, "/small", &sent).await.expect_err("full");
