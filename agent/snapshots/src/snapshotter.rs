@@ -80,6 +80,13 @@ pub trait Snapshotter: Debug + Send + Sync {
     /// Fails when there is none, or when one of its layers is gone.
     fn resume(&self, key: &str) -> Result<Prepared, SnapshotError>;
 
+    /// Makes whole what a power failure left of a container's filesystem above `layers`; files that are there stay.
+    ///
+    /// # Errors
+    ///
+    /// Fails when a folder cannot be made or the record not be written.
+    fn mend(&self, key: &str, layers: &[LayerId]) -> Result<(), SnapshotError>;
+
     /// Returns the layers below a container's filesystem, bottom first.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ fn flags_of_run_are_seen_in_the_container_and_by_inspect() {
     let words = [
         "run",
         "-d",
-        "--name=c",
+        "--name=box1",
         "--ulimit=nofile=128:256",
         "--add-host=deck=10.1.2.3",
         "--domainname=example",
@@ -23,12 +23,12 @@ fn flags_of_run_are_seen_in_the_container_and_by_inspect() {
         "600",
     ];
     let _ = machine.berth(&words).success();
-    let run = |line: &str| machine.berth(&["exec", "c", "sh", "-c", line]).success();
+    let run = |line: &str| machine.berth(&["exec", "box1", "sh", "-c", line]).success();
     assert_eq!(run("ulimit -Sn; ulimit -Hn"), "128\n256");
     assert!(run("cat /etc/hosts").contains("10.1.2.3\tdeck"));
     assert!(run("id -G").split(' ').any(|group| group == "20"));
     assert!(run("cat /proc/mounts").contains(" /own "));
-    let inspect = |format: &str| machine.berth(&["inspect", "-f", format, "c"]).success();
+    let inspect = |format: &str| machine.berth(&["inspect", "-f", format, "box1"]).success();
     assert_eq!(
         inspect(
             "{{.State.Running}} {{index .Config.Labels \"a\"}}[{{index .Config.Labels \"x\"}}]"
@@ -40,7 +40,7 @@ fn flags_of_run_are_seen_in_the_container_and_by_inspect() {
         "<nil> []"
     );
     let _ = machine
-        .berth(&["container", "inspect", "-f", "{{.Nope}}", "c"])
+        .berth(&["container", "inspect", "-f", "{{.Nope}}", "box1"])
         .exits_with(1)
         .fails_saying(&["executing \"\" at <.Nope>: map has no entry for key \"Nope\""]);
 }
@@ -50,7 +50,7 @@ fn several_names_are_all_done_under_short_and_long_names() {
     let operator = Operator::new();
     let machine = operator.machine("m");
     machine.import_busybox("box");
-    for name in ["a", "b"] {
+    for name in ["aa", "bb"] {
         let words = [
             "container",
             "run",
@@ -64,9 +64,9 @@ fn several_names_are_all_done_under_short_and_long_names() {
         let _ = machine.berth(&words).success();
     }
     let stopped = machine
-        .berth(&["stop", "-t", "0", "a", "nobody", "b"])
+        .berth(&["stop", "-t", "0", "aa", "nobody", "bb"])
         .exits_with(1);
-    assert_eq!(stopped.stdout().trim_end(), "a\nb");
+    assert_eq!(stopped.stdout().trim_end(), "aa\nbb");
     assert_eq!(
         machine
             .berth(&["container", "ls", "-aq", "--filter", "status=exited"])
@@ -75,11 +75,11 @@ fn several_names_are_all_done_under_short_and_long_names() {
             .count(),
         2
     );
-    assert_eq!(machine.berth(&["wait", "a", "b"]).success(), "137\n137");
+    assert_eq!(machine.berth(&["wait", "aa", "bb"]).success(), "137\n137");
     let removed = machine
-        .berth(&["rm", "-f", "a", "nobody", "b"])
+        .berth(&["rm", "-f", "aa", "nobody", "bb"])
         .exits_with(0);
-    assert_eq!(removed.stdout().trim_end(), "a\nb");
+    assert_eq!(removed.stdout().trim_end(), "aa\nbb");
     assert_eq!(machine.berth(&["ps", "-aq"]).success(), "");
 }
 

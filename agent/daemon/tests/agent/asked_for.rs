@@ -193,6 +193,7 @@ async fn a_link_tells_names_variables_and_new_addresses() {
     let client = host.client().await;
     client.import().await;
     let mut target = sh("exec sleep 1000");
+    target.host = None;
     target.exposed_ports = words(&["5432/tcp"]);
     client.run_detached("db", target).await;
     let linked = HostConfig {

@@ -42,7 +42,7 @@ async fn a_followed_log_has_no_gap_across_rotation_and_the_agents_death() {
         "i=0; while [ $i -lt {COUNT} ]; do i=$((i+1)); echo $i; [ $((i % 2000)) = 0 ] && sleep 0.02; done; exit 0"
     );
     let options = [("max-size", "40k"), ("max-file", "2")];
-    let config = logging(sh(&script), "json-file", &options);
+    let config = logging(command(&["sh", "-c", &script]), "json-file", &options);
     let id = client.create("", config).await.expect("create");
     client.start(&id).await.expect("start");
     let mut request = everything(&id);
@@ -100,7 +100,11 @@ async fn a_driver_that_keeps_nothing_still_serves_who_is_attached() {
     let host = Host::new();
     let client = host.client().await;
     client.import().await;
-    let config = logging(sh("seq 1 300000; echo bad >&2; exit 4"), "none", &[]);
+    let config = logging(
+        command(&["sh", "-c", "seq 1 300000; echo bad >&2; exit 4"]),
+        "none",
+        &[],
+    );
     let id = client.create("", config).await.expect("create");
     let mut attached = client.attach(&id, false).await.expect("attach");
     let ended = client.wait(&id, Condition::NextExit).await.expect("wait");

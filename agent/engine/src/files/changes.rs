@@ -62,6 +62,9 @@ impl Engine {
     }
 }
 
+/// How deep folders may lie inside one another. Each takes stack and descriptors, and containers decide how many there are.
+const MAX_DEPTH: usize = 200;
+
 /// A walk over what was written.
 #[derive(Default)]
 struct Comparison {
@@ -93,12 +96,17 @@ impl Comparison {
             image: image.map_err(|e| (PathBuf::new(), e))?,
             is_opaque: false,
         };
-        comparison.level(&top)?;
+        comparison.level(&top, MAX_DEPTH)?;
         Ok(comparison.changes)
     }
 
-    fn level(&mut self, level: &Level) -> Result<(), Failed> {
+    fn level(&mut self, level: &Level, depth_left: usize) -> Result<(), Failed> {
         let fail = |e| (level.path.clone(), e);
+        let Some(depth_left) = depth_left.checked_sub(1) else {
+            return Err(fail(io::Error::other(format!(
+                "more than {MAX_DEPTH} folders inside one another"
+            ))));
+        };
         let mut names = level.written.names().map_err(fail)?;
         if let Some(image) = level.image.as_ref().filter(|_| level.is_opaque) {
             names.extend(image.names().map_err(fail)?);
@@ -113,7 +121,7 @@ impl Comparison {
                 below => below.map_err(|e| (path, e))?,
             };
             if let Some(below) = below {
-                self.level(&below)?;
+                self.level(&below, depth_left)?;
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use crate::start::host_mounts;
 use crate::view::list::network_name;
 
 /// Exit code of a container whose end nobody saw, as Docker's.
-const UNKNOWN_EXIT: i32 = 255;
+pub(crate) const UNKNOWN_EXIT: i32 = 255;
 
 impl Engine {
     /// Waits for the container's end in the background.

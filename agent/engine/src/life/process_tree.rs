@@ -142,7 +142,9 @@ mod tests {
         let child: i32 = line.trim().parse().expect("a pid");
         kill(i32::try_from(root.id()).expect("pid"));
         root.wait().expect("wait");
-        // Reaped or a zombie, it runs no more.
-        assert_eq!(read(child), None);
+        // The kernel ends it when it gets to it; a zombie runs no more either.
+        while read(child).is_some() {
+            std::thread::yield_now();
+        }
     }
 }

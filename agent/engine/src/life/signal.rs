@@ -62,6 +62,7 @@ impl SignalNumber {
         } else {
             let known = match name {
                 "CLD" => "CHLD",
+                "IOT" => "ABRT",
                 "POLL" => "IO",
                 name => name,
             };

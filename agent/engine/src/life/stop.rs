@@ -179,8 +179,15 @@ impl Engine {
         };
         drop(guard);
         let mut observed = container.observe();
-        if container.phase() == Phase::Paused && signal == SignalNumber::KILL {
-            drop(running.resume().await);
+        if container.phase() == Phase::Paused {
+            if signal == SignalNumber::KILL {
+                drop(running.resume().await);
+            } else if asks_to_end(container, signal) {
+                // Frozen, it could not follow. It may have been thawed meanwhile.
+                let guard = container.lifecycle.lock().await;
+                drop(self.set_frozen_locked(container, &name, false).await);
+                drop(guard);
+            }
         }
         self.kill_event(container, &running, signal);
         match running.signal(signal.number()).await {

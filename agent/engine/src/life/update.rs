@@ -295,7 +295,12 @@ fn merged(before: &HostOptions, asked: &UpdateOptions) -> Result<HostOptions, Up
     set(&mut after.nano_cpus, asked.nano_cpus);
     set(&mut after.cpu_shares, asked.cpu_shares);
     if let Some(limit) = asked.pids_limit {
-        after.pids_limit = limit;
+        // To a kernel that has a limit, 0 says nothing.
+        after.pids_limit = if limit <= 0 && before.pids_limit > 0 {
+            -1
+        } else {
+            limit
+        };
     }
     let target = &mut after.resources;
     set(&mut target.memory_swap_bytes, more.memory_swap_bytes);

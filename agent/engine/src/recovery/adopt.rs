@@ -15,7 +15,8 @@ use crate::container::record::ContainerRecord;
 use crate::container::restart::Policy;
 use crate::container::status::{Event, Phase, Status};
 use crate::life::again::left_of;
-use crate::life::finish::{decide_restart, exited};
+use crate::life::finish::{UNKNOWN_EXIT, decide_restart, exited};
+use crate::start::refresh_network;
 
 /// How long a supervisor may take to answer. It has nothing else to do.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -79,6 +80,10 @@ impl Engine {
         match answer {
             Some(Reattached::Running(found)) => {
                 record.status = as_found(&known, &found);
+                // What is written behind may be of a time before the agent was killed.
+                if let Some(attachment) = self.network.attachment(record.id.as_str()) {
+                    refresh_network(&mut record, &attachment);
+                }
                 running = Some(found);
             }
             Some(Reattached::Exited(exit)) => is_news = note_exit(&mut record, Some(exit)),
@@ -143,6 +148,9 @@ impl Engine {
     fn found_running(self: &Arc<Self>, container: &Arc<Container>, found: Running) {
         let taken = container.with_record(|record| record.status.clone());
         container.correct(as_found(&taken, &found));
+        if let Some(attachment) = self.network.attachment(container.id().as_str()) {
+            container.change_record(|record| refresh_network(record, &attachment));
+        }
         container.set_running(Some(found.clone()));
         self.store_behind(container);
         self.look_after_health(container);
@@ -194,7 +202,12 @@ fn what_next(record: &mut ContainerRecord, is_boot: bool, is_news: bool) -> Opti
     let policy = Policy::of(&record.host.restart_policy);
     let was_started = record.was_started || record.status.started_at.is_some();
     if is_boot {
-        let code = record.status.exit.code;
+        // One that a power failure ended may be on record as it was before its start.
+        let code = if record.status.phase == Phase::Created {
+            UNKNOWN_EXIT
+        } else {
+            record.status.exit.code
+        };
         let starts = was_started && record.restart.decide_at_boot(policy, code);
         return follow(record, starts.then_some(Next::Start));
     }

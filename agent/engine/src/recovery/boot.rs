@@ -20,17 +20,24 @@ const NEEDS_WITHIN: Duration = Duration::from_secs(30);
 /// Where the kernel tells which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Returns whether this is the agent's first start since the machine's boot, and notes that it has been.
+/// Returns whether this is the agent's first start since the machine's boot that came so far as to note it.
 /// The folder does not outlive a boot; the kernel's number is for machines on which it does.
 pub(crate) fn is_first_start(run_root: &Path) -> bool {
     let now = fs::read_to_string(BOOT_ID).unwrap_or_default();
-    let note = run_root.join("boot-id");
-    let is_known = fs::read_to_string(&note).is_ok_and(|known| known == now);
-    if !is_known && let Err(error) = fs::write(&note, &now) {
+    !fs::read_to_string(run_root.join(NOTE)).is_ok_and(|known| known == now)
+}
+
+/// Notes that everything has been done that a boot asks for.
+pub(crate) fn note_start(run_root: &Path) {
+    let note = run_root.join(NOTE);
+    let now = fs::read_to_string(BOOT_ID).unwrap_or_default();
+    if let Err(error) = fs::write(&note, &now) {
         tracing::error!(path = %note.display(), error = %error, "boot not noted");
     }
-    !is_known
 }
+
+/// The file that says in which boot the agent was started before.
+const NOTE: &str = "boot-id";
 
 impl Engine {
     /// Starts containers in the background, those that others need before these.
@@ -67,10 +74,7 @@ impl Engine {
             let shared = modes
                 .into_iter()
                 .filter_map(|mode| mode.strip_prefix("container:"));
-            let linked = host
-                .links
-                .iter()
-                .map(|link| link.split(':').next().unwrap_or(link));
+            let linked = record.links.iter().map(|link| link.container.as_str());
             shared.chain(linked).map(str::to_owned).collect()
         });
         let found = names
@@ -90,6 +94,8 @@ mod tests {
     fn a_boot_is_noticed_once() {
         let folder = tempfile::tempdir().expect("folder");
         assert!(is_first_start(folder.path()));
+        assert!(is_first_start(folder.path()));
+        note_start(folder.path());
         assert!(!is_first_start(folder.path()));
         fs::write(folder.path().join("boot-id"), "another").expect("note");
         assert!(is_first_start(folder.path()));

@@ -9,9 +9,11 @@ pub(crate) mod boot;
 pub(crate) mod strays;
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
+use berth_agent_snapshots::LayerId;
 use berth_agent_state::StateError;
 
 use crate::Engine;
@@ -29,6 +31,7 @@ impl Engine {
         let mut kept = Vec::new();
         for (_key, record) in records {
             if self.has_folder(&record) {
+                self.mend(&record);
                 kept.push(record);
             } else {
                 self.forget(&record)?;
@@ -74,18 +77,35 @@ impl Engine {
             }
         }
         self.start_all(to_start);
+        if is_boot {
+            boot::note_start(self.paths.run_root());
+        }
         self.end_later(unended);
         Ok(())
     }
 
     /// Whether the container still has its folder. A removal that had not come further than marking
-    /// it is taken back; only one of its own accord goes on, as it is not waited to the disk.
+    /// it is taken back; only one of its own accord goes on, as it is not waited to the disk. A record
+    /// whose folder a power failure took gets a new one: the container was promised.
     fn has_folder(&self, record: &ContainerRecord) -> bool {
         let folder = self.paths.container(&record.id);
         if folder.exists() {
             return true;
         }
-        !record.host.auto_remove && fs::rename(marked(&folder), &folder).is_ok()
+        if record.host.auto_remove {
+            return false;
+        }
+        fs::rename(marked(&folder), &folder).is_ok()
+            || DirBuilder::new().mode(0o700).create(&folder).is_ok()
+    }
+
+    /// Makes the container's filesystem whole after a power failure.
+    fn mend(&self, record: &ContainerRecord) {
+        let layers: Result<Vec<LayerId>, _> = record.layers.iter().map(|l| l.parse()).collect();
+        let Ok(layers) = layers else { return };
+        if let Err(error) = self.snapshots.mend(record.id.as_str(), &layers) {
+            tracing::error!(container = %record.id, %error, "filesystem not made whole");
+        }
     }
 
     /// Ends the removal of a container.

@@ -230,6 +230,18 @@ pub(crate) fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Brings a record that is older than the present run to what the network has given to the container.
+pub(crate) fn refresh_network(record: &mut ContainerRecord, attachment: &Attachment) {
+    let now = network_record(attachment);
+    let is_known = record
+        .network
+        .as_ref()
+        .is_some_and(|known| (&known.ip, &known.ports) == (&now.ip, &now.ports));
+    if !is_known {
+        record.network = Some(now);
+    }
+}
+
 fn network_record(attachment: &Attachment) -> NetworkRecord {
     let mut record = NetworkRecord {
         endpoint_id: random_hex(32),

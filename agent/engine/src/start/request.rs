@@ -175,7 +175,8 @@ impl Engine {
             groups: record.host.group_add.clone(),
         };
         let snapshots = self.snapshots.as_ref();
-        let is_fresh = record.status.started_at.is_none();
+        // Also what was copied into it before its first start counts.
+        let is_fresh = record.status.started_at.is_none() && !prepared.upper.join("etc").exists();
         if is_fresh {
             let layers: Vec<LayerId> = record
                 .layers

@@ -132,8 +132,11 @@ impl Stats {
     }
 
     async fn round(&mut self) -> Option<Vec<ContainerStats>> {
-        let mut state = self.state.take()?;
         let containers = self.wanted();
+        if containers.is_empty() && !self.options.containers.is_empty() {
+            return None;
+        }
+        let mut state = self.state.take()?;
         let work = tokio::task::spawn_blocking(move || {
             let round = state.round(&containers);
             (state, round)

@@ -77,6 +77,10 @@ impl Inner {
             match self.snapshotter.layers_of(&key) {
                 // It was removed in the meantime.
                 Err(SnapshotError::NoSuchKey { .. }) => {}
+                // After a power failure; the engine writes it anew. Its layers are those of an image.
+                Err(error @ SnapshotError::Damaged { .. }) => {
+                    tracing::warn!(key, %error, "layers of a container not known");
+                }
                 layers => all.push(layers?),
             }
         }

@@ -172,12 +172,13 @@ impl Unpacker<'_> {
             }
             self.check_kinds(is_directory, entry, path)?;
             was_whiteout = is_whiteout(&existing);
-            match parent.remove(base) {
-                Err(error) if is_mounted_over(&error) && self.options.live.is_some() => {
-                    self.rewrite(parent, base, path, entry, tar)?;
-                    return Ok(changed);
-                }
-                result => result.map_err(fail)?,
+            if self.options.live.is_none() {
+                parent.remove(base).map_err(fail)?;
+            } else if !is_directory && parent.is_mount_point(base).map_err(fail)? {
+                self.rewrite(parent, base, path, entry, tar)?;
+                return Ok(changed);
+            } else {
+                parent.remove_unless_mounted(base).map_err(fail)?;
             }
             changed = Changed::Replaced;
         }
@@ -403,11 +404,6 @@ impl Unpacker<'_> {
 
 /// What is said of a member that would change what `/proc`, `/sys` and their like show.
 const KERNELS: &str = "these are no files but the kernel's own";
-
-/// Tells whether a name cannot be removed because something is mounted on it.
-fn is_mounted_over(error: &std::io::Error) -> bool {
-    error.raw_os_error() == Some(Errno::EBUSY as i32)
-}
 
 /// Whether making something removed something else.
 enum Changed {

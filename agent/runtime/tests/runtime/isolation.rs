@@ -181,7 +181,7 @@ async fn masks_refuse_a_procfs_that_is_none() {
     });
     let error = container.fail(request).await;
     assert!(
-        message(&error).contains("not on the filesystem that belongs there"),
+        message(&error).contains("cannot be mounted because it is inside /proc"),
         "{error}"
     );
 }

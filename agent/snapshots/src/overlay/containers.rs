@@ -58,6 +58,37 @@ impl Overlay {
         Ok(prepared)
     }
 
+    /// Makes the folders and the record again where they are not whole.
+    pub(super) fn mend_container(
+        &self,
+        key: &str,
+        layers: &[LayerId],
+    ) -> Result<(), SnapshotError> {
+        let directory = self.container_directory(key)?;
+        let is_known = self.read_layers(key).is_ok_and(|known| known == layers);
+        if is_known && directory.join("upper").is_dir() && directory.join("work").is_dir() {
+            return Ok(());
+        }
+        tracing::warn!(key, "the filesystem of a container is made whole");
+        let fail = |action| SnapshotError::io(action, &directory);
+        let upper = directory.join("upper");
+        let is_new = !upper.is_dir();
+        for name in ["upper", "work"] {
+            fs::create_dir_all(directory.join(name)).map_err(fail("create"))?;
+        }
+        let top = self.lower_directories(layers)?.into_iter().next();
+        if let Some(top) = top.filter(|_top| is_new) {
+            copy_attributes(&top, &upper).map_err(fail("set up"))?;
+        }
+        let record = serde_json::to_vec(layers).map_err(|source| SnapshotError::Damaged {
+            path: directory.join(RECORD),
+            source,
+        })?;
+        let new = directory.join("layers.json.new");
+        fs::write(&new, record).map_err(fail("write"))?;
+        fs::rename(&new, directory.join(RECORD)).map_err(fail("write"))
+    }
+
     pub(super) fn prepared(
         &self,
         key: &str,

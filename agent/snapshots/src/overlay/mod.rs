@@ -169,6 +169,10 @@ impl Snapshotter for Overlay {
         self.prepared(key, &layers)
     }
 
+    fn mend(&self, key: &str, layers: &[LayerId]) -> Result<(), SnapshotError> {
+        self.mend_container(key, layers)
+    }
+
     fn layers_of(&self, key: &str) -> Result<Vec<LayerId>, SnapshotError> {
         self.read_layers(key)
     }

@@ -11,7 +11,7 @@ use nix::libc;
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
 
-use super::{Attributes, NodeKind, remove};
+use super::{Attributes, NodeKind, mount_point, remove};
 
 /// An open directory. Every `name` is one path component, and links are not followed.
 #[derive(Debug)]
@@ -251,7 +251,28 @@ impl Directory {
     /// Fails when something in it cannot be removed.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         check(name)?;
-        remove::tree(self, name)
+        remove::tree(self, name, false)
+    }
+
+    /// Removes `name` as [`Self::remove`] does, but fails with `EBUSY` at the first name that something is mounted on,
+    /// also when that is in another mount namespace, where the kernel would take the mount off.
+    ///
+    /// # Errors
+    ///
+    /// Fails when something in it cannot be removed.
+    pub fn remove_unless_mounted(&self, name: &OsStr) -> io::Result<()> {
+        check(name)?;
+        remove::tree(self, name, true)
+    }
+
+    /// Returns whether something is mounted on `name`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there is no such name.
+    pub fn is_mount_point(&self, name: &OsStr) -> io::Result<bool> {
+        check(name)?;
+        mount_point::is_at(self, name)
     }
 
     /// Removes one name that is no directory.

@@ -10,6 +10,7 @@
 mod attributes;
 mod directory;
 mod metadata;
+mod mount_point;
 mod remove;
 mod xattr;
 

@@ -16,11 +16,13 @@ use super::Directory;
 const MAX_DEPTH: usize = 64;
 
 /// Removes `name` from `top` with everything below it; a missing name is no error.
-pub(super) fn tree(top: &Directory, name: &OsStr) -> io::Result<()> {
+/// With `heeds_mounts` it stops at the first name that something is mounted on.
+pub(super) fn tree(top: &Directory, name: &OsStr, heeds_mounts: bool) -> io::Result<()> {
     let mut remover = Remover {
         top,
         base: name.to_owned(),
         n_moved: 0,
+        heeds_mounts,
         queue: VecDeque::from([name.to_owned()]),
     };
     while let Some(next) = remover.queue.pop_front() {
@@ -33,11 +35,15 @@ struct Remover<'a> {
     top: &'a Directory,
     base: OsString,
     n_moved: u64,
+    heeds_mounts: bool,
     queue: VecDeque<OsString>,
 }
 
 impl Remover<'_> {
     fn remove(&mut self, parent: &Directory, name: &OsStr, depth: usize) -> io::Result<()> {
+        if self.heeds_mounts && matches!(parent.is_mount_point(name), Ok(true)) {
+            return Err(Errno::EBUSY.into());
+        }
         match parent.unlink(name) {
             Err(error) if is_directory_error(&error) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

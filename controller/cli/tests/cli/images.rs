@@ -69,9 +69,6 @@ fn an_archive_is_imported_whole() {
         .run(&["import", "/no/such/file"])
         .fails(1, "open /no/such/file");
     place
-        .run(&["import", "http://example/x.tar"])
-        .fails(1, "cannot import from");
-    place
         .run_with(&["import", "-", "Bad"], "x")
         .fails(1, "invalid reference format");
 }

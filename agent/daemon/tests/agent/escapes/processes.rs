@@ -102,21 +102,3 @@ async fn a_container_full_of_processes_can_still_be_told_of_and_removed() {
     client.stop(&id, 0).await.expect("stop");
     client.remove(&id, false, true).await.expect("remove");
 }
-
-/// A container that has opened all files it may can still be joined.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_container_out_of_descriptors_can_be_joined() {
-    let (_host, client, _) = host_with_secret().await;
-    let attack = "ulimit -n 8; exec 3</bin/sh 4</bin/sh 5</bin/sh 6</bin/sh 7</bin/sh; echo full; while :; do sleep 1 || :; done 2>/dev/null";
-    let id = client
-        .run_detached("", command(&["sh", "-c", attack]))
-        .await;
-    until("it is full", async || {
-        client.log_text(&id).await.contains("full")
-    })
-    .await;
-    let ran = exec(&client, words(&id, &["echo", "in"]))
-        .await
-        .expect("exec");
-    assert_eq!(ran.stdout, "in\n");
-}

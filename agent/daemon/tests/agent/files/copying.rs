@@ -108,6 +108,8 @@ async fn a_running_container_and_its_copies_see_the_same_files() {
         inside(&client, &id, "cat /etc/hosts").await,
         "127.0.0.1 here\n"
     );
+    let mounted = inside(&client, &id, "grep -c ' /etc/hosts ' /proc/self/mountinfo").await;
+    assert_eq!(mounted, "1\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +129,7 @@ async fn what_cannot_be_copied_is_refused_in_dockers_words() {
         for (path, expected) in [
             ("/tmp", "container rootfs is marked read-only"),
             ("/locked", "mounted volume is marked read-only"),
-            ("/none", "Could not find the file /none in container c"),
+            ("/none", "Could not find the file /none in container box"),
             ("/data/from-image", "extraction point is not a directory"),
         ] {
             let status = files.put("box", path, &sent).await.expect_err("refused");
@@ -137,7 +139,7 @@ async fn what_cannot_be_copied_is_refused_in_dockers_words() {
         let status = files.get("box", "/none").await.expect_err("nothing");
         assert_eq!(
             status.message(),
-            "Could not find the file /none in container c"
+            "Could not find the file /none in container box"
         );
         assert_eq!(reason(&status), "path-not-found");
         client.start(&id).await.expect("start");

@@ -213,7 +213,7 @@ async fn commits_that_fail_say_why_and_let_the_container_run_on() {
     let mut asked = request(&id, "");
     asked.changes = vec!["RUN x".to_owned()];
     let status = commit(&files, asked).await.expect_err("no such change");
-    assert_eq!(status.message(), "run is not a valid change command");
+    assert_eq!(status.message(), "RUN is not a valid change command");
     let digest = format!("x@sha256:{}", "0".repeat(64));
     let status = commit(&files, request(&id, &digest))
         .await

@@ -91,7 +91,11 @@ fn archive(members: &[(EntryType, &str, &str)]) -> Vec<u8> {
         // Past the checks of the crate, as an attacker would.
         header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
         header.set_entry_type(*kind);
-        header.set_mode(0o755);
+        header.set_mode(if *kind == EntryType::Symlink {
+            0o777
+        } else {
+            0o755
+        });
         header.set_uid(1000);
         header.set_gid(1001);
         header.set_mtime(1_700_000_000);

@@ -19,8 +19,8 @@ pub(crate) struct Args {
     #[arg(long, short)]
     volumes: bool,
 
-    /// Remove the link that is named PARENT/ALIAS, not the container
-    #[arg(long, short)]
+    /// Docker's removal of a link, which agents refuse
+    #[arg(long, short, hide = true)]
     link: bool,
 
     /// Names or ids
