@@ -32,6 +32,7 @@ pub(crate) fn build(
     message: String,
     exit_code: Option<i32>,
 ) -> Status {
+    let message = cut(message);
     if class == ErrorClass::Internal {
         tracing::warn!(reason, message, "call failed");
     }
@@ -41,6 +42,18 @@ pub(crate) fn build(
         trailers.insert(EXIT_CODE_TRAILER, code.into());
     }
     Status::with_metadata(code(class), message, trailers)
+}
+
+/// Longest sentence of an error in bytes. It travels in a header, of which clients take some 16 KiB, and each byte that
+/// is not plain takes three; a caller's own text may be in it.
+const MOST_TEXT: usize = 3 * 1024;
+
+fn cut(mut message: String) -> String {
+    if message.len() > MOST_TEXT {
+        message.truncate(message.floor_char_boundary(MOST_TEXT));
+        message.push('…');
+    }
+    message
 }
 
 fn code(class: ErrorClass) -> Code {

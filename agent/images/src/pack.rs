@@ -118,17 +118,18 @@ impl<W: Write> Packer<W> {
             tracing::debug!(path = %path.display(), "left out a socket, which archives cannot hold");
             return Ok(Vec::new());
         }
-        if attributes.kind != NodeKind::Directory && attributes.n_links > 1 {
-            if let Some(first) = self.names.get(&attributes.identity) {
-                let entry = NewEntry {
-                    link: first,
-                    size: 0,
-                    ..new_entry(text, b'1', &attributes, &[])
-                };
-                self.tar.entry(&entry)?;
-                self.done.n_entries += 1;
-                return Ok(Vec::new());
-            }
+        if attributes.kind != NodeKind::Directory
+            && attributes.n_links > 1
+            && let Some(first) = self.names.get(&attributes.identity)
+        {
+            let entry = NewEntry {
+                link: first,
+                size: 0,
+                ..new_entry(text, b'1', &attributes, &[])
+            };
+            self.tar.entry(&entry)?;
+            self.done.n_entries += 1;
+            return Ok(Vec::new());
         }
         let keys = parent.xattr_keys(name)?;
         let xattrs = travelling(&keys, |key| parent.xattr(name, key))?;

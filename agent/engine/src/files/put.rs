@@ -1,6 +1,6 @@
 //! Unpacks an archive into a folder of a container.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 
 use berth_agent_images::{

@@ -86,7 +86,7 @@ impl DeviceRequest {
         let mut found = Self::below(&real, access);
         for device in &mut found {
             let rest = Path::new(&device.path).strip_prefix(&real);
-            let rest = rest.unwrap_or(Path::new("")).to_string_lossy();
+            let rest = rest.unwrap_or_else(|_| Path::new("")).to_string_lossy();
             device.path = clean(&format!("{target}/{rest}"));
         }
         if found.is_empty() {

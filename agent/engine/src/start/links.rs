@@ -148,7 +148,7 @@ fn of_one(own: &str, other: &Linked) -> Vec<String> {
     let mut env = Vec::new();
     // The lowest is the one that is meant, TCP before others.
     let is_tcp = |(_, protocol): &&(u16, String)| protocol == "tcp";
-    if let Some((number, protocol)) = ports.iter().find(is_tcp).or(ports.first()) {
+    if let Some((number, protocol)) = ports.iter().find(is_tcp).or_else(|| ports.first()) {
         env.push(format!("{prefix}_PORT={protocol}://{ip}:{number}"));
     }
     for row in ports.chunk_by(|a, b| a.1 == b.1 && a.0.checked_add(1) == Some(b.0)) {

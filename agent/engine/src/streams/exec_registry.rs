@@ -148,7 +148,7 @@ mod tests {
             (found.running, found.pid, found.exit_code),
             (false, 0, Some(3))
         );
-        assert!(registry.find("c").is_err());
+        registry.find("c").expect_err("forgotten");
     }
 
     #[test]
@@ -160,8 +160,8 @@ mod tests {
             registry.started(state(&id, &container));
             registry.ended(&id, Some(0));
         }
-        assert!(registry.find("0").is_err());
-        assert!(registry.find("running").is_ok());
+        registry.find("0").expect_err("forgotten");
+        registry.find("running").expect("kept");
         assert!(registry.lock().len() <= MOST + 2);
     }
 }

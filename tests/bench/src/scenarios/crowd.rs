@@ -52,7 +52,7 @@ pub(crate) fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
             if removed.is_ok() {
                 samples.time(lines.len() - 1, taken);
             }
-            measured.and(removed.map(drop))
+            measured.and_then(|()| removed.map(drop))
         },
     );
     for row in &mut rows {

@@ -28,8 +28,9 @@ fn network(mode: &str) -> ContainerOptions {
 
 #[test]
 fn a_shared_network_leaves_nothing_to_choose() {
+    type Change<'a> = &'a dyn Fn(&mut ContainerOptions);
     let words = |text: &str| vec![text.to_owned()];
-    let change: [(&dyn Fn(&mut ContainerOptions), &str); 6] = [
+    let change: [(Change<'_>, &str); 6] = [
         (
             &|o| o.hostname = "h".to_owned(),
             "hostname and the network mode",

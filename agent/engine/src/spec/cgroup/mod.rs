@@ -168,7 +168,7 @@ mod tests {
             ..HostOptions::default()
         };
         let built = resources(&host).expect("built");
-        let memory = built.memory().clone().expect("memory");
+        let memory = (*built.memory()).expect("memory");
         assert_eq!(memory.limit(), Some(64 << 20));
         assert_eq!(memory.swap(), Some(128 << 20));
         assert_eq!(memory.reservation(), Some(32 << 20));

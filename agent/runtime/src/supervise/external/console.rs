@@ -37,7 +37,7 @@ impl Console {
         let directory = File::options()
             .read(true)
             .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
-            .open(path.parent().unwrap_or(Path::new("/")))
+            .open(path.parent().unwrap_or_else(|| Path::new("/")))
             .at(step::TERMINAL, what)?;
         // An address has room for 107 bytes, which a run directory's path alone may have.
         let short = PathBuf::from(format!("/proc/{}/fd/{}", id(), directory.as_raw_fd()))
