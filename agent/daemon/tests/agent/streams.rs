@@ -151,7 +151,7 @@ async fn log_options_are_checked_and_told_as_details() {
         ("env", "WHERE"),
         ("tag", "{{.Name}}/{{.ImageName}}"),
     ];
-    let mut config = logging(sh("echo line"), "local", &options);
+    let mut config = logging(command(&["sh", "-c", "echo line"]), "local", &options);
     config.labels = HashMap::from([("who".to_owned(), "me".to_owned())]);
     config.env = vec!["WHERE=here".to_owned()];
     let id = client.create("told", config).await.expect("create");

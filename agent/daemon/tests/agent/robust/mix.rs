@@ -316,11 +316,12 @@ impl Worker {
             .into_inner();
         let mut expected = 1_u64;
         while let Some(line) = lines.message().await? {
-            let text = String::from_utf8_lossy(&line.data).into_owned();
-            self.check(text.trim_end() == expected.to_string(), || {
-                format!("the followed log has {text:?} where {expected} belongs")
-            });
-            expected += 1;
+            for text in String::from_utf8_lossy(&line.data).lines() {
+                self.check(text == expected.to_string(), || {
+                    format!("the followed log has {text:?} where {expected} belongs")
+                });
+                expected += 1;
+            }
             if self.is_cut() {
                 break;
             }

@@ -102,69 +102,6 @@ async fn runs(client: &Client, name: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_power_cut_at_any_step_loses_nothing_that_was_promised() {
-    let cuts = std::env::var("BERTH_POWER_CUTS");
-    let cuts: u64 = cuts.map_or(3, |text| text.parse().expect("a number of cuts"));
-    let mut random = Random::from_environment("BERTH_KILL_SEED");
-    let next = Arc::new(AtomicU64::new(0));
-    let image = Image::new(&[busybox_layer()]);
-    let (mut host, disk) = first_boot().await;
-    for number in 0..cuts {
-        let client = host.client().await;
-        let registry = FaultyRegistry::start(host.holder_pid(), &[("small", &image)], Fault::None);
-        let inside = |name: &str| {
-            let path = host.path(name);
-            let path = path.strip_prefix("/").expect("absolute").to_owned();
-            PathBuf::from(format!("/proc/{}/root", host.holder_pid())).join(path)
-        };
-        let progress = Progress::watch(&[inside("data"), inside("run")]);
-        let before = quiet_inventory(&host, &progress.names());
-        let journal = Arc::new(Journal::default());
-        journal.creating(OLD, true);
-        journal.note(OLD, |promise| promise.exists = Fact::Yes);
-        let at = progress.steps() + 1 + random.below(STEPS);
-        let mix = Mix::start(&client, &journal, &next, &registry.reference("small"), OLD);
-        let came = tokio::task::block_in_place(|| progress.wait_for(at, PATIENCE));
-        mix.cut();
-        let seen = progress.names();
-        tokio::task::block_in_place(|| {
-            cut(&disk);
-            host.power_off();
-        });
-        mix.join().await;
-        drop((client, progress, registry));
-        let mut notes = journal.notes().clone();
-        assert!(came, "cut {number}: no step {at} came; {:#?}", notes.faults);
-        tokio::task::block_in_place(|| boot(&mut host, &disk));
-        let client = host.client().await;
-        until("the container that is to run after a boot", async || {
-            runs(&client, OLD).await
-        })
-        .await;
-        for promise in notes.containers.values_mut() {
-            promise.runs = Fact::Open;
-        }
-        for exists in notes.images.values_mut() {
-            // A pull does not wait for the disk; what is there must be whole all the same.
-            *exists = Fact::Open;
-        }
-        let faults = verify::faults(&client, &notes).await;
-        assert!(faults.is_empty(), "cut {number}, step {at}: {faults:#?}");
-        verify::clear(&client, &[OLD]).await;
-        tokio::task::block_in_place(|| {
-            let what = format!("cut {number}, step {at}");
-            let take = || {
-                inventory(&host, &seen)
-                    .without("process")
-                    .without("interface")
-            };
-            let before = before.without("process").without("interface");
-            before.assert_returns(&what, PATIENCE, take);
-        });
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn after_a_power_cut_containers_do_what_their_options_say() {
     let (mut host, disk) = first_boot().await;
     let client = host.client().await;
