@@ -7,23 +7,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use berth_proto::v1::{HostConfig, RestartPolicy};
-use berth_tests_support::{
-    Fault, FaultyRegistry, Image, Progress, Random, busybox_layer, wait_until,
-};
+use berth_tests_support::wait_until;
 
 use crate::client::{Client, command};
-use crate::host::{Host, PATIENCE, until};
-use crate::robust::ground::{inventory, quiet_inventory};
-use crate::robust::journal::{Fact, Journal};
-use crate::robust::mix::{COUNTER, Mix};
-use crate::robust::verify;
+use crate::host::{Host, until};
+use crate::robust::mix::COUNTER;
 
-/// Steps of the agent within which the power goes.
-const STEPS: u64 = 600;
 /// A container that was there long before and is to run after each boot.
 const OLD: &str = "old";
 
