@@ -10,6 +10,7 @@
 mod header;
 mod holes;
 mod name;
+mod padded;
 mod pax;
 mod reader;
 mod sparse;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use holes::Holes;
 pub use name::clean;
+pub use padded::read_padded;
 pub use reader::{Entry, EntryKind, TarError, TarReader};
 pub use sparse::SparseMap;
 pub use writer::{NewEntry, TarWriter};

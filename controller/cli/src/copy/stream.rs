@@ -60,13 +60,7 @@ impl ArchiveWriter {
         let mut left = length;
         while left > 0 {
             let space = CHUNK - self.buffer.len();
-            let wanted = left.min(space as u64);
-            let read = Read::take(&mut *file, wanted).read_to_end(&mut self.buffer)? as u64;
-            if read < wanted {
-                let missing = usize::try_from(wanted - read).unwrap_or(0);
-                self.buffer.resize(self.buffer.len() + missing, 0);
-            }
-            left -= wanted;
+            left -= berth_archive::read_padded(file, left.min(space as u64), &mut self.buffer)?;
             if self.buffer.len() >= CHUNK {
                 self.flush()?;
             }
