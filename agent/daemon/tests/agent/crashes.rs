@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::client::{command, everything, sh};
-use crate::host::{Host, PATIENCE, until};
+use crate::host::{Host, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_outlives_the_agent_with_its_output_and_exit_code() {
@@ -107,80 +107,6 @@ async fn what_ended_while_the_agent_was_away_is_told_and_removed_if_asked() {
         .create("vanishing", command(&["true"]))
         .await
         .expect("the name is free");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_killed_at_any_moment_leaves_a_clean_state() {
-    let mut host = Host::new();
-    host.client().await.import().await;
-    for round in 0..12_u64 {
-        let client = host.client().await;
-        let runs: Vec<_> = (0..3)
-            .map(|n| {
-                let client = client.clone();
-                tokio::spawn(async move {
-                    loop {
-                        let mut config = sh("echo x");
-                        if n == 2 {
-                            config.host = Some(HostConfig {
-                                binds: vec!["/data".to_owned()],
-                                auto_remove: true,
-                                ..Default::default()
-                            });
-                        }
-                        if client.run(config).await.is_err() {
-                            return;
-                        }
-                    }
-                })
-            })
-            .collect();
-        // A different moment of the work each time: that is the point of this pause.
-        tokio::time::sleep(std::time::Duration::from_millis(60 + round * 7)).await;
-        host.kill_agent();
-        for run in runs {
-            // Broken connections show in many ways, a panic of a helper among them.
-            let _ = run.await;
-        }
-        host.start();
-        let client = host.client().await;
-        // What was running ends by itself; what was only created stays, as it does in Docker.
-        until("nothing runs", async || {
-            client
-                .list(&["status=running"])
-                .await
-                .expect("list")
-                .is_empty()
-        })
-        .await;
-        client.remove_all().await;
-        assert_eq!(client.sh("echo fine").await.stdout, "fine\n");
-        let left = || -> Vec<String> {
-            [
-                "data/containers",
-                "data/snapshots/containers",
-                "run/containers",
-                "run/netns",
-                "data/volumes",
-            ]
-            .iter()
-            .flat_map(|folder| {
-                host.names(folder)
-                    .into_iter()
-                    .map(move |name| format!("{folder}/{name}"))
-            })
-            .collect()
-        };
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while !left().is_empty() {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "left in round {round}: {:?}",
-                left()
-            );
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
