@@ -1,5 +1,5 @@
 //! Who a process runs as: reads `user[:group]` against the texts of `/etc/passwd` and `/etc/group`.
-//! Reading those files safely out of a container is [`crate::rootfs`]'s part.
+//! Reading those files safely out of a container is the part of `start::request`.
 
 /// Ids and home of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
