@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "build",
         "security",
         "files",
+        "volumes",
     ]
     .map(|f| format!("berth/v1/{f}.proto"));
     for file in &files {

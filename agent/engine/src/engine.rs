@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use berth_agent_images::{Images, ImagesConfig};
 use berth_agent_network::{Network, NetworkConfig};
@@ -67,8 +67,11 @@ pub struct Engine {
     pub(crate) events: Arc<Events>,
     pub(crate) execs: Arc<ExecRegistry>,
     pub(crate) users: UserLookup,
-    /// Held for reading while a container is created from an image, for writing while one is removed.
+    /// Held for reading while a container is created from an image and with volumes, for writing while an
+    /// image or a volume is removed.
     pub(crate) image_use: RwLock<()>,
+    /// Held while volumes that nobody uses are removed.
+    pub(crate) pruning_volumes: Mutex<()>,
     pub(crate) unified_cgroups: bool,
     /// What the kernel can limit.
     pub(crate) kernel: KernelLimits,
@@ -177,6 +180,7 @@ impl Engine {
             execs: Arc::default(),
             users: UserLookup::default(),
             image_use: RwLock::default(),
+            pruning_volumes: Mutex::default(),
             unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
             kernel: KernelLimits::detect(),
             identity,

@@ -31,6 +31,7 @@ mod task;
 #[cfg(test)]
 mod vectors;
 mod view;
+mod volumes;
 
 pub use class::{Classified, ErrorClass};
 pub use container::Unreachable;
@@ -91,6 +92,10 @@ pub use view::info::{Info, executable_digest, go_architecture, kernel_release};
 pub use view::list::{ContainerSummary, ListError, ListOptions, PortSummary};
 pub use view::stats::{ContainerStats, Sample, Stats, StatsError, StatsOptions};
 pub use view::top::{ProcessTable, TopError};
+pub use volumes::{PrunedVolumes, UseError, VolumeError, VolumeRequest, VolumeUsage};
+
+/// A volume, as the volumes' room describes it.
+pub use berth_agent_volumes::Volume;
 
 /// Counters of containers, as the runtime reads them.
 pub use berth_agent_runtime::counters;

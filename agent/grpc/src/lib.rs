@@ -15,6 +15,7 @@ mod security;
 mod session;
 mod status;
 mod system;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use berth_proto::v1::file_service_server::FileServiceServer;
 use berth_proto::v1::image_service_server::ImageServiceServer;
 use berth_proto::v1::security_service_server::SecurityServiceServer;
 use berth_proto::v1::system_service_server::SystemServiceServer;
+use berth_proto::v1::volume_service_server::VolumeServiceServer;
 use tonic::service::Routes;
 
 /// What the agent's build says of itself.
@@ -45,6 +47,7 @@ pub fn routes(engine: &Arc<Engine>, build: Build, trust: Option<Arc<Trust>>) -> 
     let files = files::Files::new(Arc::clone(engine));
     let builds = build::Builds::new(Arc::clone(engine));
     let security = security::Security::new(trust);
+    let volumes = volumes::Volumes::new(Arc::clone(engine));
     Routes::new(SystemServiceServer::new(system).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(ImageServiceServer::new(images).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(
@@ -52,6 +55,7 @@ pub fn routes(engine: &Arc<Engine>, build: Build, trust: Option<Arc<Trust>>) -> 
         )
         .add_service(FileServiceServer::new(files).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(BuildServiceServer::new(builds).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(VolumeServiceServer::new(volumes).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(SecurityServiceServer::new(security))
         .prepare()
 }

@@ -5,13 +5,17 @@
 //! finish. Whether a container uses a volume is for callers to know.
 
 mod copy;
+mod mounted;
 mod name;
+mod options;
 mod record;
 mod volumes;
 
 pub use copy::CopyUpError;
 pub use name::InvalidVolumeName;
+pub use options::InvalidVolumeOption;
 pub use record::Volume;
 pub use volumes::{
-    CreateVolume, CreateVolumeError, OpenError, ReadVolumeError, RemoveVolumeError, Volumes,
+    CreateVolume, CreateVolumeError, OpenError, ReadVolumeError, RemoveVolumeError, RemovedVolume,
+    UseVolumeError, Used, Volumes,
 };

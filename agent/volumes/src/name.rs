@@ -2,13 +2,17 @@
 
 use rand::RngCore as _;
 
-/// The text cannot name a volume.
+/// The text cannot name a volume. The sentences are Docker's, which clients know.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{name:?} is not usable as a volume name: use letters, digits, '_', '.' and '-', at least two, beginning with a letter or digit"
-)]
-pub struct InvalidVolumeName {
-    name: String,
+pub enum InvalidVolumeName {
+    /// A single letter, which is taken for a drive elsewhere.
+    #[error("volume name is too short, names should be at least two alphanumeric characters")]
+    Short,
+    /// Something in it is not allowed.
+    #[error(
+        "{0:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
+    )]
+    Characters(String),
 }
 
 /// What a directory's name may have, as the kernel sees it.
@@ -18,12 +22,13 @@ const LONGEST: usize = 255;
 pub(crate) fn check(name: &str) -> Result<(), InvalidVolumeName> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     let begins_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if name.len() == 1 {
+        return Err(InvalidVolumeName::Short);
+    }
     if begins_well && (2..=LONGEST).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(())
     } else {
-        Err(InvalidVolumeName {
-            name: name.to_owned(),
-        })
+        Err(InvalidVolumeName::Characters(name.to_owned()))
     }
 }
 

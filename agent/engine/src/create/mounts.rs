@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use berth_agent_snapshots::{Prepared, SnapshotError};
+use berth_agent_snapshots::Prepared;
 use berth_agent_state::StateError;
-use berth_agent_volumes::{
-    CopyUpError, CreateVolume, CreateVolumeError, RemoveVolumeError, Volume,
-};
+use berth_agent_volumes::{CreateVolume, CreateVolumeError, RemoveVolumeError, Volume};
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
@@ -23,12 +21,14 @@ use crate::create::mount::{
 };
 use crate::id::{ContainerId, random_hex};
 use crate::options::HostOptions;
+use crate::volumes::error::class_of_creation;
+use crate::volumes::using::UseError;
 
 /// Label that Docker gives to volumes without a name of their own.
-const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
+pub(crate) const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
 /// The only driver of volumes.
-const LOCAL_DRIVER: &str = "local";
+pub(crate) const LOCAL_DRIVER: &str = "local";
 
 /// A container's volumes cannot be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum MountError {
     #[error(transparent)]
     From(#[from] LookupError),
     /// The volume cannot be made.
-    #[error("creating volume {name}")]
+    #[error("create {name}")]
     Volume {
         /// The volume.
         name: String,
@@ -48,18 +48,9 @@ pub enum MountError {
         #[source]
         source: CreateVolumeError,
     },
-    /// What the image has there cannot be copied.
-    #[error("copying the image's files into volume {name}")]
-    CopyUp {
-        /// The volume.
-        name: String,
-        /// Why.
-        #[source]
-        source: CopyUpError,
-    },
-    /// The image cannot be looked into.
-    #[error("opening the image's files")]
-    Snapshot(#[source] SnapshotError),
+    /// It cannot be mounted, or not be filled from the image.
+    #[error(transparent)]
+    Use(#[from] UseError),
     /// The volumes cannot be written down.
     #[error("recording the container's volumes")]
     State(#[from] StateError),
@@ -237,27 +228,12 @@ impl Engine {
         if wanting.is_empty() || record.layers.is_empty() {
             return Ok(());
         }
-        let mounted = self
-            .snapshots
-            .mount_temporarily(prepared)
-            .map_err(MountError::Snapshot)?;
-        for (name, mount) in wanting {
-            self.volumes
-                .copy_up(name, mounted.root(), mount.target.as_ref())
-                .map_err(|source| MountError::CopyUp {
-                    name: name.to_owned(),
-                    source,
-                })?;
-        }
-        Ok(())
-    }
-
-    fn uses_volume(&self, wanted: &str) -> bool {
-        let is_wanted = |mount: &MountRecord| matches!(&mount.kind, MountKind::Volume { name, .. } if name == wanted);
-        self.containers
-            .all()
-            .iter()
-            .any(|container| container.with_record(|record| record.mounts.iter().any(is_wanted)))
+        let user = format!("create-{}", record.id);
+        let filled = self
+            .acquire_volumes(record, &user)
+            .and_then(|_fresh| self.copy_up(record, &wanting, prepared));
+        self.release_volumes(&user);
+        Ok(filled?)
     }
 
     /// Removes volumes that no container got to own, and the note about them.
@@ -265,7 +241,10 @@ impl Engine {
         if volumes.is_empty() {
             return;
         }
-        for name in volumes.iter().filter(|name| !self.uses_volume(name)) {
+        for name in volumes
+            .iter()
+            .filter(|name| self.users_of_volume(name).is_empty())
+        {
             match self.volumes.remove(name) {
                 Ok(()) => self.volume_event(name, "destroy", []),
                 Err(RemoveVolumeError::NotFound { .. }) => {}
@@ -329,6 +308,7 @@ impl Classified for MountError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Syntax(_) | Self::From(_) => ErrorClass::InvalidArgument,
+            Self::Volume { source, .. } => class_of_creation(source),
             error => {
                 let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
                 while let Some(inner) = cause {

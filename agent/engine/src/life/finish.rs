@@ -111,6 +111,7 @@ pub(crate) fn decide_restart(record: &mut ContainerRecord) -> Option<Duration> {
 impl Engine {
     /// Takes back what the machine has mounted for a container that does not run.
     pub(crate) fn release_mounts(&self, id: &str) {
+        self.release_volumes(id);
         if let Err(error) = host_mounts::release(&self.paths.host_mounts(id)) {
             tracing::warn!(container = id, error = %error, "mounts of the machine not released");
         }

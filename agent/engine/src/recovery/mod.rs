@@ -59,6 +59,7 @@ impl Engine {
         if let Err(error) = self.network.restore(&live).await {
             tracing::error!(error = %error, "networks not restored");
         }
+        self.restore_volumes(&live);
         for id in strays::names_in(&self.paths.all_host_mounts()) {
             if !live.contains(&id) {
                 self.release_mounts(&id);

@@ -14,6 +14,7 @@ use crate::create::rootfs::UserLookupError;
 use crate::spec::{DeviceError, SecurityError, SpecError};
 use crate::start::neighbours::NeighbourError;
 use crate::streams::log_driver::LogDriverError;
+use crate::volumes::UseError;
 
 /// A container does not start. It stays as it was, with the failure noted.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum StartError {
     /// The namespaces of another container cannot be joined.
     #[error(transparent)]
     Neighbour(#[from] NeighbourError),
+    /// A volume cannot be had.
+    #[error(transparent)]
+    Volume(#[from] UseError),
     /// A mount cannot be made as it was asked for.
     #[error(transparent)]
     Mount(#[from] InvalidMount),
@@ -166,6 +170,7 @@ impl Classified for StartError {
             }
             Self::State(_)
             | Self::Snapshot(_)
+            | Self::Volume(_)
             | Self::Subpath { .. }
             | Self::MountSource { .. }
             | Self::Files(_)

@@ -61,6 +61,7 @@ impl Engine {
             devices.extend(DeviceRequest::look_up(text)?);
         }
         let folder = self.paths.host_mounts(record.id.as_str());
+        self.volumes_for_start(record, &prepared)?;
         let mounts = user_mounts(record, &folder)?;
         // Checked when the container was created.
         let tmpfs: Vec<Tmpfs> = record

@@ -58,7 +58,8 @@ impl Volumes {
             .set_stage(name, record.clone(), Stage::Filling)
             .map_err(state_error)?;
         let copied = copy::tree(&source, &target);
-        if copied.is_err() {
+        // What is mounted there is somebody's own, and others may have written to it meanwhile.
+        if copied.is_err() && record.options.is_empty() {
             copy::empty(&top).map_err(here())?;
         }
         self.shared

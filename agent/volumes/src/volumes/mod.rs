@@ -2,8 +2,10 @@
 
 mod fill;
 mod recover;
+mod remove;
+mod using;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -13,7 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use berth_agent_state::{State, StateError};
 
 use crate::record::{Stage, VolumeRecord, mountpoint};
-use crate::{InvalidVolumeName, Volume, name};
+use crate::{InvalidVolumeName, InvalidVolumeOption, Volume, name, options};
+
+pub use remove::{RemoveVolumeError, RemovedVolume};
+pub use using::{UseVolumeError, Used};
 
 /// The volumes of one agent; clones share them. Calls are synchronous and short, except for
 /// [`Volumes::copy_up`] and [`Volumes::remove`], which take as long as the files take.
@@ -28,6 +33,8 @@ struct Shared {
     state: State,
     /// Held while a volume is created, filled or renamed away, so that no two do it at once.
     changing: Mutex<()>,
+    /// Who uses those that are mounted on the machine.
+    users: Mutex<HashMap<String, using::Users>>,
 }
 
 /// What a new volume shall be like.
@@ -68,6 +75,9 @@ pub enum CreateVolumeError {
     /// The name is not allowed.
     #[error(transparent)]
     Name(#[from] InvalidVolumeName),
+    /// An option is wrong.
+    #[error(transparent)]
+    Option(#[from] InvalidVolumeOption),
     /// The volume's directory cannot be made.
     #[error("cannot create the directory of volume {name}")]
     Directory {
@@ -96,35 +106,6 @@ pub struct ReadVolumeError {
     source: StateError,
 }
 
-/// The reasons why a volume cannot be removed.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoveVolumeError {
-    /// There is no such volume.
-    #[error("no such volume: {name}")]
-    NotFound {
-        /// The volume.
-        name: String,
-    },
-    /// The volume is gone, but not all of its files; the rest goes when the agent starts again.
-    #[error("cannot remove the files of volume {name}")]
-    Files {
-        /// The volume.
-        name: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The state database failed.
-    #[error("cannot record that volume {name} is removed")]
-    State {
-        /// The volume.
-        name: String,
-        /// What the database said.
-        #[source]
-        source: StateError,
-    },
-}
-
 /// The directory for what is being deleted, which no volume can be called.
 const TRASH: &str = ".removed";
 
@@ -142,6 +123,7 @@ impl Volumes {
                 root,
                 state,
                 changing: Mutex::default(),
+                users: Mutex::default(),
             }),
         };
         volumes.shared.recover()?;
@@ -157,6 +139,7 @@ impl Volumes {
         let anonymous = request.name.is_none();
         let name = request.name.unwrap_or_else(name::random);
         name::check(&name)?;
+        options::check(&request.options)?;
         let _changing = self.shared.lock();
         let state_error = |source| CreateVolumeError::State {
             name: name.clone(),
@@ -227,46 +210,6 @@ impl Volumes {
         Ok(present
             .map(|(name, record)| record.describe(name, &self.shared.root))
             .collect())
-    }
-
-    /// Removes a volume and its files. The caller makes sure that no container uses it.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error when there is no such volume or when the disk or the database fails.
-    pub fn remove(&self, name: &str) -> Result<(), RemoveVolumeError> {
-        let state_error = |source| RemoveVolumeError::State {
-            name: name.to_owned(),
-            source,
-        };
-        let changing = self.shared.lock();
-        // One that could not be moved away is found again here, though nobody else sees it any more.
-        let record = self.shared.any_record(name).map_err(state_error)?;
-        let Some(mut record) = record else {
-            return Err(RemoveVolumeError::NotFound {
-                name: name.to_owned(),
-            });
-        };
-        record.stage = Stage::Removing;
-        let files_error = |source| RemoveVolumeError::Files {
-            name: name.to_owned(),
-            source,
-        };
-        self.shared
-            .state
-            .write(|writer| writer.put(name, &record))
-            .map_err(state_error)?;
-        let trash = self.shared.rename_away(name).map_err(files_error)?;
-        self.shared
-            .state
-            .write(|writer| writer.remove::<VolumeRecord>(name))
-            .map_err(state_error)?;
-        // The name is free from here on, and the files can take their time.
-        drop(changing);
-        match trash {
-            Some(trash) => fs::remove_dir_all(trash).map_err(files_error),
-            None => Ok(()),
-        }
     }
 }
 

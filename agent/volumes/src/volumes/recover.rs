@@ -1,6 +1,6 @@
 //! Finishing what a killed agent began.
 
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use berth_agent_state::StateError;
 use berth_agent_sys::root_dir::RootDir;
 
-use super::{OpenError, Shared, TRASH};
+use super::{OpenError, Shared, TRASH, remove};
 use crate::copy;
 use crate::record::{Stage, VolumeRecord, mountpoint};
 
@@ -32,12 +32,9 @@ impl Shared {
                 .map_err(|source| OpenError::State { source })?
                 .map_err(directory_error(self.root.join(&name)))?;
         }
-        match fs::remove_dir_all(self.root.join(TRASH)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // Files that cannot be deleted cost space, and are no reason to serve nothing.
-                tracing::warn!(%error, "files of removed volumes could not be deleted");
-            }
-            _ => {}
+        if let Err(error) = remove::delete(&self.root.join(TRASH)) {
+            // Files that cannot be deleted cost space, and are no reason to serve nothing.
+            tracing::warn!(%error, "files of removed volumes could not be deleted");
         }
         Ok(())
     }
@@ -46,6 +43,11 @@ impl Shared {
     fn recover_one(&self, name: &str, record: VolumeRecord) -> Result<io::Result<()>, StateError> {
         match record.stage {
             Stage::Ready => Ok(self.make_directory(name)),
+            // What is mounted there is somebody's own, and others may have written to it meanwhile.
+            Stage::Filling if !record.options.is_empty() => {
+                self.set_stage(name, record, Stage::Ready)?;
+                Ok(Ok(()))
+            }
             Stage::Filling => {
                 let emptied = self
                     .make_directory(name)
@@ -57,12 +59,18 @@ impl Shared {
                 Ok(emptied)
             }
             Stage::Removing => {
-                let renamed = self.rename_away(name);
+                let folder = self.root.join(name);
+                let renamed = self
+                    .release_for_removal(name, &folder)
+                    .and_then(|()| self.rename_away(name));
                 if renamed.is_ok() {
                     self.state
                         .write(|writer| writer.remove::<VolumeRecord>(name))?;
                 }
-                Ok(renamed.map(drop))
+                Ok(renamed.map(drop).or_else(|error| {
+                    tracing::warn!(volume = name, %error, "a volume cannot be removed now");
+                    Ok(())
+                }))
             }
         }
     }
