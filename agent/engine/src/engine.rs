@@ -13,6 +13,7 @@ use berth_agent_snapshots::{Overlay, SnapshotError, Snapshotter};
 use berth_agent_state::{State, StateError};
 use berth_agent_volumes::Volumes;
 use nix::fcntl::{Flock, FlockArg};
+use tokio::sync::Semaphore;
 
 use crate::container::containers::Containers;
 use crate::container::record::EngineIdentity;
@@ -20,6 +21,7 @@ use crate::create::limits::kernel::KernelLimits;
 use crate::create::rootfs::UserLookup;
 use crate::events::Events;
 use crate::id::random_hex;
+use crate::images::transfer::TRANSFERS;
 use crate::options::HostOptions;
 use crate::options::defaults::ContainerDefaults;
 use crate::paths::Paths;
@@ -70,6 +72,10 @@ pub struct Engine {
     /// Held for reading while a container is created from an image and with volumes, for writing while an
     /// image or a volume is removed.
     pub(crate) image_use: RwLock<()>,
+    /// Turns of archives of images on their way to and from clients.
+    pub(crate) transfers: Arc<Semaphore>,
+    /// Held while images that nobody uses are removed.
+    pub(crate) pruning_images: Mutex<()>,
     /// Held while volumes that nobody uses are removed.
     pub(crate) pruning_volumes: Mutex<()>,
     pub(crate) unified_cgroups: bool,
@@ -180,6 +186,8 @@ impl Engine {
             execs: Arc::default(),
             users: UserLookup::default(),
             image_use: RwLock::default(),
+            transfers: Arc::new(Semaphore::new(TRANSFERS)),
+            pruning_images: Mutex::default(),
             pruning_volumes: Mutex::default(),
             unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
             kernel: KernelLimits::detect(),

@@ -1,16 +1,25 @@
 //! `SystemService`.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use berth_agent_engine::{Engine, executable_digest, go_architecture, kernel_release};
+use berth_agent_engine::{
+    Engine, KernelFeatures, executable_digest, go_architecture, kernel_release,
+};
 use berth_proto::v1;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::Build;
-use crate::events;
+use crate::containers::blocking;
+use crate::{Build, convert, events, images, status, volumes};
+
+/// Where logs can go, the usual one first.
+const LOG_DRIVERS: [&str; 3] = ["json-file", "local", "none"];
+
+/// What networks there are.
+const NETWORK_DRIVERS: [&str; 3] = ["bridge", "host", "null"];
 
 /// Facts about the agent and its machine.
 pub(crate) struct System {
@@ -96,6 +105,44 @@ impl v1::system_service_server::SystemService for System {
             insecure_registries: config.insecure_registries.clone(),
             warnings: info.warnings,
             labels: config.labels.clone(),
+            driver_status: info.driver_status.into_iter().map(pair).collect(),
+            logging_driver: LOG_DRIVERS[0].to_owned(),
+            logging_drivers: LOG_DRIVERS.map(str::to_owned).to_vec(),
+            volume_drivers: vec!["local".to_owned()],
+            network_drivers: NETWORK_DRIVERS.map(str::to_owned).to_vec(),
+            cgroup_driver: "cgroupfs".to_owned(),
+            os_version: info.os_version,
+            system_time: Some(SystemTime::now().into()),
+            registry_mirrors: config.registry_mirrors.clone(),
+            n_file_descriptors: count(info.n_file_descriptors),
+            n_threads: count(info.n_threads),
+            n_event_listeners: count(info.n_event_listeners),
+            kernel_features: Some(features(info.kernel_features)),
+        }))
+    }
+
+    async fn disk_usage(
+        &self,
+        _request: Request<v1::DiskUsageRequest>,
+    ) -> Result<Response<v1::DiskUsageResponse>, Status> {
+        let engine = Arc::clone(&self.engine);
+        let usage = blocking(move || engine.disk_usage())
+            .await?
+            .map_err(|e| status::of(&e))?;
+        let images = usage.images.iter().map(|found| v1::Image {
+            shared_size_bytes: Some(found.shared_size),
+            ..images::message(&self.engine, &found.image)
+        });
+        let volumes = usage.volumes.into_iter().map(|found| v1::VolumeUsage {
+            volume: Some(volumes::message(found.volume)),
+            size_bytes: found.size,
+            containers: u32::try_from(found.n_users).unwrap_or(u32::MAX),
+        });
+        Ok(Response::new(v1::DiskUsageResponse {
+            layers_size_bytes: usage.layers_size,
+            images: images.collect(),
+            containers: usage.containers.into_iter().map(convert::summary).collect(),
+            volumes: volumes.collect(),
         }))
     }
 
@@ -107,5 +154,22 @@ impl v1::system_service_server::SystemService for System {
     ) -> Result<Response<Self::EventsStream>, Status> {
         let stream = events::events(&self.engine, request.into_inner())?;
         Ok(Response::new(stream.boxed()))
+    }
+}
+
+fn pair((name, value): (String, String)) -> v1::InfoPair {
+    v1::InfoPair { name, value }
+}
+
+fn features(features: KernelFeatures) -> v1::KernelFeatures {
+    v1::KernelFeatures {
+        memory: features.memory,
+        swap: features.swap,
+        pids: features.pids,
+        cpu_shares: features.cpu_shares,
+        cpu_quota: features.cpu_quota,
+        cpuset: features.cpuset,
+        oom_kill_disable: features.oom_kill_disable,
+        ipv4_forwarding: features.ipv4_forwarding,
     }
 }

@@ -16,7 +16,9 @@ mod fetch;
 mod image;
 mod images;
 mod ingest;
+mod layout;
 mod leases;
+mod load;
 mod pack;
 mod pipe;
 mod platform;
@@ -26,6 +28,7 @@ mod push;
 mod records;
 mod reference;
 mod registry;
+mod save;
 mod store_error;
 mod timestamp;
 mod unpack;
@@ -38,15 +41,17 @@ pub use error_kind::ErrorKind;
 pub use fetch::{FetchError, fetch};
 pub use image::{Image, ImageId, ImageUse, Removed};
 pub use images::{
-    CommitError, CommitRequest, Images, ImagesConfig, ImportError, ImportRequest, LayerSource,
-    LookupError, OpenError, RemoveError,
+    CommitError, CommitRequest, HistoryStep, Images, ImagesConfig, ImportError, ImportRequest,
+    LayerSource, LookupError, OpenError, RemoveError,
 };
 pub use leases::KeptLayers;
+pub use load::{LoadError, Loaded, LoadedName};
 pub use platform::{ParsePlatformError, Platform};
 pub use progress::{LayerPhase, Progress, ProgressSink};
 pub use pull::{PullError, Pulled};
 pub use push::{PushError, Pushed};
 pub use reference::{AnyReference, ParseReferenceError, Reference};
 pub use registry::RegistryError;
+pub use save::{SaveError, Saving};
 pub use store_error::StoreError;
 pub use unpack::{Live, UnpackError, UnpackOptions, Unpacked, Whiteouts, apply_tar};

@@ -51,6 +51,21 @@ pub(crate) struct ReferenceRecord {
     pub(crate) image: ImageId,
 }
 
+/// Written with the removal of an image and taken away when its layers and content are gone: a killed
+/// agent's successor then knows that there is something to collect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GarbageRecord {}
+
+impl GarbageRecord {
+    /// The only key.
+    pub(crate) const KEY: &'static str = "removed-images";
+}
+
+impl Record for GarbageRecord {
+    const TABLE: &'static str = "image-garbage";
+    const VERSION: u32 = 1;
+}
+
 impl Record for ImageRecord {
     const TABLE: &'static str = "images";
     const VERSION: u32 = 1;

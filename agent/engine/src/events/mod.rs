@@ -138,6 +138,11 @@ impl Events {
         });
     }
 
+    /// Returns how many listeners wait for events.
+    pub(crate) fn n_listeners(&self) -> usize {
+        self.count.receiver_count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Ring> {
         // Every change leaves the ring whole.
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)

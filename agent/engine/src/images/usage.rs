@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::PoisonError;
 
-use berth_agent_images::{Image, ImageId, ImageUse, LookupError, RemoveError, Removed};
+use berth_agent_images::{
+    HistoryStep, Image, ImageId, ImageUse, LookupError, RemoveError, Removed,
+};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -79,37 +81,45 @@ impl Engine {
         all: bool,
     ) -> Result<Vec<Image>, ListImagesError> {
         let filters = ImageFilters::parse(filters, reference)?;
+        let oldest = self.created_of(filters.bounds("before"))?.into_iter().min();
+        let newest = self.created_of(filters.bounds("since"))?.into_iter().max();
         let mut images = self.images.list()?;
-        let parents: HashSet<ImageId> = images
-            .iter()
-            .filter_map(|image| image.parent.clone())
-            .collect();
-        // Without a name and built upon, an image is a step of a build.
-        let is_step = |image: &Image| image.repo_tags.is_empty() && parents.contains(&image.id);
-        images.retain(|image| (all || !is_step(image)) && filters.matches(image));
-        self.keep_between(&filters, &mut images)?;
+        let parents = parents(&images);
+        images.retain_mut(|image| {
+            let created = created_seconds(image);
+            let is_step = !all && is_step(image, &parents);
+            oldest.is_none_or(|bound| created < bound)
+                && newest.is_none_or(|bound| created > bound)
+                && filters.select(image, created, is_step)
+        });
         Ok(images)
     }
 
-    fn keep_between(
+    /// Returns all images but those that are only steps of builds.
+    pub(crate) fn shown_images(&self) -> Result<Vec<Image>, LookupError> {
+        let mut images = self.images.list()?;
+        let parents = parents(&images);
+        images.retain(|image| !is_step(image, &parents));
+        Ok(images)
+    }
+
+    fn created_of<'a>(
         &self,
-        filters: &ImageFilters,
-        images: &mut Vec<Image>,
-    ) -> Result<(), LookupError> {
-        let created = |name: &str| -> Result<i64, LookupError> {
-            Ok(created_seconds(
-                &self.images.get(&self.images.resolve(name)?)?,
-            ))
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<i64>, LookupError> {
+        let created = |name| -> Result<i64, LookupError> {
+            let image = self.images.get(&self.images.resolve(name)?)?;
+            Ok(created_seconds(&image))
         };
-        if let Some(name) = &filters.before {
-            let bound = created(name)?;
-            images.retain(|image| created_seconds(image) < bound);
-        }
-        if let Some(name) = &filters.since {
-            let bound = created(name)?;
-            images.retain(|image| created_seconds(image) > bound);
-        }
-        Ok(())
+        names.map(created).collect()
+    }
+
+    /// Returns the steps in which an image was made, the last one first.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn image_history(&self, name: &str) -> Result<Vec<HistoryStep>, LookupError> {
+        self.images.history(&self.images.resolve(name)?)
     }
 
     /// Returns how many containers use an image.
@@ -164,10 +174,25 @@ impl Engine {
     }
 }
 
+fn parents(images: &[Image]) -> HashSet<ImageId> {
+    let parents = images.iter().filter_map(|image| image.parent.clone());
+    parents.collect()
+}
+
+/// Without a name and built upon, an image is a step of a build.
+fn is_step(image: &Image, parents: &HashSet<ImageId>) -> bool {
+    image.repo_tags.is_empty() && image.repo_digests.is_empty() && parents.contains(&image.id)
+}
+
 /// Returns when an image was made, in seconds since 1970; 0 when it does not say.
 #[must_use]
 pub fn created_seconds(image: &Image) -> i64 {
-    let text = image.config.created.as_deref().unwrap_or_default();
+    unix_seconds(image.config.created.as_deref().unwrap_or_default())
+}
+
+/// Reads a moment as configurations have it (RFC 3339); 0 when it is none.
+#[must_use]
+pub fn unix_seconds(text: &str) -> i64 {
     OffsetDateTime::parse(text, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp)
 }
 
@@ -203,6 +228,8 @@ macro_rules! classify {
 
 classify! {
     LookupError => "image-lookup-failed",
+    berth_agent_images::SaveError => "save-failed",
+    berth_agent_images::LoadError => "load-failed",
     RemoveError => "image-remove-failed",
     berth_agent_images::PullError => "pull-failed",
     berth_agent_images::PushError => "push-failed",

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
@@ -46,6 +47,43 @@ pub struct Info {
     pub security_options: Vec<String>,
     /// What the machine lacks, one sentence each.
     pub warnings: Vec<String>,
+    /// What there is to know about the storage: names and values.
+    pub driver_status: Vec<(String, String)>,
+    /// VERSION_ID of os-release.
+    pub os_version: String,
+    /// What the kernel can limit.
+    pub kernel_features: KernelFeatures,
+    /// Files that the agent has open.
+    pub n_file_descriptors: usize,
+    /// Threads of the agent.
+    pub n_threads: usize,
+    /// Who listens to events.
+    pub n_event_listeners: usize,
+}
+
+/// What the kernel can limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a feature of its own"
+)]
+pub struct KernelFeatures {
+    /// Memory.
+    pub memory: bool,
+    /// Memory and swap together.
+    pub swap: bool,
+    /// Processes.
+    pub pids: bool,
+    /// Shares of processors.
+    pub cpu_shares: bool,
+    /// Time of processors.
+    pub cpu_quota: bool,
+    /// Which processors.
+    pub cpuset: bool,
+    /// Whether running out of memory kills.
+    pub oom_kill_disable: bool,
+    /// Packets are passed on.
+    pub ipv4_forwarding: bool,
 }
 
 /// Returns the SHA-256 of the running executable as hex digits. Reads the whole file; blocks.
@@ -128,6 +166,21 @@ impl Engine {
             runtimes,
             security_options: vec!["name=seccomp,profile=builtin".to_owned()],
             warnings: warnings(),
+            driver_status: driver_status(&self.config.data_root),
+            os_version: os_release("VERSION_ID"),
+            kernel_features: KernelFeatures {
+                memory: self.kernel.memory,
+                swap: self.kernel.swap,
+                pids: self.kernel.pids,
+                cpu_shares: self.kernel.cpu_shares,
+                cpu_quota: self.kernel.cpu_quota,
+                cpuset: self.kernel.cpuset,
+                oom_kill_disable: self.kernel.oom_kill_disable,
+                ipv4_forwarding: is_on("/proc/sys/net/ipv4/ip_forward"),
+            },
+            n_file_descriptors: count_in("/proc/self/fd"),
+            n_threads: count_in("/proc/self/task"),
+            n_event_listeners: self.events.n_listeners(),
         }
     }
 
@@ -152,17 +205,57 @@ fn cgroup_version() -> &'static str {
 }
 
 fn operating_system() -> String {
+    match os_release("PRETTY_NAME") {
+        name if name.is_empty() => "Linux".to_owned(),
+        name => name,
+    }
+}
+
+/// Returns a value of os-release, or nothing.
+fn os_release(key: &str) -> String {
     let text = fs::read_to_string("/etc/os-release")
         .or_else(|_missing| fs::read_to_string("/usr/lib/os-release"))
         .unwrap_or_default();
-    pretty_name(&text).unwrap_or_else(|| "Linux".to_owned())
+    value_of(&text, key).unwrap_or_default()
 }
 
-fn pretty_name(os_release: &str) -> Option<String> {
-    let value = os_release
-        .lines()
-        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+fn value_of(os_release: &str, key: &str) -> Option<String> {
+    let mut pairs = os_release.lines().filter_map(|line| line.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| *name == key)?;
     Some(value.trim_matches(['"', '\'']).to_owned())
+}
+
+/// Returns what Docker shows of overlayfs.
+fn driver_status(data_root: &Path) -> Vec<(String, String)> {
+    let backing = nix::sys::statfs::statfs(data_root).map_or("unknown", |found| {
+        match found.filesystem_type().0 {
+            0xef53 => "extfs",
+            0x5846_5342 => "xfs",
+            0x9123_683e => "btrfs",
+            0x0102_1994 => "tmpfs",
+            0x794c_7630 => "overlayfs",
+            0x2fc1_2fc1 => "zfs",
+            0xf2f5_2010 => "f2fs",
+            _ => "unknown",
+        }
+    });
+    [
+        ("Backing Filesystem", backing),
+        ("Supports d_type", "true"),
+        ("Using metacopy", "false"),
+        ("Native Overlay Diff", "true"),
+        ("userxattr", "false"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+fn is_on(path: &str) -> bool {
+    fs::read_to_string(path).unwrap_or_default().trim() == "1"
+}
+
+fn count_in(folder: &str) -> usize {
+    fs::read_dir(folder).map_or(0, Iterator::count)
 }
 
 fn memory_total() -> u64 {
@@ -181,9 +274,8 @@ fn memory_total() -> u64 {
 }
 
 fn warnings() -> Vec<String> {
-    let switch = |path: &str| fs::read_to_string(path).unwrap_or_default().trim() == "1";
     let mut warnings = Vec::new();
-    if !switch("/proc/sys/net/ipv4/ip_forward") {
+    if !is_on("/proc/sys/net/ipv4/ip_forward") {
         warnings.push("WARNING: IPv4 forwarding is disabled".to_owned());
     }
     let controllers = fs::read_to_string("/proc/cgroups").unwrap_or_default();
@@ -210,7 +302,8 @@ mod tests {
     #[test]
     fn the_distributions_name_is_unquoted() {
         let text = "NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n";
-        assert_eq!(pretty_name(text).as_deref(), Some("Debian GNU/Linux 12"));
-        assert_eq!(pretty_name(""), None);
+        let value = |text| value_of(text, "PRETTY_NAME");
+        assert_eq!(value(text).as_deref(), Some("Debian GNU/Linux 12"));
+        assert_eq!(value(""), None);
     }
 }

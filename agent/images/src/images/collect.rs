@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use berth_agent_snapshots::{LayerId, SnapshotError, Staging};
 
 use super::Inner;
-use crate::records::{ImageRecord, LayerRecord};
+use crate::records::{GarbageRecord, ImageRecord, LayerRecord};
 use crate::{Digest, StoreError};
 
 impl Inner {
@@ -13,9 +13,24 @@ impl Inner {
     /// content.
     pub(crate) fn collect(&self) -> Result<u64, StoreError> {
         let (size, trees) = self.detach_unneeded()?;
+        // What is detached is deleted by whoever opens the store next, if not by us.
+        self.state
+            .write_behind(|writer| writer.remove::<GarbageRecord>(GarbageRecord::KEY))?;
         // Deleting takes long, and nobody waits for it with the leases held.
         drop(trees);
         Ok(size)
+    }
+
+    /// Ends what a killed agent began.
+    pub(super) fn collect_again(&self) -> Result<(), StoreError> {
+        let pending = self
+            .state
+            .read(|reader| reader.get::<GarbageRecord>(GarbageRecord::KEY))?;
+        if pending.is_some() {
+            tracing::info!("collecting what a removed image has left");
+            self.collect()?;
+        }
+        Ok(())
     }
 
     fn detach_unneeded(&self) -> Result<(u64, Vec<Staging>), StoreError> {

@@ -43,6 +43,12 @@ pub enum LookupError {
         #[source]
         source: serde_json::Error,
     },
+    /// The configuration tells of more layers than the image has.
+    #[error("too many non-empty layers in the history of image {id}")]
+    History {
+        /// The image.
+        id: ImageId,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,7 +61,7 @@ impl LookupError {
         match self {
             Self::NoSuchImage { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. } | Self::Reference(_) | Self::DigestAsTag => ErrorKind::Invalid,
-            Self::Configuration { .. } => ErrorKind::Internal,
+            Self::Configuration { .. } | Self::History { .. } => ErrorKind::Internal,
             Self::Store(source) => source.kind(),
         }
     }
@@ -173,7 +179,7 @@ impl Images {
 /// The references of every image, in full.
 type Names = BTreeMap<ImageId, Vec<Reference>>;
 
-pub(super) fn resolve(reader: &Reader, name: &str) -> Result<ImageId, LookupError> {
+pub(crate) fn resolve(reader: &Reader, name: &str) -> Result<ImageId, LookupError> {
     let shown = match AnyReference::parse(name) {
         Ok(AnyReference::Digest(digest)) => {
             let id = ImageId::new(digest);

@@ -4,6 +4,7 @@ mod build;
 mod build_error;
 mod chain;
 mod collect;
+mod history;
 mod lookup;
 mod mend;
 mod remove;
@@ -27,7 +28,9 @@ use crate::{ErrorKind, StoreError};
 
 pub use build::{CommitRequest, ImportRequest, LayerSource};
 pub use build_error::{CommitError, ImportError};
+pub use history::HistoryStep;
 pub use lookup::LookupError;
+pub(crate) use lookup::resolve;
 pub use remove::RemoveError;
 
 /// How many layers arrive at the same time, in all pulls together. Docker's number.
@@ -107,6 +110,7 @@ impl Images {
             settling: settle::Settling::default(),
         };
         inner.mend().map_err(OpenError::Store)?;
+        inner.collect_again().map_err(OpenError::Store)?;
         let images = Self {
             inner: Arc::new(inner),
         };

@@ -7,7 +7,7 @@ use berth_agent_state::{StateError, Writer};
 use super::chain::chain_ids;
 use super::lookup::{is_prefix_of, resolve};
 use super::{Images, LookupError};
-use crate::records::{ImageRecord, ReferenceRecord};
+use crate::records::{GarbageRecord, ImageRecord, ReferenceRecord};
 use crate::{Digest, ErrorKind, ImageId, ImageUse, Reference, Removed, StoreError};
 
 /// The reasons why an image cannot be removed.
@@ -108,12 +108,13 @@ impl Images {
                 removed: Vec::new(),
             };
             removal.remove(name, &id)?;
-            Ok::<_, RemoveError>(removal.removed)
+            let removed = removal.removed;
+            if has_deleted(&removed) {
+                writer.put(GarbageRecord::KEY, &GarbageRecord::default())?;
+            }
+            Ok::<_, RemoveError>(removed)
         })?;
-        if removed
-            .iter()
-            .any(|line| matches!(line, Removed::Deleted(_)))
-        {
+        if has_deleted(&removed) {
             inner.collect()?;
         }
         Ok(removed)
@@ -323,6 +324,12 @@ fn is_single(names: &[Reference]) -> bool {
     let n_tags = names.iter().filter(|name| name.digest().is_none()).count();
     let repositories: HashSet<String> = names.iter().map(Reference::name).collect();
     n_tags <= 1 && repositories.len() <= 1
+}
+
+fn has_deleted(removed: &[Removed]) -> bool {
+    removed
+        .iter()
+        .any(|line| matches!(line, Removed::Deleted(_)))
 }
 
 fn short(id: &str) -> String {

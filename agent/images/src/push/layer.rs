@@ -148,14 +148,19 @@ impl Inner {
 }
 
 /// Takes size and digest of what passes.
-struct Counting<W> {
+pub(crate) struct Counting<W> {
     inner: W,
     sum: Sha256,
     size: u64,
 }
 
 impl<W> Counting<W> {
-    fn new(inner: W) -> Self {
+    /// Returns the digest and the size of what has passed.
+    pub(crate) fn finish(self) -> (Digest, u64) {
+        (Digest::from_sha256(self.sum.finalize().into()), self.size)
+    }
+
+    pub(crate) fn new(inner: W) -> Self {
         Self {
             inner,
             sum: Sha256::new(),

@@ -17,6 +17,7 @@ use crate::registry::{
 use crate::{Credentials, Digest, ImageId, Images, ProgressSink, Reference, StoreError};
 
 pub use error::PushError;
+pub(crate) use layer::Counting;
 
 /// How many layers are sent at the same time.
 const UPLOADS: usize = 3;

@@ -1,14 +1,17 @@
 //! `berth inspect`.
 
-use berth_proto::v1::{InspectImageRequest, InspectRequest};
-use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+
+use berth_proto::v1::{InspectImageRequest, InspectRequest, InspectVolumeRequest, Volume};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::engine::{Engine, Global};
 use crate::failure::{Failure, Outcome};
 use crate::template::{self, Missing, Options, Template};
 use crate::ui;
 
-/// Show everything about containers and images, as JSON
+/// Show everything about containers, images and volumes, as JSON
 #[derive(Debug, clap::Args)]
 #[command(mut_args(crate::switch::with_value))]
 #[command(after_help = "Examples:
@@ -23,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     size: bool,
 
-    /// container or image; both are tried if not given
+    /// container, image or volume; all are tried if not given
     #[arg(long = "type", value_name = "KIND")]
     kind: Option<Kind>,
 }
@@ -43,6 +46,13 @@ pub(crate) struct ContainerArgs {
 /// Show everything about images, as JSON
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImageArgs {
+    #[command(flatten)]
+    what: What,
+}
+
+/// Show everything about volumes, as JSON
+#[derive(Debug, clap::Args)]
+pub(crate) struct VolumeArgs {
     #[command(flatten)]
     what: What,
 }
@@ -79,11 +89,22 @@ impl From<ImageArgs> for Args {
     }
 }
 
+impl From<VolumeArgs> for Args {
+    fn from(VolumeArgs { what }: VolumeArgs) -> Self {
+        Self {
+            what,
+            size: false,
+            kind: None,
+        }
+    }
+}
+
 /// Kinds of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     Container,
     Image,
+    Volume,
 }
 
 /// Prints objects; what is missing is told at the end.
@@ -156,46 +177,75 @@ const OF_OBJECTS: Options = Options {
     escape_html: false,
 };
 
+/// Words with which an agent says that it has no such thing.
+const ABSENT: [&str; 3] = ["container-not-found", "image-not-found", "volume-not-found"];
+
+/// Looks for an object, of whatever kind if none is given.
 async fn find(
     engine: &Engine,
     name: &str,
     kind: Option<Kind>,
     size: bool,
 ) -> Result<Value, Failure> {
-    if kind != Some(Kind::Image) {
-        let request = InspectRequest {
-            container: name.to_owned(),
-            size,
-        };
-        match engine
-            .containers()
-            .inspect(request)
-            .await
-            .map_err(Failure::from)
-        {
-            Ok(response) => return parse(&response.into_inner().json),
-            Err(failure) if kind.is_some() || failure.reason() != "container-not-found" => {
-                return Err(failure);
-            }
-            Err(_) => {}
-        }
-    }
-    let request = InspectImageRequest {
-        name: name.to_owned(),
+    let kinds = match kind {
+        Some(kind) => vec![kind],
+        None => vec![Kind::Container, Kind::Image, Kind::Volume],
     };
-    match engine
-        .images()
-        .inspect(request)
-        .await
-        .map_err(Failure::from)
-    {
-        Ok(response) => parse(&response.into_inner().json),
-        Err(failure) if kind.is_none() && failure.reason() == "image-not-found" => {
-            Err(Failure::new(format!("No such object: {name}"))
-                .hint("`berth ps -a` lists containers, `berth images` images"))
+    for each in kinds {
+        match find_kind(engine, name, each, size).await {
+            Err(failure) if kind.is_none() && ABSENT.contains(&failure.reason()) => {}
+            result => return result,
         }
-        Err(failure) => Err(failure),
     }
+    Err(Failure::new(format!("No such object: {name}"))
+        .hint("`berth ps -a` lists containers, `berth images` images, `berth volume ls` volumes"))
+}
+
+async fn find_kind(engine: &Engine, name: &str, kind: Kind, size: bool) -> Result<Value, Failure> {
+    let name = name.to_owned();
+    let json = match kind {
+        Kind::Container => {
+            let request = InspectRequest {
+                container: name,
+                size,
+            };
+            engine
+                .containers()
+                .inspect(request)
+                .await?
+                .into_inner()
+                .json
+        }
+        Kind::Image => {
+            let request = InspectImageRequest { name };
+            engine.images().inspect(request).await?.into_inner().json
+        }
+        Kind::Volume => {
+            let request = InspectVolumeRequest { name };
+            let found = engine.volumes().inspect(request).await?.into_inner();
+            return Ok(volume(&found.volume.unwrap_or_default()));
+        }
+    };
+    parse(&json)
+}
+
+/// The object that `docker volume inspect` prints.
+pub(super) fn volume(volume: &Volume) -> Value {
+    let map = |map: &HashMap<String, String>| match map.is_empty() {
+        true => Value::Null,
+        false => json!(map.iter().collect::<BTreeMap<_, _>>()),
+    };
+    let created = volume.created.unwrap_or_default();
+    let created = Timestamp::new(created.seconds, 0).unwrap_or_default();
+    json!({
+        "CreatedAt": created.to_string(),
+        "Driver": volume.driver,
+        "Labels": map(&volume.labels),
+        "Mountpoint": volume.mountpoint,
+        "Name": volume.name,
+        "Options": map(&volume.options),
+        "Scope": volume.scope,
+    })
 }
 
 fn parse(json: &str) -> Result<Value, Failure> {

@@ -13,7 +13,11 @@ mod login;
 mod logout;
 pub(crate) mod machine;
 mod man;
+mod output;
+mod pruned;
+mod system;
 mod version;
+mod volume;
 
 use crate::engine::Global;
 use crate::failure::Outcome;
@@ -43,6 +47,12 @@ pub(crate) enum Command {
     /// Commands on images, under their long names
     #[command(subcommand, arg_required_else_help = true)]
     Image(image::LongCommand),
+    /// Make, list and remove volumes
+    #[command(subcommand, arg_required_else_help = true)]
+    Volume(volume::Command),
+    /// Look after the machine's engine
+    #[command(subcommand, arg_required_else_help = true)]
+    System(system::Command),
     Completion(completion::Args),
     Man(man::Args),
 }
@@ -67,6 +77,8 @@ impl Command {
             Self::Machine(command) => command.run(global).await,
             Self::Container(command) => command.run(global).await,
             Self::Image(command) => command.run(global).await,
+            Self::Volume(command) => command.run(global).await,
+            Self::System(command) => command.run(global).await,
             Self::Completion(args) => completion::run(&args),
             Self::Man(args) => man::run(&args),
         }

@@ -116,6 +116,16 @@ pub(crate) fn in_log(seconds: i64, nanos: i32) -> String {
     }
 }
 
+/// Shows a moment as programs read it, in the local zone: "2026-11-21T18:00:00Z".
+pub(crate) fn rfc3339(unix_seconds: i64) -> String {
+    let moment = Timestamp::from_second(unix_seconds).unwrap_or_default();
+    let zoned = moment.to_zoned(TimeZone::system());
+    let zone = if zoned.offset().is_zero() { "Z" } else { "%:z" };
+    zoned
+        .strftime(&format!("%Y-%m-%dT%H:%M:%S{zone}"))
+        .to_string()
+}
+
 /// A moment in the local zone as Go prints it: "2026-11-21 11:38:00 +0000 UTC".
 pub(crate) fn local(unix_seconds: i64) -> String {
     let moment = Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH);

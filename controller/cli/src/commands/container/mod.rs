@@ -17,7 +17,7 @@ mod logs;
 mod options;
 mod pause;
 mod port;
-mod prune;
+pub(super) mod prune;
 pub(super) mod ps;
 mod rename;
 mod request;

@@ -2,10 +2,10 @@
 
 use berth_proto::v1::PruneContainersRequest;
 
-use crate::engine::Global;
+use crate::commands::pruned::Pruned;
+use crate::engine::{Engine, Global};
 use crate::failure::{Failure, Outcome};
 use crate::ui;
-use crate::units::size;
 
 /// Remove all containers that do not run
 #[derive(Debug, clap::Args)]
@@ -28,19 +28,21 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     if !args.force && !ui::confirm(QUESTION)? {
         return Err(Failure::new("container prune has been cancelled"));
     }
-    let request = PruneContainersRequest {
-        filters: args.filter,
-    };
     let engine = global.engine().await?;
-    let response = engine.containers().prune(request).await?.into_inner();
-    if !response.removed.is_empty() {
-        ui::line("Deleted Containers:")?;
-        for id in &response.removed {
-            ui::line(id)?;
-        }
-        ui::line("")?;
-    }
-    let reclaimed = size::decimal(response.space_reclaimed_bytes, 4);
-    ui::line(&format!("Total reclaimed space: {reclaimed}"))?;
+    prune(&engine, args.filter).await?.print()?;
     Ok(0)
+}
+
+/// Removes containers that do not run.
+pub(in crate::commands) async fn prune(
+    engine: &Engine,
+    filters: Vec<String>,
+) -> Result<Pruned, Failure> {
+    let request = PruneContainersRequest { filters };
+    let response = engine.containers().prune(request).await?.into_inner();
+    Ok(Pruned::new(
+        "Deleted Containers:",
+        response.removed,
+        response.space_reclaimed_bytes,
+    ))
 }

@@ -58,7 +58,7 @@ pub(crate) struct Args {
     size: bool,
 }
 
-const LISTING: Listing<'_> = Listing {
+pub(in crate::commands) const LISTING: Listing<'_> = Listing {
     headings: &[
         ("ID", "CONTAINER ID"),
         ("Names", "NAMES"),
@@ -107,7 +107,7 @@ pub(in crate::commands) async fn run(args: Args, global: &Global) -> Outcome {
     Ok(0)
 }
 
-fn row(container: &ContainerSummary, short: bool) -> Value {
+pub(in crate::commands) fn row(container: &ContainerSummary, short: bool) -> Value {
     let created = container.created.unwrap_or_default().seconds;
     let id = if short {
         short_id(&container.id)

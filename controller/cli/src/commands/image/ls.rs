@@ -44,7 +44,7 @@ pub(crate) struct Args {
     reference: Option<String>,
 }
 
-const LISTING: Listing<'_> = Listing {
+pub(in crate::commands) const LISTING: Listing<'_> = Listing {
     headings: &[
         ("ID", "IMAGE ID"),
         ("Repository", "REPOSITORY"),
@@ -95,11 +95,11 @@ pub(in crate::commands) async fn run(args: Args, global: &Global) -> Outcome {
 }
 
 /// A repository, a tag and a digest of an image.
-type Name<'a> = (&'a str, &'a str, &'a str);
+pub(in crate::commands) type Name<'a> = (&'a str, &'a str, &'a str);
 
 /// The names under which an image is shown: its tags, each with the digests of its repository when
 /// they are wanted, then repositories that are known by digest only.
-fn names(image: &Image, digests: bool) -> Vec<Name<'_>> {
+pub(in crate::commands) fn names(image: &Image, digests: bool) -> Vec<Name<'_>> {
     let tags: Vec<(&str, &str)> = image
         .repo_tags
         .iter()
@@ -140,7 +140,11 @@ fn names(image: &Image, digests: bool) -> Vec<Name<'_>> {
     names
 }
 
-fn row(image: &Image, (repository, tag, digest): Name<'_>, short: bool) -> Value {
+pub(in crate::commands) fn row(
+    image: &Image,
+    (repository, tag, digest): Name<'_>,
+    short: bool,
+) -> Value {
     let id = if short {
         short_id(&image.id)
     } else {

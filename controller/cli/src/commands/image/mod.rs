@@ -4,11 +4,15 @@
 //! `berth NAME` and `berth image NAME`; one that has only a long name goes to [`LongCommand`].
 
 mod build;
+mod history;
 mod import;
+mod load;
 pub(super) mod ls;
+pub(super) mod prune;
 mod pull;
 mod push;
 pub(super) mod rmi;
+mod save;
 mod tag;
 pub(super) mod transfer;
 
@@ -24,6 +28,9 @@ pub(crate) enum Command {
     Push(push::Args),
     Tag(tag::Args),
     Import(import::Args),
+    History(history::Args),
+    Save(save::Args),
+    Load(load::Args),
 }
 
 /// `berth image …`
@@ -36,6 +43,7 @@ pub(crate) enum LongCommand {
     #[command(visible_alias = "remove")]
     Rm(rmi::Args),
     Inspect(inspect::ImageArgs),
+    Prune(prune::Args),
 }
 
 // === impl Command ===
@@ -49,6 +57,9 @@ impl Command {
             Self::Push(args) => push::run(args, global).await,
             Self::Tag(args) => tag::run(args, global).await,
             Self::Import(args) => import::run(args, global).await,
+            Self::History(args) => history::run(args, global).await,
+            Self::Save(args) => save::run(args, global).await,
+            Self::Load(args) => load::run(args, global).await,
         }
     }
 }
@@ -62,6 +73,7 @@ impl LongCommand {
             Self::Same(command) => command.run(global).await,
             Self::Ls(args) => ls::run(args, global).await,
             Self::Rm(args) => rmi::run(args, global).await,
+            Self::Prune(args) => prune::run(args, global).await,
             Self::Inspect(args) => {
                 inspect::run(args.into(), Some(inspect::Kind::Image), global).await
             }

@@ -1,6 +1,6 @@
 //! `berth rmi`.
 
-use berth_proto::v1::{RemoveImageRequest, removed_image};
+use berth_proto::v1::{RemoveImageRequest, RemovedImage, removed_image};
 
 use super::each;
 use crate::engine::Global;
@@ -33,15 +33,18 @@ pub(in crate::commands) async fn run(args: Args, global: &Global) -> Outcome {
             no_prune: args.no_prune,
         };
         let response = engine.images().remove(request).await?.into_inner();
-        let lines: Vec<String> = response
-            .removed
-            .into_iter()
-            .filter_map(|removed| match removed.what? {
-                removed_image::What::Untagged(name) => Some(format!("Untagged: {name}")),
-                removed_image::What::Deleted(id) => Some(format!("Deleted: {id}")),
-            })
+        let lines: Vec<String> = lines(response.removed)
+            .map(|(done, what)| format!("{done}: {what}"))
             .collect();
         Ok((!lines.is_empty()).then(|| lines.join("\n")))
     })
     .await
+}
+
+/// What was done, and with what.
+pub(super) fn lines(removed: Vec<RemovedImage>) -> impl Iterator<Item = (&'static str, String)> {
+    removed.into_iter().filter_map(|line| match line.what? {
+        removed_image::What::Untagged(name) => Some(("Untagged", name)),
+        removed_image::What::Deleted(id) => Some(("Deleted", id)),
+    })
 }

@@ -148,4 +148,63 @@ impl ImageService for Seen {
             image_id: "sha256:22".to_owned(),
         }))
     }
+
+    async fn history(&self, _request: Request<HistoryRequest>) -> Answer<HistoryResponse> {
+        let step = |image_id: &str, created_by: &str, size_bytes| HistoryStep {
+            image_id: image_id.to_owned(),
+            created_by: created_by.to_owned(),
+            size_bytes,
+            ..HistoryStep::default()
+        };
+        let id = format!("sha256:{}", "ab".repeat(32));
+        let steps = vec![step(&id, "CMD [\"sh\"]", 0), step("", "ADD x", 4_261_502)];
+        Ok(Response::new(HistoryResponse { steps }))
+    }
+
+    async fn prune(&self, request: Request<PruneImagesRequest>) -> Answer<PruneImagesResponse> {
+        let filters = request.into_inner().filters;
+        self.with(|state| state.pruned.push(("images", filters)));
+        let removed = vec![RemovedImage {
+            what: Some(removed_image::What::Deleted("sha256:33".to_owned())),
+        }];
+        Ok(Response::new(PruneImagesResponse {
+            removed,
+            space_reclaimed_bytes: 1_500_000,
+        }))
+    }
+
+    type SaveStream = ReceiverStream<Result<SaveResponse, Status>>;
+
+    async fn save(&self, request: Request<SaveRequest>) -> Answer<Self::SaveStream> {
+        let names = request.into_inner().names;
+        let (sender, receiver) = mpsc::channel(16);
+        for name in names {
+            let chunk = format!("<{name}>").into_bytes();
+            sender.send(Ok(SaveResponse { chunk })).await.unwrap();
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn load(&self, request: Request<Streaming<LoadRequest>>) -> Answer<LoadResponse> {
+        let mut requests = request.into_inner();
+        let mut archive = Vec::new();
+        while let Some(request) = requests.message().await? {
+            archive.extend(request.chunk);
+        }
+        self.with(|state| state.imported.extend(archive));
+        let named = LoadedImage {
+            id: "sha256:44".to_owned(),
+            names: vec![LoadedName {
+                name: "box:1".to_owned(),
+                replaced_image_id: "sha256:55".to_owned(),
+            }],
+        };
+        let nameless = LoadedImage {
+            id: "sha256:66".to_owned(),
+            names: Vec::new(),
+        };
+        Ok(Response::new(LoadResponse {
+            images: vec![named, nameless],
+        }))
+    }
 }

@@ -37,6 +37,7 @@ pub(crate) struct State {
     pub(crate) containers: HashMap<String, Container>,
     pub(crate) pulled: Vec<(String, Option<RegistryAuth>)>,
     pub(crate) removed: Vec<String>,
+    pub(crate) pruned: Vec<(&'static str, Vec<String>)>,
     pub(crate) imported: Vec<u8>,
     pub(crate) build: Option<(BuildOptions, Vec<u8>)>,
 }

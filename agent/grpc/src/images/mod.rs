@@ -1,24 +1,22 @@
-//! `ImageService`.
+//! `ImageService`: this file has the calls, its neighbours the archives and the progress.
+
+mod archive;
+mod progress;
 
 use std::sync::Arc;
 
-use berth_agent_engine::{Engine, ErrorClass};
-use berth_agent_images::{
-    Credentials, Image, LayerPhase, Platform, Progress, ProgressSink, Reference, Removed,
-};
+use berth_agent_engine::Engine;
+use berth_agent_images::{Credentials, Image, Platform, Reference, Removed};
 use berth_proto::v1;
-use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt as _};
-use tokio::sync::mpsc;
-use tokio_util::task::AbortOnDropHandle;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::containers::blocking;
 use crate::import;
 use crate::status;
 
-/// Reports that wait for a slow client; what does not fit is dropped, as the next one tells more.
-const WAITING_REPORTS: usize = 1024;
+use self::progress::{Wrap, progress_then_result, sink};
 
 /// The images of the machine.
 pub(crate) struct Images {
@@ -166,17 +164,54 @@ impl v1::image_service_server::ImageService for Images {
             blocking(move || engine.remove_image(&request.name, request.force, request.no_prune))
                 .await?
                 .map_err(|e| status::of(&e))?;
-        let removed = removed
-            .into_iter()
-            .map(|line| {
-                let what = match line {
-                    Removed::Untagged(name) => v1::removed_image::What::Untagged(name),
-                    Removed::Deleted(id) => v1::removed_image::What::Deleted(id),
-                };
-                v1::RemovedImage { what: Some(what) }
-            })
-            .collect();
+        let removed = removed_lines(removed);
         Ok(Response::new(v1::RemoveImageResponse { removed }))
+    }
+
+    async fn history(
+        &self,
+        request: Request<v1::HistoryRequest>,
+    ) -> Result<Response<v1::HistoryResponse>, Status> {
+        let name = request.into_inner().name;
+        let engine = Arc::clone(&self.engine);
+        let steps = blocking(move || engine.image_history(&name))
+            .await?
+            .map_err(|e| status::of(&e))?;
+        let steps = steps.into_iter().map(archive::step).collect();
+        Ok(Response::new(v1::HistoryResponse { steps }))
+    }
+
+    async fn prune(
+        &self,
+        request: Request<v1::PruneImagesRequest>,
+    ) -> Result<Response<v1::PruneImagesResponse>, Status> {
+        let filters = request.into_inner().filters;
+        let engine = Arc::clone(&self.engine);
+        let pruned = blocking(move || engine.prune_images(&filters))
+            .await?
+            .map_err(|e| status::of(&e))?;
+        Ok(Response::new(v1::PruneImagesResponse {
+            removed: removed_lines(pruned.removed),
+            space_reclaimed_bytes: pruned.reclaimed,
+        }))
+    }
+
+    type SaveStream = BoxStream<'static, Result<v1::SaveResponse, Status>>;
+
+    async fn save(
+        &self,
+        request: Request<v1::SaveRequest>,
+    ) -> Result<Response<Self::SaveStream>, Status> {
+        let stream = archive::save(&self.engine, request.into_inner()).await?;
+        Ok(Response::new(stream))
+    }
+
+    async fn load(
+        &self,
+        request: Request<Streaming<v1::LoadRequest>>,
+    ) -> Result<Response<v1::LoadResponse>, Status> {
+        let images = archive::load(&self.engine, request.into_inner()).await?;
+        Ok(Response::new(v1::LoadResponse { images }))
     }
 
     async fn import(
@@ -214,82 +249,18 @@ pub(crate) fn credentials(auth: Option<v1::RegistryAuth>) -> Credentials {
     }
 }
 
-fn sink() -> (ProgressSink, mpsc::Receiver<Progress>) {
-    let (sender, reports) = mpsc::channel(WAITING_REPORTS);
-    let sink = ProgressSink::new(move |progress| drop(sender.try_send(progress)));
-    (sink, reports)
-}
-
-/// How reports become events of one of the two calls.
-struct Wrap<E> {
-    status: fn(String) -> E,
-    layer: fn(v1::LayerProgress) -> E,
-}
-
-/// Returns the reports of `work` while it goes on, then its result. Dropping the stream ends it.
-fn progress_then_result<E: Send + 'static>(
-    reports: mpsc::Receiver<Progress>,
-    wrap: Wrap<E>,
-    work: impl Future<Output = Result<E, Status>> + Send + 'static,
-) -> impl Stream<Item = Result<E, Status>> + Send {
-    let task = AbortOnDropHandle::new(tokio::spawn(work));
-    // The work owns the only sender, so that the reports end with it.
-    let reports = stream::unfold(reports, |mut reports| async move {
-        Some((reports.recv().await?, reports))
-    })
-    .map(move |progress| {
-        Ok(match progress {
-            Progress::Status(text) => (wrap.status)(text),
-            Progress::Layer {
-                id,
-                phase,
-                current_bytes,
-                total_bytes,
-            } => (wrap.layer)(layer_progress(id, phase, current_bytes, total_bytes)),
-        })
+fn removed_lines(removed: Vec<Removed>) -> Vec<v1::RemovedImage> {
+    let lines = removed.into_iter().map(|line| {
+        let what = match line {
+            Removed::Untagged(name) => v1::removed_image::What::Untagged(name),
+            Removed::Deleted(id) => v1::removed_image::What::Deleted(id),
+        };
+        v1::RemovedImage { what: Some(what) }
     });
-    let result = stream::once(async move {
-        task.await.unwrap_or_else(|error| {
-            let message = format!("the transfer was cut off: {error}");
-            Err(status::build(
-                ErrorClass::Internal,
-                "interrupted",
-                message,
-                None,
-            ))
-        })
-    });
-    reports.chain(result)
+    lines.collect()
 }
 
-fn layer_progress(
-    id: String,
-    phase: LayerPhase,
-    current_bytes: u64,
-    total_bytes: u64,
-) -> v1::LayerProgress {
-    use v1::layer_progress::Phase;
-    let phase = match phase {
-        LayerPhase::Waiting => Phase::Waiting,
-        LayerPhase::Downloading => Phase::Downloading,
-        LayerPhase::Verifying => Phase::Verifying,
-        LayerPhase::Extracting => Phase::Extracting,
-        LayerPhase::PullComplete => Phase::PullComplete,
-        LayerPhase::AlreadyExists => Phase::AlreadyExists,
-        LayerPhase::Preparing => Phase::Preparing,
-        LayerPhase::Pushing => Phase::Pushing,
-        LayerPhase::Pushed => Phase::Pushed,
-        LayerPhase::Mounted => Phase::Mounted,
-    };
-    v1::LayerProgress {
-        id,
-        phase: phase.into(),
-        current_bytes,
-        total_bytes,
-    }
-}
-
-fn message(engine: &Engine, image: &Image) -> v1::Image {
+pub(crate) fn message(engine: &Engine, image: &Image) -> v1::Image {
     v1::Image {
         id: image.id.to_string(),
         repo_tags: image.repo_tags.clone(),
@@ -298,5 +269,6 @@ fn message(engine: &Engine, image: &Image) -> v1::Image {
         size_bytes: image.size,
         labels: image.config.config.labels.clone().into_iter().collect(),
         containers: u32::try_from(engine.n_users_of_image(image)).unwrap_or(u32::MAX),
+        shared_size_bytes: None,
     }
 }

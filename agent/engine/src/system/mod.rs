@@ -1,0 +1,5 @@
+//! What everything on the machine costs.
+
+mod disk_usage;
+
+pub use disk_usage::{DiskUsage, DiskUsageError, ImageUsage};
