@@ -6,7 +6,7 @@ use crate::app;
 use crate::failure::Outcome;
 use crate::ui;
 
-/// Print a script that completes berth's commands in a shell
+/// Print a script by which a shell completes commands, flags and names of what exists
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  berth completion bash > /etc/bash_completion.d/berth")]
 pub(crate) struct Args {
@@ -17,8 +17,6 @@ pub(crate) struct Args {
 
 /// Prints the script.
 pub(super) fn run(args: &Args) -> Outcome {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut app::whole(), "berth", &mut script);
-    ui::print(&String::from_utf8_lossy(&script))?;
+    ui::print(&app::complete::script(&args.shell.to_string())?)?;
     Ok(0)
 }

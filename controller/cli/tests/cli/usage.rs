@@ -1,6 +1,7 @@
 //! Command lines that make no sense, help, and what is made of the commands themselves.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use crate::program::{Ended, berth};
@@ -48,10 +49,7 @@ fn an_engine_that_is_not_there_is_said_so() {
 fn scripts_and_pages_are_made_for_every_command() {
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let script = run(&["completion", shell]).success();
-        assert!(
-            script.contains("berth") && script.contains("provision"),
-            "{shell}"
-        );
+        assert!(script.contains("BERTH_COMPLETE"), "{shell}: {script}");
     }
     let folder = tempfile::tempdir().unwrap();
     run(&["man", folder.path().to_str().unwrap()]).success();
@@ -59,6 +57,45 @@ fn scripts_and_pages_are_made_for_every_command() {
         let page = std::fs::read_to_string(folder.path().join(page)).unwrap();
         assert!(page.contains(".TH"), "{page}");
     }
+}
+
+/// What bash would offer for the last of `words`.
+fn offered(store: &Path, words: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_berth"))
+        .args(["--", "berth"])
+        .args(words)
+        .env("BERTH_COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+        .env("_CLAP_COMPLETE_SPACE", "true")
+        .env("_CLAP_IFS", "\n")
+        .env("BERTH_STORAGE_PATH", store)
+        .output();
+    let offered = Ended::from(output.unwrap()).success();
+    offered.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shell_is_offered_commands_flags_and_machines() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path();
+    let create = [
+        "machine",
+        "create",
+        "-d",
+        "none",
+        "--url",
+        "tcp://127.0.0.1:1",
+    ];
+    let storage = ["--storage-path", store.to_str().unwrap(), "edge-one"];
+    run(&[create.as_slice(), &storage].concat()).success();
+
+    assert_eq!(offered(store, &["machine", "ins"]), ["inspect"]);
+    assert_eq!(offered(store, &["run", "--sig-p"]), ["--sig-proxy"]);
+    assert_eq!(offered(store, &["machine", "rm", "ed"]), ["edge-one"]);
+    assert_eq!(offered(store, &["--machine", ""]), ["edge-one"]);
+    // A machine that does not answer offers nothing, and says nothing into the typed line.
+    assert!(offered(store, &["-M", "edge-one", "stop", "x"]).is_empty());
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! From the command line to an exit code.
 
+pub(crate) mod complete;
+mod groups;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,9 +35,14 @@ pub(crate) struct App {
     command: Command,
 }
 
+/// The commands as they are parsed.
+fn command() -> clap::Command {
+    groups::lay_out(App::command())
+}
+
 /// Every command with all of its flags, for completion and manual pages.
 pub(crate) fn whole() -> clap::Command {
-    let mut app = App::command();
+    let mut app = command();
     app.build();
     app.mut_subcommand("machine", |machine| {
         machine.mut_subcommand("create", |_| machine::create::complete_command())
@@ -54,7 +62,13 @@ pub(crate) fn main(words: Vec<OsString>) -> ExitCode {
         );
         return ExitCode::from(code);
     }
-    let outcome = parse(words).and_then(|(global, command)| run(&global, command));
+    let outcome = complete::answer(&words).and_then(|answered| {
+        if answered {
+            return Ok(0);
+        }
+        let (global, command) = parse(words)?;
+        run(&global, command)
+    });
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -84,10 +98,10 @@ fn as_docker_machine(words: &[OsString]) -> Option<docker_machine::Call> {
 
 fn parse(words: Vec<OsString>) -> Result<(Global, Command), Failure> {
     let usage = |error: clap::Error| {
-        let meant = usage::Meant::by(&words, App::command());
+        let meant = usage::Meant::by(&words, command());
         usage::failure(&error, &meant, false)
     };
-    let matches = App::command()
+    let matches = command()
         .args_override_self(true)
         .try_get_matches_from(&words)
         .map_err(usage)?;
