@@ -83,7 +83,6 @@ fn line(app: &Command, command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
-
     #[test]
     fn every_command_stands_in_one_group() {
         let help = super::super::command().render_help().to_string();
