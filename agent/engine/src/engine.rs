@@ -20,6 +20,7 @@ use crate::container::record::EngineIdentity;
 use crate::create::limits::kernel::KernelLimits;
 use crate::create::rootfs::UserLookup;
 use crate::events::Events;
+use crate::files::places::Copies;
 use crate::id::random_hex;
 use crate::images::transfer::TRANSFERS;
 use crate::options::HostOptions;
@@ -79,6 +80,8 @@ pub struct Engine {
     /// Held while volumes that nobody uses are removed.
     pub(crate) pruning_volumes: Mutex<()>,
     pub(crate) unified_cgroups: bool,
+    /// Archives on their way in and out.
+    pub(crate) copies: Copies,
     /// What the kernel can limit.
     pub(crate) kernel: KernelLimits,
     pub(crate) identity: String,
@@ -190,6 +193,7 @@ impl Engine {
             pruning_images: Mutex::default(),
             pruning_volumes: Mutex::default(),
             unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+            copies: Copies::default(),
             kernel: KernelLimits::detect(),
             identity,
             _lock: lock,

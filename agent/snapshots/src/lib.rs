@@ -16,11 +16,11 @@ mod prepared;
 mod snapshotter;
 mod staging;
 
-pub use bind::Bind;
+pub use bind::{Access, Bind};
 pub use error::SnapshotError;
 pub use layer_id::{LayerId, ParseLayerIdError};
 pub use mounted::Mounted;
-pub use overlay::Overlay;
+pub use overlay::{Overlay, PrivateMount};
 pub use prepared::Prepared;
 pub use snapshotter::Snapshotter;
 pub use staging::Staging;

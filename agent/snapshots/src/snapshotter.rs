@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
-use crate::{Bind, LayerId, Mounted, Prepared, SnapshotError, Staging};
+use crate::{LayerId, Mounted, Prepared, PrivateMount, SnapshotError, Staging};
 
 /// A store of unpacked layers and of the containers' changes above them.
 ///
@@ -117,21 +117,15 @@ pub trait Snapshotter: Debug + Send + Sync {
     /// Fails when the kernel refuses the mount.
     fn mount_temporarily(&self, prepared: &Prepared) -> Result<Mounted, SnapshotError>;
 
-    /// Mounts a container's filesystem and what belongs into it, for this process only, until the
-    /// guard is dropped; `read_only` is about the filesystem itself, not about `binds`.
+    /// Mounts a container's filesystem in a mount namespace that nobody else is in, until the guard
+    /// and everything that was opened through it are dropped.
     ///
     /// It must not be mounted elsewhere at the same time, by a running container for example.
-    /// Places of `binds` that are missing are made, and stay. Sources that are missing are left out.
     ///
     /// # Errors
     ///
-    /// Fails when the kernel refuses a mount.
-    fn mount_with(
-        &self,
-        prepared: &Prepared,
-        binds: &[Bind],
-        read_only: bool,
-    ) -> Result<Mounted, SnapshotError>;
+    /// Fails when the kernel refuses the mount.
+    fn mount_privately(&self, prepared: &Prepared) -> Result<PrivateMount, SnapshotError>;
 
     /// Mounts layers (bottom first) read-only for this process, until the guard is dropped.
     ///

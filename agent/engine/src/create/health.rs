@@ -1,6 +1,6 @@
 //! Health checks of new containers: what is asked for, merged with the image's.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::options::HealthOptions;
 
@@ -74,10 +74,25 @@ fn of_image(value: &Value) -> Option<HealthOptions> {
     (value.is_object() && check(&options).is_ok()).then_some(options)
 }
 
+/// Returns a health check as images have it, and as Docker prints it: without what was not asked for.
+pub(crate) fn as_json(check: &HealthOptions) -> Value {
+    let mut value = json!({ "Test": check.test });
+    for (key, number) in [
+        ("Interval", check.interval_nanos),
+        ("Timeout", check.timeout_nanos),
+        ("StartPeriod", check.start_period_nanos),
+        ("StartInterval", check.start_interval_nanos),
+        ("Retries", check.retries),
+    ] {
+        if number != 0 {
+            value[key] = json!(number);
+        }
+    }
+    value
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

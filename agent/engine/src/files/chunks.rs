@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Buf as _, Bytes};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::error::FilesError;
+use super::places::{Place, on_a_thread};
 use super::view::View;
 
 /// Bytes in one chunk: large enough that passing it on costs little beside filling it.
@@ -35,6 +37,8 @@ pub(super) struct ChunkWriter {
     buffer: Vec<u8>,
     sender: mpsc::Sender<Result<Bytes, FilesError>>,
     view: Arc<View>,
+    place: Arc<Place>,
+    stood_still: Arc<AtomicBool>,
     runtime: Handle,
 }
 
@@ -44,6 +48,7 @@ pub(super) struct InputReader {
     current: Bytes,
     has_ended: bool,
     view: Arc<View>,
+    place: Place,
     runtime: Handle,
 }
 
@@ -62,31 +67,48 @@ impl ArchiveChunks {
     }
 }
 
-/// Lets a thread that may block write an archive of `view`; it ends when the client goes away.
-pub(super) fn produce<F>(view: Arc<View>, write: F) -> ArchiveChunks
+/// Lets a thread of its own write an archive of `view`; it ends when the client goes away.
+pub(super) fn produce<F>(
+    view: Arc<View>,
+    place: Place,
+    write: F,
+) -> Result<ArchiveChunks, FilesError>
 where
     F: FnOnce(&View, ChunkWriter) -> Result<(), FilesError> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel(WAITING);
     let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || {
+    // Its end is told through the channel.
+    let _running = on_a_thread(move || {
+        let (place, stood_still) = (Arc::new(place), Arc::default());
         let writer = ChunkWriter {
             buffer: Vec::with_capacity(CHUNK),
             sender: sender.clone(),
             view: Arc::clone(&view),
+            place: Arc::clone(&place),
+            stood_still: Arc::clone(&stood_still),
             runtime: runtime.clone(),
         };
         let result = write(&view, writer);
         // Before the client learns of the end, so that what it does next finds nothing held.
         let is_ended = runtime.block_on(async { is_ready(view.ended()).await });
-        drop(view);
+        drop((view, place));
         if let Err(error) = result {
-            let error = if is_ended { FilesError::Ended } else { error };
-            // A client that is gone needs no reason.
-            let _ = sender.blocking_send(Err(error));
+            let error = if stood_still.load(Ordering::Relaxed) {
+                FilesError::StoodStill
+            } else if is_ended {
+                FilesError::Ended
+            } else {
+                error
+            };
+            // The thread must not wait for the client here: should there be no room, the task does.
+            runtime.spawn(async move {
+                // A client that is gone needs no reason.
+                let _ = sender.send(Err(error)).await;
+            });
         }
-    });
-    ArchiveChunks(receiver)
+    })?;
+    Ok(ArchiveChunks(receiver))
 }
 
 /// Tells whether a future is done at once.
@@ -124,9 +146,13 @@ impl ChunkWriter {
         let sent = self.runtime.block_on(async {
             tokio::select! {
                 biased;
-                // Dropping the other one loses a chunk of an archive that ends here anyway.
+                // Dropping the other ones loses a chunk of an archive that ends here anyway.
                 () = self.view.ended() => false,
                 sent = self.sender.send(Ok(chunk.into())) => sent.is_ok(),
+                () = self.place.gives_way() => {
+                    self.stood_still.store(true, Ordering::Relaxed);
+                    false
+                }
             }
         });
         if sent {
@@ -158,6 +184,7 @@ impl InputReader {
     pub(super) fn new(
         pieces: mpsc::Receiver<ArchiveInput>,
         view: Arc<View>,
+        place: Place,
         runtime: Handle,
     ) -> Self {
         Self {
@@ -165,6 +192,7 @@ impl InputReader {
             current: Bytes::new(),
             has_ended: false,
             view,
+            place,
             runtime,
         }
     }
@@ -175,8 +203,11 @@ impl InputReader {
             tokio::select! {
                 biased;
                 // Dropping the other one loses nothing: an archive that ends here is not unpacked on.
-                () = self.view.ended() => Err(io::ErrorKind::Interrupted),
+                () = self.view.ended() => Err("the container was started again"),
                 next = pieces.recv() => Ok(next),
+                () = self.place.gives_way() => {
+                    Err("nothing came for too long while others waited for their turn")
+                }
             }
         });
         match next {
@@ -189,7 +220,7 @@ impl InputReader {
                 io::ErrorKind::ConnectionAborted,
                 "the client went away before the end",
             )),
-            Err(_ended) => Err(io::Error::other("the container was started again")),
+            Err(reason) => Err(io::Error::other(reason)),
         }
     }
 }

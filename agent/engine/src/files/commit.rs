@@ -168,13 +168,24 @@ impl Engine {
             .set_frozen_locked(container, container.id().as_str(), true)
             .await
         {
+            Ok(()) => Ok(()),
             // It ended in between, which is as quiet.
             Err(PauseError::NotRunning(_)) => Ok(()),
             Err(error) if container.running().is_none_or(|r| r.exited().is_some()) => {
                 tracing::debug!(error = %error, "ended before it was frozen");
                 Ok(())
             }
-            result => Ok(result?),
+            Err(error) => {
+                // Should it be frozen although nobody heard of it, it must not stay so; and what is
+                // frozen later is not frozen for this commit.
+                if let Some(running) = container.running()
+                    && let Err(error) = running.resume().await
+                {
+                    tracing::debug!(container = %container.id(), error = %error, "not thawed");
+                }
+                self.forget_commit_mark(container.id());
+                Err(error.into())
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use berth_agent_images::ContainerDefaults;
 use serde_json::{Map, Value};
 
 use crate::container::record::MergedConfig;
+use crate::create::health as checks;
 
 /// Returns the changes completed by what the container has.
 pub(super) fn merge(mut changed: ContainerDefaults, own: &ContainerDefaults) -> ContainerDefaults {
@@ -56,8 +57,8 @@ pub(super) fn own(config: &MergedConfig, image: &ContainerDefaults) -> Container
         labels: config.labels.clone(),
         stop_signal: Some(config.stop_signal.clone()).filter(|signal| !signal.is_empty()),
         stop_timeout: config.stop_timeout_seconds,
-        shell: image.shell.clone(),
-        healthcheck: image.healthcheck.clone(),
+        shell: words(&config.shell),
+        healthcheck: config.healthcheck.as_ref().map(checks::as_json),
         args_escaped: image.args_escaped,
         ..ContainerDefaults::default()
     }
@@ -126,6 +127,33 @@ mod tests {
     fn what_is_not_changed_is_the_containers() {
         let merged = merge(ContainerDefaults::default(), &container());
         assert_eq!(merged, container());
+    }
+
+    #[test]
+    fn the_check_and_the_shell_are_the_containers_and_not_the_images() {
+        let image = ContainerDefaults {
+            shell: Some(words("/bin/other -c")),
+            healthcheck: Some(serde_json::json!({"Test": ["CMD", "image"]})),
+            ..ContainerDefaults::default()
+        };
+        let with = |test: &[&str]| MergedConfig {
+            shell: words("/bin/ash -c"),
+            healthcheck: Some(crate::HealthOptions {
+                test: test.iter().map(|&word| word.to_owned()).collect(),
+                start_interval_nanos: 7_000_000,
+                ..crate::HealthOptions::default()
+            }),
+            ..MergedConfig::default()
+        };
+        let of_container = own(&with(&["CMD", "own"]), &image);
+        assert_eq!(of_container.shell, Some(words("/bin/ash -c")));
+        let expected = serde_json::json!({"Test": ["CMD", "own"], "StartInterval": 7_000_000});
+        assert_eq!(of_container.healthcheck, Some(expected));
+        // One that is switched off stays so.
+        let expected = serde_json::json!({"Test": ["NONE"], "StartInterval": 7_000_000});
+        let off = own(&with(&["NONE"]), &image).healthcheck;
+        assert_eq!(off, Some(expected));
+        assert_eq!(own(&MergedConfig::default(), &image).healthcheck, None);
     }
 
     #[test]

@@ -1,18 +1,21 @@
-//! Keeps a container from being started while files of its last run are still open.
+//! Keeps a container from being started while files of it are still open.
 //!
-//! Copying to and from a running container holds its mounts. When it ends and is started again, the
-//! same directories are mounted once more, which overlayfs does not allow for. A slow client must not
-//! hold the start up, so the start ends what is left of copying.
+//! Copying holds mounts: those of a running container, or the one that was made for a container that
+//! does not run. When it is started, the same directories are mounted once more, which overlayfs does
+//! not allow for. A slow client must not hold the start up, so the start ends what is left of copying.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use berth_agent_snapshots::PrivateMount;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 
-/// All copying to and from one container while it runs.
+/// All copying to and from one container.
 #[derive(Debug, Default)]
 pub(crate) struct Copying {
     open: Arc<RwLock<()>>,
     n_ends: watch::Sender<u64>,
+    /// What is mounted while it does not run, for all who work on it.
+    mount: Mutex<Weak<PrivateMount>>,
 }
 
 /// Leave to work on a container's files; dropping it gives it back.
@@ -26,14 +29,37 @@ pub(crate) struct Pass {
 impl Copying {
     /// Begins to work on the files.
     pub(crate) async fn begin(&self) -> Pass {
-        let open = Arc::clone(&self.open).read_owned().await;
+        self.begin_with(|| {}).await
+    }
+
+    /// `entered` is called where an end that is asked for must not be missed.
+    async fn begin_with(&self, mut entered: impl FnMut()) -> Pass {
         let n_ends = self.n_ends.subscribe();
-        let at_begin = *n_ends.borrow();
-        Pass {
-            _open: open,
-            n_ends,
-            at_begin,
+        loop {
+            let at_begin = *n_ends.borrow();
+            let open = Arc::clone(&self.open).read_owned().await;
+            entered();
+            // Who asked for an end meanwhile may have meant this one, and waits for it.
+            if *n_ends.borrow() == at_begin {
+                return Pass {
+                    _open: open,
+                    n_ends,
+                    at_begin,
+                };
+            }
         }
+    }
+
+    /// Returns what somebody has mounted who still works on it. The container's lifecycle lock is held.
+    pub(super) fn mount(&self) -> Option<Arc<PrivateMount>> {
+        let mount = self.mount.lock();
+        mount.unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// Lets others work on what was mounted.
+    pub(super) fn share(&self, mount: &Arc<PrivateMount>) {
+        let mut shared = self.mount.lock().unwrap_or_else(PoisonError::into_inner);
+        *shared = Arc::downgrade(mount);
     }
 
     /// Ends all that is going on, and returns when nobody has anything open any more.
@@ -61,6 +87,24 @@ impl Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_end_that_is_asked_for_meanwhile_is_not_missed() {
+        let copying = Copying::default();
+        let mut n_entered = 0;
+        let pass = copying.begin_with(|| {
+            n_entered += 1;
+            if n_entered == 1 {
+                // As an end does that finds the lock taken.
+                assert!(copying.open.try_write().is_err());
+                copying.n_ends.send_modify(|n| *n += 1);
+            }
+        });
+        let pass = pass.await;
+        assert_eq!(n_entered, 2, "it went on as if nothing had been asked for");
+        let ended = tokio::time::timeout(std::time::Duration::from_millis(20), pass.ended());
+        assert!(ended.await.is_err(), "ended without a cause");
+    }
 
     #[tokio::test]
     async fn an_end_waits_for_those_who_work_and_tells_them() {

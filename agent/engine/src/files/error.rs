@@ -78,6 +78,12 @@ pub enum FilesError {
     /// The container was started anew, or removed, in the middle.
     #[error("the container was started again while its files were being copied")]
     Ended,
+    /// The client let it stand still while others waited.
+    #[error("the copy stood still for too long while others waited for their turn")]
+    StoodStill,
+    /// There is no thread for it.
+    #[error("starting a thread")]
+    Thread(#[source] io::Error),
     /// Nobody takes what is read.
     #[error("the receiver is gone")]
     ReceiverGone,
@@ -109,7 +115,9 @@ impl Classified for FilesError {
             | Self::Kernels(_)
             | Self::User { .. } => ErrorClass::InvalidArgument,
             Self::Unpack(error) => error.class(),
-            Self::Mount(SnapshotError::DiskFull { .. }) => ErrorClass::Exhausted,
+            Self::Mount(SnapshotError::DiskFull { .. }) | Self::StoodStill | Self::Thread(_) => {
+                ErrorClass::Exhausted
+            }
             Self::Unreachable(_)
             | Self::Open { .. }
             | Self::Mount(_)
@@ -126,6 +134,7 @@ impl Classified for FilesError {
             Self::RootReadOnly | Self::VolumeReadOnly | Self::Kernels(_) => "read-only",
             Self::User { .. } => "user-not-found",
             Self::BeingRemoved(_) | Self::Ended => "wrong-state",
+            Self::StoodStill => "stood-still",
             Self::Unpack(error) => error.reason(),
             Self::Mount(SnapshotError::DiskFull { .. }) => "disk-full",
             _ => "files-failed",

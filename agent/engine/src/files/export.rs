@@ -14,14 +14,15 @@ impl Engine {
     /// When there is no such container. What fails later ends the archive.
     pub async fn export(self: &Arc<Self>, name: &str) -> Result<ArchiveChunks, FilesError> {
         let container = self.containers.find(name)?;
+        let place = self.copies.place().await;
         let view = Arc::new(self.root_view(&container).await?);
-        let chunks = produce(view, |view, writer| {
+        let chunks = produce(view, place, |view, writer| {
             let root = view.root().root();
             let root = root.map_err(|e| FilesError::read("", e))?;
             let mut packer = Packer::new(writer, false);
             packer.tree(root, b"")?;
             packer.finish()
-        });
+        })?;
         self.container_event(&container, "export");
         Ok(chunks)
     }

@@ -34,6 +34,7 @@ impl Engine {
         options: GetOptions,
     ) -> Result<(PathStat, ArchiveChunks), FilesError> {
         let container = self.containers.find(name)?;
+        let place = self.copies.place().await;
         let view = Arc::new(self.view(&container).await?);
         let (name, text) = (name.to_owned(), path.to_owned());
         let looked = tokio::task::spawn_blocking(move || {
@@ -41,10 +42,10 @@ impl Engine {
             found.map(|found| (view, found))
         });
         let (view, (stat, asked, found)) = crate::task::outcome(looked).await?;
-        self.container_event(&container, "archive-path");
-        let chunks = produce(view, move |_view, writer| {
+        let chunks = produce(view, place, move |_view, writer| {
             pack(&asked, found, writer, options.sparse)
-        });
+        })?;
+        self.container_event(&container, "archive-path");
         Ok((stat, chunks))
     }
 }

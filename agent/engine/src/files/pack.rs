@@ -1,7 +1,6 @@
 //! Packs a part of a container's file system while its processes may change it.
 //!
-//! The walk holds the directories that it is in, so that no rename leads it elsewhere. What vanishes
-//! before it is reached is left out; nothing but regular files is ever opened.
+//! What vanishes before it is reached is left out; nothing but regular files is ever opened.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -14,9 +13,14 @@ use berth_archive::{Holes, NewEntry, TarWriter};
 
 use super::chunks::ChunkWriter;
 use super::error::FilesError;
+use super::walk::Walk;
 
-/// How many directories are held open: deeper trees cannot be named in one path anyway (4096 bytes).
-const MAX_DEPTH: usize = 2048;
+/// How many bytes the noted names of files that have several may take: how many there are, and how long
+/// they are, is the container's choice. Files beyond that are packed as if they had one name each.
+const ROOM_FOR_NAMES: usize = 32 * 1024 * 1024;
+
+/// What a noted name takes besides its bytes, about.
+const OF_A_NAME: usize = 64;
 
 /// Extended attributes that travel: the users' own, and what gives a program its rights.
 fn travels(key: &OsStr) -> bool {
@@ -32,17 +36,9 @@ pub(super) struct Packer {
     tar: TarWriter<ChunkWriter>,
     /// The first name of every file that has several.
     names: HashMap<(u64, u64), Vec<u8>>,
+    room_for_names: usize,
     /// Leave holes of files out.
     sparse: bool,
-}
-
-/// A directory that the walk is in.
-struct Frame {
-    directory: Directory,
-    names: std::vec::IntoIter<OsString>,
-    /// How long the path of the directory is, with its slash.
-    length: usize,
-    device: u64,
 }
 
 // === impl Packer ===
@@ -52,6 +48,7 @@ impl Packer {
         Self {
             tar: TarWriter::new(writer),
             names: HashMap::new(),
+            room_for_names: ROOM_FOR_NAMES,
             sparse,
         }
     }
@@ -59,41 +56,37 @@ impl Packer {
     /// Writes a directory with everything below it. Its own member is called `prefix`, and so begin
     /// the names of the others; without one it has no member.
     pub(super) fn tree(&mut self, directory: Directory, prefix: &[u8]) -> Result<(), FilesError> {
-        let mut path = prefix.to_vec();
-        if !path.is_empty() {
-            self.directory(&directory, &path)
-                .map_err(|e| failed(&path, e))?;
+        if !prefix.is_empty() {
+            self.directory(&directory, prefix)
+                .map_err(|e| failed(prefix, e))?;
         }
-        let top = frame(directory, path.len()).map_err(|e| failed(&path, e))?;
-        let mut stack = vec![top];
-        while let Some(at) = stack.last_mut() {
-            let Some(name) = at.names.next() else {
-                stack.pop();
-                continue;
-            };
-            path.truncate(at.length);
-            path.extend_from_slice(name.as_bytes());
-            let device = at.device;
-            let child = match self.member(&at.directory, &name, &mut path) {
-                Err(error) if has_changed(&error) => continue,
-                result => result.map_err(|e| failed(&path, e))?,
-            };
-            let Some(child) = child else {
-                continue;
-            };
-            let child = frame(child, path.len()).map_err(|e| failed(&path, e))?;
-            let is_kernels = child.device != device
-                && child.directory.is_kernels().map_err(|e| failed(&path, e))?;
-            if is_kernels {
-                continue;
+        let mut walk = Walk::new(directory, prefix).map_err(|e| failed(prefix, e))?;
+        loop {
+            match self.step(&mut walk) {
+                Err(error) if has_changed(&error) => {}
+                Err(error) => return Err(failed(walk.path(), error)),
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
             }
-            if stack.len() >= MAX_DEPTH {
-                let error = io::Error::other("too many directories in one another");
-                return Err(failed(&path, error));
-            }
-            stack.push(child);
         }
-        Ok(())
+    }
+
+    /// Writes the next member of a tree; returns false at the end.
+    fn step(&mut self, walk: &mut Walk) -> io::Result<bool> {
+        let Some(name) = walk.next()? else {
+            return Ok(false);
+        };
+        let Some((directory, device, path)) = walk.at() else {
+            return Ok(true);
+        };
+        let Some(child) = self.member(directory, &name, path)? else {
+            return Ok(true);
+        };
+        let is_other = child.own_attributes()?.identity.0 != device;
+        if !is_other || !child.is_kernels()? {
+            walk.enter(child)?;
+        }
+        Ok(true)
     }
 
     /// Writes a directory without what is in it.
@@ -168,7 +161,10 @@ impl Packer {
             NodeKind::Fifo => self.tar.entry(&entry(b'6'))?,
             NodeKind::Directory | NodeKind::Socket => {}
         }
-        if attributes.n_links > 1 {
+        if attributes.n_links > 1
+            && let Some(left) = self.room_for_names.checked_sub(path.len() + OF_A_NAME)
+        {
+            self.room_for_names = left;
             self.names.insert(attributes.identity, path.clone());
         }
         Ok(None)
@@ -210,17 +206,6 @@ impl Packer {
         let xattrs = xattrs(&keys, |key| directory.own_xattr(key))?;
         self.tar.entry(&new_entry(path, b'5', &attributes, &xattrs))
     }
-}
-
-fn frame(directory: Directory, length: usize) -> io::Result<Frame> {
-    let device = directory.own_attributes()?.identity.0;
-    let names = directory.names()?.into_iter();
-    Ok(Frame {
-        directory,
-        names,
-        length,
-        device,
-    })
 }
 
 fn new_entry<'a>(
@@ -267,4 +252,65 @@ fn failed(path: &[u8], error: io::Error) -> FilesError {
         return FilesError::ReceiverGone;
     }
     FilesError::read(PathBuf::from(Path::new(OsStr::from_bytes(path))), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::sync::Arc;
+
+    use berth_archive::{EntryKind, TarReader};
+
+    use super::super::chunks::produce;
+    use super::super::places::Copies;
+    use super::super::view::View;
+    use super::*;
+
+    /// Kinds of the members when a folder is packed with that much room for names.
+    async fn packed(folder: &Path, room_for_names: usize) -> BTreeMap<String, EntryKind> {
+        let view = Arc::new(View::of_folder(folder).await);
+        let place = Copies::default().place().await;
+        let chunks = produce(view, place, move |view, writer| {
+            let mut packer = Packer::new(writer, false);
+            packer.room_for_names = room_for_names;
+            packer.tree(view.root().root().expect("root"), b"")?;
+            packer.finish()
+        });
+        let mut chunks = chunks.expect("a thread");
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.next().await.expect("packed") {
+            bytes.extend(chunk);
+        }
+        let mut kinds = BTreeMap::new();
+        let mut archive = TarReader::new(&bytes[..]);
+        while let Some(entry) = archive.next().expect("archive") {
+            let path = String::from_utf8_lossy(&entry.path).into_owned();
+            kinds.insert(path, entry.kind);
+        }
+        kinds
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_with_several_names_are_packed_once_as_long_as_there_is_room_to_note_it() {
+        let temp = tempfile::tempdir().expect("temporary directory");
+        for file in ["a", "c"] {
+            fs::write(temp.path().join(file), "text").expect("file");
+            let second = temp.path().join(format!("{file}2"));
+            fs::hard_link(temp.path().join(file), second).expect("link");
+        }
+        let links = |kinds: BTreeMap<String, EntryKind>| -> Vec<String> {
+            kinds
+                .into_iter()
+                .filter(|(_, kind)| *kind == EntryKind::HardLink)
+                .map(|(path, _)| path)
+                .collect()
+        };
+        let all = packed(temp.path(), ROOM_FOR_NAMES).await;
+        assert_eq!(all.len(), 4);
+        assert_eq!(links(all), ["a2", "c2"]);
+        let some = packed(temp.path(), OF_A_NAME + 1).await;
+        assert_eq!(some.len(), 4);
+        assert_eq!(links(some), ["a2"]);
+    }
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::chunks::{ArchiveInput, CHUNK, InputReader, WAITING};
 use super::error::FilesError;
 use super::path::Asked;
+use super::places::on_a_thread;
 use super::stat::missing;
 use super::view::View;
 use crate::Engine;
@@ -56,15 +57,16 @@ impl Engine {
         input: mpsc::Receiver<ArchiveInput>,
     ) -> Result<(), FilesError> {
         let container = self.containers.find(name)?;
+        let place = self.copies.place().await;
         let view = Arc::new(self.view(&container).await?);
         let user = container.with_record(|record| record.config.user.clone());
         let (name, runtime) = (name.to_owned(), Handle::current());
-        let work = tokio::task::spawn_blocking(move || {
+        let work = on_a_thread(move || {
             let target = target(&view, &name, &options, &user)?;
-            let reader = InputReader::new(input, Arc::clone(&view), runtime);
+            let reader = InputReader::new(input, Arc::clone(&view), place, runtime);
             unpack(reader, view.root(), &target).map_err(FilesError::Unpack)
-        });
-        crate::task::outcome(work).await?;
+        })?;
+        work.await?;
         self.container_event(&container, "extract-to-dir");
         Ok(())
     }

@@ -2,12 +2,11 @@
 //! us alone while it does not.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use berth_agent_snapshots::{Bind, Mounted};
+use berth_agent_snapshots::{Access, Bind, Mounted, PrivateMount};
 use berth_agent_sys::root_dir::RootDir;
-use tokio::sync::OwnedMutexGuard;
 
 use super::copying::Pass;
 use super::error::{FilesError, is_missing};
@@ -15,27 +14,33 @@ use super::running::{Part, open_root};
 use crate::Engine;
 use crate::container::Container;
 use crate::container::record::ContainerRecord;
+use crate::start::user_mounts::bind;
 
 /// An open file system; dropping it closes it.
 #[derive(Debug)]
 pub(super) struct View {
     files: Files,
+    /// Given back last: who waits for it mounts the same directories.
     pass: Pass,
-    /// Keeps a container that does not run from being started.
-    _stopped: Option<OwnedMutexGuard<()>>,
 }
 
 #[derive(Debug)]
 enum Files {
-    Running { root: RootDir, _namespace: OwnedFd },
-    Stopped(Mounted),
+    Running {
+        root: RootDir,
+        _namespace: OwnedFd,
+    },
+    Stopped {
+        mounted: Mounted,
+        _mount: Arc<PrivateMount>,
+    },
 }
 
 impl View {
     pub(super) fn root(&self) -> &RootDir {
         match &self.files {
             Files::Running { root, .. } => root,
-            Files::Stopped(mounted) => mounted.root(),
+            Files::Stopped { mounted, .. } => mounted.root(),
         }
     }
 
@@ -74,11 +79,12 @@ impl Engine {
                 }
                 continue;
             }
-            let stopped = Arc::clone(&container.lifecycle).lock_owned().await;
+            // Only until they are open: what a client does with them may take for ever.
+            let _lifecycle = container.lifecycle.lock().await;
             if container.running_or_unreachable()?.is_some() {
                 continue;
             }
-            return self.view_stopped(container, part, stopped).await;
+            return self.view_stopped(container, part).await;
         }
     }
 
@@ -86,53 +92,75 @@ impl Engine {
         self: &Arc<Self>,
         container: &Arc<Container>,
         part: Part,
-        stopped: OwnedMutexGuard<()>,
     ) -> Result<View, FilesError> {
         if container.observe().borrow().removed {
             return Err(FilesError::BeingRemoved(container.name()));
         }
-        // Copies of the last run may still have its mounts.
-        container.copying.end_all().await;
+        let known = container.copying.mount();
+        if known.is_none() {
+            // Copies of the last run may still have its mounts.
+            container.copying.end_all().await;
+        }
         let pass = container.copying.begin().await;
-        let (engine, record) = (Arc::clone(self), container.record());
-        let work = tokio::task::spawn_blocking(move || engine.mount_stopped(&record, part));
-        let mounted = crate::task::outcome(work).await?;
-        Ok(View {
-            files: Files::Stopped(mounted),
-            pass,
-            _stopped: Some(stopped),
-        })
+        let (engine, container) = (Arc::clone(self), Arc::clone(container));
+        // The pass goes with the work, which goes on when nobody waits for it any more.
+        let work = tokio::task::spawn_blocking(move || {
+            let record = container.record();
+            let mount = match known {
+                Some(mount) => mount,
+                None => engine.mount_stopped(&container, &record)?,
+            };
+            let mounted = match part {
+                Part::RootOnly => mount.alone()?,
+                Part::Everything => {
+                    mount.with(&engine.binds(&record), record.host.read_only_rootfs)?
+                }
+            };
+            let files = Files::Stopped {
+                mounted,
+                _mount: mount,
+            };
+            Ok(View { files, pass })
+        });
+        crate::task::outcome(work).await
     }
 
-    fn mount_stopped(&self, record: &ContainerRecord, part: Part) -> Result<Mounted, FilesError> {
+    fn mount_stopped(
+        &self,
+        container: &Container,
+        record: &ContainerRecord,
+    ) -> Result<Arc<PrivateMount>, FilesError> {
         let mut prepared = self.snapshots.resume(record.id.as_str())?;
         prepared.lower.push(self.paths.mount_points());
-        if part == Part::RootOnly {
-            return Ok(self.snapshots.mount_temporarily(&prepared)?);
-        }
-        let binds = self.binds(record);
-        let read_only = record.host.read_only_rootfs;
-        Ok(self.snapshots.mount_with(&prepared, &binds, read_only)?)
+        let mount = Arc::new(self.snapshots.mount_privately(&prepared)?);
+        container.copying.share(&mount);
+        Ok(mount)
     }
 
     /// Returns what a start would mount from the machine, parents before what lies in them.
     fn binds(&self, record: &ContainerRecord) -> Vec<Bind> {
         let bundle = self.paths.container(&record.id);
-        let files = ["resolv.conf", "hostname", "hosts"].map(|name| Bind {
-            source: bundle.join(name),
-            target: PathBuf::from("/etc").join(name),
-            read_only: record.host.read_only_rootfs,
-        });
-        let mounts = record.mounts.iter().map(|mount| Bind {
-            source: PathBuf::from(&mount.source),
-            target: PathBuf::from(&mount.target),
-            read_only: mount.read_only,
-        });
-        let mut binds: Vec<Bind> = mounts.collect();
-        for file in files {
-            if !binds.iter().any(|bind| bind.target == file.target) {
-                binds.push(file);
+        let mut binds: Vec<Bind> = record.mounts.iter().filter_map(bind).collect();
+        for name in ["resolv.conf", "hostname", "hosts"] {
+            let target = Path::new("/etc").join(name);
+            if record
+                .mounts
+                .iter()
+                .any(|mount| Path::new(&mount.target) == target)
+            {
+                continue;
             }
+            binds.push(Bind {
+                source: bundle.join(name),
+                subpath: PathBuf::new(),
+                recursive: true,
+                target,
+                access: if record.host.read_only_rootfs {
+                    Access::ReadOnly
+                } else {
+                    Access::ReadWrite
+                },
+            });
         }
         binds.sort_by_key(|bind| bind.target.components().count());
         binds
@@ -149,19 +177,15 @@ async fn view_running(container: &Arc<Container>, part: Part) -> Result<Option<V
     let (pid, id) = (running.pid(), container.id().to_string());
     let opened = {
         let id = id.clone();
-        tokio::task::spawn_blocking(move || open_root(pid, &id, part))
+        tokio::task::spawn_blocking(move || {
+            let (root, _namespace) = open_root(pid, &id, part)?;
+            let files = Files::Running { root, _namespace };
+            Ok(View { files, pass })
+        })
     };
     match crate::task::outcome(opened).await {
-        Ok((root, namespace)) => Ok(Some(View {
-            files: Files::Running {
-                root,
-                _namespace: namespace,
-            },
-            pass,
-            _stopped: None,
-        })),
+        Ok(view) => Ok(Some(view)),
         Err(error) if is_missing(&error) => {
-            drop(pass);
             let mut observed = container.observe();
             let is_noted = container.running().is_none_or(|now| now.pid() != pid);
             if !is_noted {
@@ -174,5 +198,20 @@ async fn view_running(container: &Arc<Container>, part: Part) -> Result<Option<V
             container: id,
             source,
         }),
+    }
+}
+
+#[cfg(test)]
+impl View {
+    /// A folder of the machine, as if it were a container's.
+    pub(super) async fn of_folder(path: &Path) -> Self {
+        let namespace = std::fs::File::open("/proc/self/ns/mnt").expect("namespace");
+        Self {
+            files: Files::Running {
+                root: RootDir::open(path).expect("folder"),
+                _namespace: namespace.into(),
+            },
+            pass: super::copying::Copying::default().begin().await,
+        }
     }
 }

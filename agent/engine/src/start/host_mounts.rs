@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use berth_agent_snapshots::Bind;
 use berth_agent_sys::root_dir::RootDir;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -45,13 +46,8 @@ pub(crate) fn shared_memory(folder: &Path, size: i64) -> io::Result<PathBuf> {
 
 /// Mounts a path of a volume, found without ever leaving the volume: those who can write to it may
 /// change what its links point to at any moment.
-pub(crate) fn subpath(
-    folder: &Path,
-    number: usize,
-    volume: &Path,
-    path: &str,
-) -> io::Result<PathBuf> {
-    let found = RootDir::open(volume)?.locate(Path::new(path))?;
+pub(crate) fn subpath(folder: &Path, number: usize, bind: &Bind) -> io::Result<PathBuf> {
+    let found = RootDir::open(&bind.source)?.locate(&bind.subpath)?;
     let place = folder.join(format!("volume-{number}"));
     unmount(&place)?;
     if fstat(&found)?.st_mode & nix::libc::S_IFMT == nix::libc::S_IFDIR {
@@ -145,15 +141,20 @@ mod tests {
         symlink("../..", volume.join("up")).expect("link");
         symlink("/", volume.join("root")).expect("link");
         let folder = root.path().join("id");
-        let place = subpath(&folder, 0, &volume, "up/root/a").expect("inside all the time");
+        let at = |path: &str| Bind {
+            source: volume.clone(),
+            subpath: PathBuf::from(path),
+            ..Bind::default()
+        };
+        let place = subpath(&folder, 0, &at("up/root/a")).expect("inside all the time");
         assert_eq!(
             fs::read_to_string(place.join("file")).expect("file"),
             "inside"
         );
-        let file = subpath(&folder, 1, &volume, "a/file").expect("a file");
+        let file = subpath(&folder, 1, &at("a/file")).expect("a file");
         assert_eq!(fs::read_to_string(file).expect("file"), "inside");
         for path in ["up/secret", "root/secret", "../secret"] {
-            subpath(&folder, 2, &volume, path).expect_err(path);
+            subpath(&folder, 2, &at(path)).expect_err(path);
         }
         release(&folder).expect("released");
         assert!(volume.join("a/file").exists());

@@ -11,7 +11,7 @@ pub(crate) mod neighbours;
 pub(crate) mod network_files;
 mod propagation;
 mod request;
-mod user_mounts;
+pub(crate) mod user_mounts;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};

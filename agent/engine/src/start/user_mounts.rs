@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use berth_agent_snapshots::{Access, Bind};
+
 use crate::container::record::{ContainerRecord, MountKind, MountRecord};
 use crate::create::mount::{DEFAULT_PROPAGATION, InvalidMount, MountFault};
 use crate::spec::UserMount;
@@ -25,24 +27,40 @@ pub(super) fn user_mounts(
         .collect()
 }
 
-fn user_mount(mount: &MountRecord, number: usize, folder: &Path) -> Result<UserMount, StartError> {
-    if let MountKind::Tmpfs { options } = &mount.kind {
-        return Ok(UserMount {
-            kind: "tmpfs",
-            source: PathBuf::new(),
-            target: mount.target.clone(),
-            options: options.clone(),
-        });
+/// Returns what of the machine's files a mount shows, also to those who work on the files of a container
+/// that does not run; nothing for memory.
+pub(crate) fn bind(mount: &MountRecord) -> Option<Bind> {
+    if matches!(mount.kind, MountKind::Tmpfs { .. }) {
+        return None;
     }
-    let mut source = PathBuf::from(&mount.source);
+    // Read-only is meant for what is mounted below as well, unless somebody says otherwise.
+    let access = match mount.read_only {
+        true if mount.writable_below || mount.non_recursive => Access::ReadOnlyHere,
+        true => Access::ReadOnly,
+        false => Access::ReadWrite,
+    };
+    Some(Bind {
+        source: PathBuf::from(&mount.source),
+        subpath: PathBuf::from(&mount.subpath),
+        recursive: !mount.non_recursive,
+        target: PathBuf::from(&mount.target),
+        access,
+    })
+}
+
+fn user_mount(mount: &MountRecord, number: usize, folder: &Path) -> Result<UserMount, StartError> {
+    let Some(bind) = bind(mount) else {
+        return Ok(memory(mount));
+    };
+    let mut source = bind.source.clone();
     if mount.kind == MountKind::Bind {
         ensure(&source, mount.must_exist)?;
         propagation::check(&source, &mount.propagation)?;
     }
-    if !mount.subpath.is_empty() {
-        let made = host_mounts::subpath(folder, number, &source, &mount.subpath);
+    if !bind.subpath.as_os_str().is_empty() {
+        let made = host_mounts::subpath(folder, number, &bind);
         source = made.map_err(|error| StartError::Subpath {
-            path: source.join(&mount.subpath),
+            path: source.join(&bind.subpath),
             source: error,
         })?;
     }
@@ -50,7 +68,7 @@ fn user_mount(mount: &MountRecord, number: usize, folder: &Path) -> Result<UserM
         kind: "bind",
         source,
         target: mount.target.clone(),
-        options: options(mount),
+        options: options(&bind, &mount.propagation),
     })
 }
 
@@ -75,21 +93,32 @@ fn ensure(source: &Path, must_exist: bool) -> Result<(), StartError> {
         })
 }
 
-fn options(mount: &MountRecord) -> Vec<String> {
-    let bind = if mount.non_recursive { "bind" } else { "rbind" };
-    let propagation = if mount.propagation.is_empty() {
+fn memory(mount: &MountRecord) -> UserMount {
+    let options = match &mount.kind {
+        MountKind::Tmpfs { options } => options.clone(),
+        MountKind::Bind | MountKind::Volume { .. } => Vec::new(),
+    };
+    UserMount {
+        kind: "tmpfs",
+        source: PathBuf::new(),
+        target: mount.target.clone(),
+        options,
+    }
+}
+
+fn options(bind: &Bind, propagation: &str) -> Vec<String> {
+    let kind = if bind.recursive { "rbind" } else { "bind" };
+    let propagation = if propagation.is_empty() {
         DEFAULT_PROPAGATION
     } else {
-        &mount.propagation
+        propagation
     };
-    let mut options = vec![bind, propagation];
-    // A mount that the machine has read-only stays so: nothing asks for "rw". And read-only is meant
-    // for what is mounted below as well, unless somebody says otherwise.
-    if mount.read_only {
-        options.push("ro");
-        if !mount.writable_below && !mount.non_recursive {
-            options.push("rro");
-        }
+    let mut options = vec![kind, propagation];
+    // A mount that the machine has read-only stays so: nothing asks for "rw".
+    match bind.access {
+        Access::ReadWrite => {}
+        Access::ReadOnlyHere => options.push("ro"),
+        Access::ReadOnly => options.extend(["ro", "rro"]),
     }
     options.into_iter().map(str::to_owned).collect()
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -228,6 +229,10 @@ impl Unpacker<'_> {
     ) -> Result<Changed, UnpackError> {
         let fail = |source| UnpackError::entry(path, source);
         let directory = parent.open_dir(base).map_err(fail)?;
+        // Mode, owner and time of the kernel's own folders are the machine's, for all its containers.
+        if self.options.live.is_some() && directory.is_kernels().map_err(fail)? {
+            return Ok(Changed::Added);
+        }
         let (uid, gid) = self.owner(entry);
         directory.set_own(entry.mode, uid, gid).map_err(fail)?;
         attributes::set_own_xattrs(&directory, &entry.xattrs).map_err(fail)?;
@@ -245,7 +250,11 @@ impl Unpacker<'_> {
     ) -> Result<(), UnpackError> {
         let fail = |source| UnpackError::entry(path, source);
         let mut file = parent.create_file(base, 0o600).map_err(fail)?;
-        self.fill(&mut file, path, entry, tar)?;
+        if let Err(error) = self.fill(&mut file, path, entry, tar) {
+            // Half of a file would be taken for all of it, and might fill a disk.
+            take_back(parent, base, &file);
+            return Err(error);
+        }
         let (uid, gid) = self.owner(entry);
         attributes::set_on_file(&file, entry, uid, gid).map_err(fail)?;
         if !entry.xattrs.is_empty() {
@@ -409,6 +418,17 @@ const KERNELS: &str = "these are no files but the kernel's own";
 enum Changed {
     Added,
     Replaced,
+}
+
+/// Removes a file that was just made, unless somebody else has its name by now.
+fn take_back(parent: &Directory, base: &OsStr, file: &File) {
+    let is_same = file.metadata().is_ok_and(|own| {
+        let found = parent.attributes(base);
+        found.is_ok_and(|found| found.identity == (own.dev(), own.ino()))
+    });
+    if is_same && let Err(error) = parent.unlink(base) {
+        tracing::warn!(name = %base.display(), %error, "half of a file stays");
+    }
 }
 
 fn write_data<R: BufRead>(

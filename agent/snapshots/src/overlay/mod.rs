@@ -31,7 +31,9 @@ use berth_agent_sys::root_dir::RootDir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use crate::{Bind, LayerId, Mounted, Prepared, SnapshotError, Snapshotter, Staging};
+pub use private::PrivateMount;
+
+use crate::{LayerId, Mounted, Prepared, SnapshotError, Snapshotter, Staging};
 
 /// The lower directory of a root without layers.
 const EMPTY: &str = "empty/lower";
@@ -190,14 +192,9 @@ impl Snapshotter for Overlay {
         mount::detached(&self.unused("mounts"), &prepared.lower, writable)
     }
 
-    fn mount_with(
-        &self,
-        prepared: &Prepared,
-        binds: &[Bind],
-        read_only: bool,
-    ) -> Result<Mounted, SnapshotError> {
+    fn mount_privately(&self, prepared: &Prepared) -> Result<PrivateMount, SnapshotError> {
         // Everybody mounts there, each in a namespace of his own.
-        private::mounted(&self.root.join("mounts"), prepared, binds, read_only)
+        PrivateMount::of(&self.root.join("mounts"), prepared)
     }
 
     fn mount_layers(&self, layers: &[LayerId]) -> Result<Mounted, SnapshotError> {

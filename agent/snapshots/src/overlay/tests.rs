@@ -10,7 +10,7 @@ use berth_agent_sys::root_dir::NodeKind;
 use nix::mount::{MsFlags, mount};
 
 use super::Overlay;
-use crate::{Bind, LayerId, SnapshotError, Snapshotter as _};
+use crate::{Access, Bind, LayerId, SnapshotError, Snapshotter as _};
 
 fn id(byte: u8) -> LayerId {
     LayerId::from_sha256(&[byte; 32])
@@ -215,38 +215,77 @@ fn what_belongs_into_a_filesystem_is_mounted_where_nobody_else_sees_it() {
     fs::create_dir_all(sources.join("volume")).expect("source");
     fs::write(sources.join("volume/file"), "in the volume").expect("file");
     fs::write(sources.join("hosts"), "127.0.0.1").expect("file");
-    let bind = |source: &str, target: &str, read_only| Bind {
+    fs::create_dir_all(sources.join("volume/a")).expect("folder");
+    std::os::unix::fs::symlink("../..", sources.join("volume/up")).expect("link");
+    let bind = |source: &str, target: &str, access| Bind {
         source: sources.join(source),
         target: PathBuf::from(target),
-        read_only,
+        recursive: true,
+        access,
+        ..Bind::default()
+    };
+    let below = |subpath: &str, target: &str| Bind {
+        subpath: PathBuf::from(subpath),
+        ..bind("volume", target, Access::ReadWrite)
     };
     let binds = [
-        bind("volume", "/data/volume", true),
-        bind("hosts", "/etc/hosts", false),
-        bind("missing", "/missing", false),
+        bind("volume", "/data/volume", Access::ReadOnly),
+        bind("hosts", "/etc/hosts", Access::ReadWrite),
+        bind("missing", "/missing", Access::ReadWrite),
+        below("up/a", "/below"),
+        below("none", "/none"),
     ];
     let prepared = overlay.prepare("key", &[]).expect("prepare");
     let before = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
-    let mounted = overlay.mount_with(&prepared, &binds, false).expect("mount");
+    let private = overlay.mount_privately(&prepared).expect("mount");
+    let mounted = private.with(&binds, false).expect("binds");
     assert_eq!(
         fs::read_to_string("/proc/self/mountinfo").expect("mounts"),
         before
     );
     let root = mounted.root();
     let volume = root.open_dir(Path::new("data/volume")).expect("volume");
-    assert_eq!(volume.names().expect("names"), ["file"]);
+    assert_eq!(volume.names().expect("names"), ["a", "file", "up"]);
     assert!(volume.is_read_only().expect("flags"));
     let top = root.root().expect("root");
     assert!(!top.is_read_only().expect("flags"));
     top.create_file(OsStr::new("new"), 0o644).expect("file");
     let hosts = root.metadata(Path::new("etc/hosts")).expect("hosts");
     assert_eq!(hosts.size, 9);
-    drop((volume, top, mounted));
+    let below = root
+        .open_dir(Path::new("below"))
+        .expect("a path in the volume");
+    assert_eq!(
+        below.names().expect("names"),
+        Vec::<std::ffi::OsString>::new()
+    );
+    below.create_file(OsStr::new("x"), 0o644).expect("file");
+    assert!(sources.join("volume/a/x").is_file());
+    root.metadata(Path::new("none")).expect_err("no such path");
+    // Others work on the same filesystem at the same time, each with its own mounts.
+    let alone = private.alone().expect("without binds");
+    let also = private.with(&[], true).expect("read-only");
+    for other in [&alone, &also] {
+        other.root().metadata(Path::new("new")).expect("the same");
+        let hosts = other.root().metadata(Path::new("etc/hosts"));
+        assert_eq!(hosts.expect("a place").size, 0);
+    }
+    let also = also.root().root().expect("root");
+    also.create_file(OsStr::new("also"), 0o644)
+        .expect_err("read-only");
+    alone
+        .root()
+        .root()
+        .and_then(|top| top.create_file(OsStr::new("alone"), 0o644))
+        .expect("writable");
+    root.metadata(Path::new("alone")).expect("the same");
+    drop((volume, top, below, also, alone, mounted, private));
     assert!(prepared.upper.join("new").is_file());
     // The places stay, empty.
     assert!(prepared.upper.join("data/volume").is_dir());
     assert!(!prepared.upper.join("missing").exists());
-    let mounted = overlay.mount_with(&prepared, &[], true).expect("again");
+    let private = overlay.mount_privately(&prepared).expect("again");
+    let mounted = private.with(&[], true).expect("read-only");
     let top = mounted.root().root().expect("root");
     assert!(top.is_read_only().expect("flags"));
     top.create_file(OsStr::new("more"), 0o644)

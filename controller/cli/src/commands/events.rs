@@ -53,7 +53,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     let engine = global.engine().await?;
     let mut events = engine.system().events(request).await?.into_inner();
     while let Some(event) = events.message().await? {
-        ui::line(&shown.show(&event)?)?;
+        ui::line_on(&shown.show(&event)?).await?;
     }
     Ok(0)
 }

@@ -37,6 +37,20 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> io::Result<()> {
     output.flush()
 }
 
+/// Prints bytes on standard output as they are, while the program goes on: an agent whose questions stay
+/// unanswered because the reader of the output takes its time would hang up.
+pub(crate) async fn pass_on(bytes: Vec<u8>) -> io::Result<()> {
+    let printing = tokio::task::spawn_blocking(move || print_bytes(&bytes));
+    printing.await.unwrap_or_else(|error| Err(error.into()))
+}
+
+/// Prints a line as [`line`] does, while the program goes on as in [`pass_on`].
+pub(crate) async fn line_on(text: &str) -> io::Result<()> {
+    let mut text = visible::visible(text).into_owned();
+    text.push('\n');
+    pass_on(text.into_bytes()).await
+}
+
 /// Prints a line on standard error; what would steer a terminal is written out. Best effort: there
 /// is no one left to tell.
 pub(crate) fn note(text: &str) {

@@ -5,6 +5,7 @@
 
 mod agent;
 mod containers;
+mod copies;
 mod flags;
 mod images;
 mod machines;

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -46,6 +47,16 @@ impl Place {
         let home = tempfile::tempdir().unwrap();
         Self {
             agent: FakeAgent::start(&home.path().join("agent.sock")),
+            home,
+        }
+    }
+
+    /// A place whose agent hangs up on clients that do not say in that time that they are there.
+    pub(crate) fn with_impatient_agent(patience: Duration) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join("agent.sock");
+        Self {
+            agent: FakeAgent::with_patience(&socket, Some(patience)),
             home,
         }
     }

@@ -5,9 +5,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
+use berth_proto::v1::HostConfig;
 use tar::EntryType;
 
-use super::{Files, archive, members, sleeper};
+use super::{Files, archive, members, sleeper, with_host};
 use crate::client::command;
 use crate::host::Host;
 
@@ -147,6 +148,44 @@ async fn the_kernels_files_are_neither_read_nor_written() {
         .expect_err("no file");
     let deep = archive(&[(EntryType::Regular, "proc/sys/kernel/core_pattern", "|/evil")]);
     files.put(&id, "/", &deep).await.expect_err("the kernel's");
+}
+
+/// A whole root file system has the places of these folders, which is no reason to touch what is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_the_kernel_stay_as_they_are_when_an_archive_has_them() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let files = Files::of(&client);
+    let plain = client.run_detached("plain", sleeper()).await;
+    // This one could write to the machine's.
+    let config = with_host(HostConfig {
+        privileged: true,
+        ..Default::default()
+    });
+    let privileged = client.run_detached("privileged", config).await;
+    let sent = archive(&[
+        (EntryType::Directory, "./", ""),
+        (EntryType::Directory, "proc/", ""),
+        (EntryType::Directory, "sys/", ""),
+        (EntryType::Regular, "tmp/after", "x"),
+    ]);
+    let look = |path: &str| {
+        let found = fs::metadata(path).expect("the machine's");
+        (found.mode(), found.uid(), found.gid())
+    };
+    let before = ["/sys", "/proc"].map(look);
+    for id in [plain, privileged] {
+        files.put(&id, "/", &sent).await.expect("the rest");
+        let (_, bytes) = files.get(&id, "/tmp/after").await.expect("the rest");
+        assert_eq!(members(&bytes).len(), 1);
+        for path in ["/sys", "/proc"] {
+            let (_, bytes) = files.get(&id, path).await.expect("a folder");
+            let found = members(&bytes).into_values().next().expect("a folder");
+            assert!(found.starts_with("5 555 0:0"), "{path}: {found}");
+        }
+    }
+    assert_eq!(["/sys", "/proc"].map(look), before);
 }
 
 /// CVE-2019-14271: the program that copies loads a library of the container. Ours is static and never

@@ -1,6 +1,6 @@
 //! What goes in comes out again, wherever it is and whatever the container does.
 
-use berth_proto::v1::{ExecOptions, GetRequest, HostConfig, PauseRequest, StatRequest};
+use berth_proto::v1::{ExecOptions, GetRequest, HostConfig, Mount, PauseRequest, StatRequest};
 use tar::EntryType;
 
 use super::{Files, archive, members, options, sleeper, with_host};
@@ -254,4 +254,81 @@ async fn files_belong_to_the_containers_user_when_that_is_asked() {
         let (_, bytes) = files.get(&id, "/tmp/f").await.expect("get");
         assert_eq!(members(&bytes)["f"], expected);
     }
+}
+
+/// The same as a start would mount: a path of a volume, without what is mounted below, read-only as asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn mounts_are_those_of_a_start_while_it_does_not_run() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let files = Files::of(&client);
+    let fill = with_host(HostConfig {
+        binds: vec!["data:/data".to_owned()],
+        ..Default::default()
+    });
+    let filler = client.create("filler", fill).await.expect("create");
+    let sent = archive(&[
+        (EntryType::Directory, "part/", ""),
+        (EntryType::Regular, "part/own", "own"),
+        (EntryType::Regular, "other", "not to be seen"),
+        (EntryType::Symlink, "up", "/"),
+    ]);
+    files.put(&filler, "/data", &sent).await.expect("put");
+    let outer = host.path("outer");
+    std::fs::create_dir_all(outer.join("inner")).expect("folders");
+    let below = outer.join("inner").to_string_lossy().into_owned();
+    let mounted = host
+        .enter("mount")
+        .args(["-t", "tmpfs", "tmpfs", &below])
+        .status();
+    assert!(mounted.expect("mount").success());
+    let mount = |kind: &str, source: &str, target: &str| Mount {
+        r#type: kind.to_owned(),
+        source: source.to_owned(),
+        target: target.to_owned(),
+        ..Default::default()
+    };
+    let outer = outer.to_string_lossy().into_owned();
+    let config = with_host(HostConfig {
+        mounts: vec![
+            Mount {
+                volume_subpath: "up/part".to_owned(),
+                ..mount("volume", "data", "/part")
+            },
+            Mount {
+                bind_non_recursive: true,
+                ..mount("bind", &outer, "/alone")
+            },
+            Mount {
+                read_only: true,
+                ..mount("bind", &outer, "/locked")
+            },
+        ],
+        ..Default::default()
+    });
+    let id = client.create("box", config).await.expect("create");
+    let new = archive(&[(EntryType::Regular, "new", "sent")]);
+    for state in ["created", "running"] {
+        files.put(&id, "/part", &new).await.expect(state);
+        let (_, bytes) = files.get(&id, "/part/.").await.expect(state);
+        let names: Vec<String> = members(&bytes).into_keys().collect();
+        assert_eq!(names, ["./", "./new", "./own"], "{state}");
+        // The folder that the mount hides, or the mount itself.
+        files.put(&id, "/alone/inner", &new).await.expect(state);
+        for path in ["/locked", "/locked/inner"] {
+            let status = files.put(&id, path, &new).await.expect_err(state);
+            let expected = "mounted volume is marked read-only";
+            assert_eq!(status.message(), expected, "{state} {path}");
+        }
+        let mounted = host.path("outer/inner/new");
+        let seen = host.enter("test").arg("-e").arg(&mounted).status();
+        assert!(
+            !seen.expect("test").success(),
+            "{state}: in what is mounted below"
+        );
+        client.start(&id).await.expect("start");
+    }
+    assert!(host.path("data/volumes/data/_data/part/new").exists());
+    assert!(!host.path("data/volumes/data/_data/new").exists());
 }

@@ -2,8 +2,10 @@
 
 mod attacks;
 mod copying;
+mod full_disk;
 mod images;
 mod interrupted;
+mod stalled;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

@@ -2,7 +2,7 @@
 //! tamper with. Whatever happens, nothing that was promised is lost and nothing is left behind.
 
 mod full_disk;
-mod ground;
+pub(crate) mod ground;
 mod hostile;
 mod journal;
 mod kills;

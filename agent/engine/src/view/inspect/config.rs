@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{add, nullable};
 use crate::container::record::ContainerRecord;
-use crate::options::HealthOptions;
+use crate::create::health;
 
 pub(super) fn config(record: &ContainerRecord) -> Value {
     let config = &record.config;
@@ -44,24 +44,9 @@ pub(super) fn config(record: &ContainerRecord) -> Value {
     let timeout = config.stop_timeout_seconds;
     add(&mut value, "StopTimeout", timeout.is_some(), json!(timeout));
     if let Some(check) = &config.healthcheck {
-        add(&mut value, "Healthcheck", true, healthcheck(check));
+        add(&mut value, "Healthcheck", true, health::as_json(check));
     }
     let shell = &config.shell;
     add(&mut value, "Shell", !shell.is_empty(), json!(shell));
-    value
-}
-
-/// Returns a health check as Docker prints it, without what was not asked for.
-fn healthcheck(check: &HealthOptions) -> Value {
-    let mut value = json!({ "Test": check.test });
-    for (key, number) in [
-        ("Interval", check.interval_nanos),
-        ("Timeout", check.timeout_nanos),
-        ("StartPeriod", check.start_period_nanos),
-        ("StartInterval", check.start_interval_nanos),
-        ("Retries", check.retries),
-    ] {
-        add(&mut value, key, number != 0, json!(number));
-    }
     value
 }

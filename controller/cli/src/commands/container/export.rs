@@ -80,7 +80,7 @@ fn folder_of(path: &Path) -> &Path {
 
 async fn to_output(mut answers: Streaming<ExportResponse>) -> Result<(), Failure> {
     while let Some(answer) = answers.message().await? {
-        ui::print_bytes(&answer.chunk)?;
+        ui::pass_on(answer.chunk).await?;
     }
     Ok(())
 }

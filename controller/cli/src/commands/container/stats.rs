@@ -76,9 +76,9 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
             .collect();
         let text = LISTING.format(format, &rows)?;
         if replaces {
-            ui::print(&format!("{CLEAR}{text}"))?;
+            ui::pass_on(format!("{CLEAR}{text}").into_bytes()).await?;
         } else {
-            ui::print(&text)?;
+            ui::pass_on(text.into_bytes()).await?;
         }
     }
     Ok(0)

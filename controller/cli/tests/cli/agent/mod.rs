@@ -2,6 +2,7 @@
 
 mod builds;
 mod containers;
+mod files;
 mod images;
 mod process;
 mod system;
@@ -9,10 +10,12 @@ mod system;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use berth_proto::REASON_TRAILER;
 use berth_proto::v1::build_service_server::BuildServiceServer;
 use berth_proto::v1::container_service_server::ContainerServiceServer;
+use berth_proto::v1::file_service_server::FileServiceServer;
 use berth_proto::v1::image_service_server::ImageServiceServer;
 use berth_proto::v1::system_service_server::SystemServiceServer;
 use berth_proto::v1::{BuildOptions, ContainerConfig, RegistryAuth};
@@ -20,6 +23,8 @@ use tokio::net::UnixListener;
 use tokio::sync::{broadcast, watch};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Code, Status};
+
+pub(crate) use files::ARCHIVE;
 
 /// The agent, until it is dropped.
 pub(crate) struct FakeAgent {
@@ -39,6 +44,7 @@ pub(crate) struct State {
     pub(crate) removed: Vec<String>,
     pub(crate) pruned: Vec<(&'static str, Vec<String>)>,
     pub(crate) imported: Vec<u8>,
+    pub(crate) unpacked: Vec<u8>,
     pub(crate) build: Option<(BuildOptions, Vec<u8>)>,
 }
 
@@ -56,6 +62,11 @@ pub(crate) struct Container {
 
 impl FakeAgent {
     pub(crate) fn start(socket: &Path) -> Self {
+        Self::with_patience(socket, None)
+    }
+
+    /// Starts one that asks silent clients whether they are there, and waits that long for an answer.
+    pub(crate) fn with_patience(socket: &Path, patience: Option<Duration>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -65,8 +76,11 @@ impl FakeAgent {
         let listener = UnixListener::bind(socket).unwrap();
         drop(entered);
         let server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(patience)
+            .http2_keepalive_timeout(patience)
             .add_service(SystemServiceServer::new(seen.clone()))
             .add_service(ContainerServiceServer::new(seen.clone()))
+            .add_service(FileServiceServer::new(seen.clone()))
             .add_service(ImageServiceServer::new(seen.clone()))
             .add_service(BuildServiceServer::new(seen.clone()));
         runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));

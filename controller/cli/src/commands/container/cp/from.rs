@@ -44,7 +44,7 @@ pub(super) async fn copy(
     };
     if is_output {
         while let Some(chunk) = next(&mut answers).await? {
-            ui::print_bytes(&chunk)?;
+            ui::pass_on(chunk).await?;
         }
         return Ok(0);
     }
@@ -86,7 +86,7 @@ async fn receive(
     let left_out = unpacked.map_err(|error| Failure::because(&error))?;
     for path in left_out {
         ui::warn(&format!(
-            "{} is a device, which may not be made here",
+            "{} is a device, which is not copied",
             path.display()
         ));
     }

@@ -91,9 +91,15 @@ pub(super) async fn copy(
             (!is_closed).then(|| Failure::during("reading standard input", &error))
         }),
     });
-    let (answer, sent) = tokio::join!(files.put(ReceiverStream::new(requests)), sending);
+    let answer = files.put(ReceiverStream::new(requests)).await;
     upload.finish();
-    let sent = sent.map_err(|error| Failure::because(&error))?;
+    let waits_for_input = is_input && !sending.is_finished();
+    let answer = match answer {
+        // Nobody needs what it waits for any more.
+        Err(status) if waits_for_input => return Err(status.into()),
+        answer => answer,
+    };
+    let sent = sending.await.map_err(|error| Failure::because(&error))?;
     // The agent is told an end either way; what failed here is the reason for what it says then.
     if let Err(Some(failure)) = sent {
         return Err(failure);
@@ -153,16 +159,20 @@ async fn stat(
 /// Sends standard input as it is.
 fn send_input(sender: mpsc::Sender<PutRequest>) -> io::Result<u64> {
     let mut input = io::stdin().lock();
+    let mut buffer = vec![0; CHUNK];
     let mut sent = 0;
     loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        input.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
-        if chunk.is_empty() {
+        // What is there: who writes slowly wants it to arrive nevertheless.
+        let length = match input.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            length => length?,
+        };
+        if length == 0 {
             return Ok(sent);
         }
-        sent += chunk.len() as u64;
+        sent += length as u64;
         let message = PutRequest {
-            message: Some(put_request::Message::Chunk(chunk)),
+            message: Some(put_request::Message::Chunk(buffer[..length].to_vec())),
         };
         sender
             .blocking_send(message)
