@@ -72,7 +72,7 @@ pub use life::rename::RenameError;
 pub use life::signal::{InvalidSignal, SignalNumber};
 pub use life::stop::{KillError, RestartError, StopError, StopOptions};
 pub use life::update::{UpdateConflict, UpdateError, UpdateOptions};
-pub use life::wait::{ResizeError, WaitCondition, Waiting};
+pub use life::wait::{NotRemoved, ResizeError, WaitCondition, Waiting};
 pub use options::defaults::{ContainerDefaults, ParseUlimitError, Ulimit};
 pub use options::{
     ContainerOptions, DriverDevices, EndpointOptions, HealthOptions, HostOptions, LogOptions,

@@ -71,6 +71,11 @@ impl Paths {
         self.run_root.join("mounts")
     }
 
+    /// What a container has written, as the snapshotter keeps it.
+    pub(crate) fn filesystem(&self, key: &str) -> PathBuf {
+        self.data_root.join("snapshots/containers").join(key)
+    }
+
     /// Bundles of build steps.
     pub(crate) fn steps(&self) -> PathBuf {
         self.data_root.join("steps")

@@ -1,13 +1,15 @@
 //! Programs that a specification wants to be run at points of a container's life.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use berth_agent_sys::process::open_pidfd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use oci_spec::runtime::Hook;
 
 use crate::failure::{AtStep as _, Failure, step};
@@ -40,15 +42,11 @@ fn run_one(hook: &Hook, state: &[u8]) -> Result<(), Failure> {
         command.env(key, value);
     }
     // What it says goes where the runtime's own errors go. Not to /dev/null: the container may not be allowed that.
-    let errors = std::io::stderr().as_fd().try_clone_to_owned();
+    let errors = io::stderr().as_fd().try_clone_to_owned();
     command
-        .stdin(Stdio::piped())
+        .stdin(in_memory(state).at(step::HOOK, what)?)
         .stdout(errors.at(step::HOOK, what)?);
     let mut child = command.spawn().at(step::HOOK, what)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A hook need not read it.
-        drop(stdin.write_all(state));
-    }
     let limit = hook
         .timeout()
         .and_then(|seconds| u64::try_from(seconds).ok())
@@ -64,6 +62,14 @@ fn run_one(hook: &Hook, state: &[u8]) -> Result<(), Failure> {
     } else {
         Err(Failure::new(step::HOOK, format!("{name}: {status}")))
     }
+}
+
+/// Returns a file that has these bytes. A hook need not read them, and nobody waits for it to do so.
+fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create(c"state", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Waits for the end of a hook; false when the time is over.
@@ -115,7 +121,9 @@ mod tests {
     fn a_hook_that_fails_or_takes_too_long_is_named() {
         let failure = run(Some(&hooks("exit 3", 30)), b"").unwrap_err();
         assert_eq!(failure.message, "/bin/sh: exit status: 3");
-        let failure = run(Some(&hooks("exec sleep 1000", 1)), b"").unwrap_err();
+        // More than a pipe takes.
+        let state = vec![b' '; 1 << 20];
+        let failure = run(Some(&hooks("exec sleep 1000", 1)), &state).unwrap_err();
         assert_eq!(failure.message, "/bin/sh: timed out");
     }
 }

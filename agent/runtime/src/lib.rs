@@ -32,6 +32,7 @@ mod reattach;
 mod request;
 mod running;
 mod runtime;
+mod shortage;
 mod socket;
 mod supervise;
 
@@ -47,4 +48,5 @@ pub use reattach::Reattached;
 pub use request::{AttachFrom, AttachOptions, ExecRequest, Rootfs, StartRequest, TerminalSize};
 pub use running::Running;
 pub use runtime::{Runtime, RuntimeConfig};
+pub use shortage::Shortages;
 pub use supervise::supervise_main;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use berth_agent_sys::process::{open_pidfd, signal_pidfd};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -122,7 +123,26 @@ impl Running {
     /// # Errors
     /// Fails when the container has ended or the signal's number is none.
     pub async fn signal(&self, signal: i32) -> Result<(), ControlError> {
-        self.control(Request::Signal { number: signal }).await
+        match self.control(Request::Signal { number: signal }).await {
+            Err(ControlError::NotRunning { .. }) => self.signal_directly(signal),
+            other => other,
+        }
+    }
+
+    /// Sends a signal to a container whose supervisor cannot be reached although it has not told of an end: somebody
+    /// has deleted its socket.
+    fn signal_directly(&self, signal: i32) -> Result<(), ControlError> {
+        let id = || self.id().to_owned();
+        let has_ended = !matches!(*self.ended.borrow(), Ended::NotYet);
+        let pidfd = match open_pidfd(self.pid()) {
+            Ok(pidfd) if !has_ended && is_supervised(self.pid(), self.id()) => pidfd,
+            _ => return Err(ControlError::NotRunning { id: id() }),
+        };
+        warn!(id = id(), "a supervisor's socket is gone");
+        signal_pidfd(&pidfd, signal).map_err(|source| ControlError::Supervisor {
+            id: id(),
+            source: source.into(),
+        })
     }
 
     /// Sets the size of the container's terminal.
@@ -296,6 +316,22 @@ impl Shared {
         let bytes = std::fs::read(self.bundle_dir.join(EXIT_RECORD)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
+}
+
+/// Returns whether a process runs as the child of the supervisor of this container, which nobody else can be: the
+/// number may be another process's by now.
+fn is_supervised(pid: i32, id: &str) -> bool {
+    let read = |pid: &str, file: &str| std::fs::read(format!("/proc/{pid}/{file}"));
+    let stat = read(&pid.to_string(), "stat").unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    // The name in brackets may have anything in it.
+    let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let (Some(state), Some(parent)) = (fields.next(), fields.next()) else {
+        return false;
+    };
+    let arguments = read(parent, "cmdline").unwrap_or_default();
+    let last = arguments.strip_suffix(b"\0").unwrap_or(&arguments);
+    !matches!(state, "Z" | "X") && last.rsplit(|byte| *byte == 0).next() == Some(id.as_bytes())
 }
 
 /// Asks a supervisor to do something that has no other answer than that it is done.

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod process;
+pub mod readiness;
 pub mod residence;
 pub mod root_dir;
 pub mod seccomp;

@@ -310,7 +310,7 @@ async fn waits_end_with_what_they_wait_for() {
         .err()
         .expect("gone");
     assert_eq!(error.code(), Code::NotFound);
-    // A container that is started again ends for those who wait for its next exit only.
+    // A container that is started again has ended all the same.
     let always = ContainerConfig {
         host: Some(HostConfig {
             restart_policy: Some(RestartPolicy {

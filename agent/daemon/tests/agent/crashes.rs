@@ -101,6 +101,29 @@ async fn what_ended_while_the_agent_was_away_is_told_and_removed_if_asked() {
         listed[0].status
     );
     assert_eq!(client.log_text(&kept).await, "late\n");
+    let request = berth_proto::v1::EventsRequest {
+        since: Some(std::time::SystemTime::UNIX_EPOCH.into()),
+        until: Some(std::time::SystemTime::now().into()),
+        filters: vec!["event=die".to_owned()],
+    };
+    let mut events = client.system.clone().events(request).await;
+    let events = events.as_mut().expect("events").get_mut();
+    let mut told = Vec::new();
+    while let Some(event) = events.message().await.expect("no error") {
+        told.push((
+            event.attributes["name"].clone(),
+            event.attributes["exitCode"].clone(),
+        ));
+    }
+    told.sort();
+    let code = || "17".to_owned();
+    assert_eq!(
+        told,
+        [
+            ("kept".to_owned(), code()),
+            ("vanishing".to_owned(), code())
+        ]
+    );
     assert_eq!(host.names("data/containers"), std::slice::from_ref(&kept));
     assert_eq!(host.names("data/snapshots/containers").len(), 1);
     client
@@ -148,6 +171,7 @@ async fn a_container_whose_supervisor_does_not_answer_is_kept_until_it_does() {
     let client = host.client().await;
     let listed = client.list(&["status=running"]).await.expect("list");
     let error = client.remove(&id, true, false).await.expect_err("remove");
+    let attached = client.attach(&id, false).await.err().expect("attach");
     let folders = host.names("data/containers");
     kill(supervisor, Signal::SIGCONT).expect("continue");
     assert_eq!(listed.len(), 1);
@@ -156,6 +180,7 @@ async fn a_container_whose_supervisor_does_not_answer_is_kept_until_it_does() {
         "{}",
         error.message()
     );
+    assert!(attached.message().contains("does not answer"), "{attached}");
     assert_eq!(folders, std::slice::from_ref(&id));
     until("the removal", async || {
         client.remove(&id, true, false).await.is_ok()

@@ -10,6 +10,7 @@ mod changes;
 mod client;
 mod clients_and_strangers;
 mod crashes;
+mod ends;
 mod escapes;
 mod events;
 mod files;

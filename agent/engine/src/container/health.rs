@@ -88,6 +88,15 @@ impl Health {
         self.log.push_back(result);
     }
 
+    /// Returns the health of a container that has just been started again: nothing is known of it yet, but what was
+    /// found before can still be read.
+    pub(crate) fn begin_again(&self) -> Self {
+        Self {
+            log: self.log.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Returns the words for `ps`.
     pub(crate) fn text(&self) -> &'static str {
         match self.status {

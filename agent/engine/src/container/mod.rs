@@ -46,6 +46,8 @@ struct Inner {
     waiting: Vec<Waiter>,
     /// Its next end is part of a restart, so that even `--rm` keeps it.
     is_restarting: bool,
+    /// Why its removal by itself failed last.
+    removal_error: String,
     /// Number of the one who looks after its health; others before it have had their day.
     health_round: u64,
     /// Size that a client gave before the start.
@@ -66,7 +68,34 @@ pub(crate) struct Observed {
     pub(crate) n_exits: u64,
     pub(crate) exit: Exit,
     pub(crate) removed: bool,
+    /// How often its removal by itself has failed.
+    pub(crate) n_failed_removals: u64,
 }
+
+/// One run of a container, of which somebody waits for the end. The container may run again before the
+/// waiter gets to look at it.
+#[derive(Debug)]
+pub(crate) struct ThisRun {
+    observed: watch::Receiver<Observed>,
+    n_exits: u64,
+}
+
+// === impl ThisRun ===
+
+impl ThisRun {
+    /// Waits until there is no process of this run.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub(crate) async fn ended(&mut self) {
+        let n_exits = self.n_exits;
+        let ended = |o: &Observed| o.n_exits != n_exits || !o.phase.has_process();
+        // The sender lives as long as the container does, which is longer than this.
+        drop(self.observed.wait_for(ended).await);
+    }
+}
+
+// === impl Container ===
 
 impl Container {
     pub(crate) fn new(record: ContainerRecord, running: Option<Running>) -> Self {
@@ -85,6 +114,7 @@ impl Container {
                 running,
                 waiting: Vec::new(),
                 is_restarting: false,
+                removal_error: String::new(),
                 health_round: 0,
                 terminal_size: None,
             }),
@@ -138,6 +168,13 @@ impl Container {
 
     pub(crate) fn observe(&self) -> watch::Receiver<Observed> {
         self.observed.subscribe()
+    }
+
+    /// Returns the present run, to wait for its end. To be called before anything that brings it about.
+    pub(crate) fn this_run(&self) -> ThisRun {
+        let observed = self.observe();
+        let n_exits = observed.borrow().n_exits;
+        ThisRun { observed, n_exits }
     }
 
     /// Applies `event` to the record and tells waiters; returns false when it cannot happen now.
@@ -201,29 +238,53 @@ impl Container {
 
     /// Either returns the handle of the running container, or registers a client for its start. The
     /// client of one that is removed already finds its channel closed.
-    pub(crate) fn running_or_wait(&self, waiter: Waiter) -> Option<(Running, Waiter)> {
+    ///
+    /// # Errors
+    /// When it runs and does not answer: there may be no start to wait for.
+    pub(crate) fn running_or_wait(
+        &self,
+        waiter: Waiter,
+    ) -> Result<Option<(Running, Waiter)>, Unreachable> {
         let mut inner = self.lock();
         if let Some(running) = inner.running.clone() {
-            return Some((running, waiter));
+            return Ok(Some((running, waiter)));
+        }
+        if inner.record.status.phase.has_process() {
+            return Err(Unreachable(self.id.clone()));
         }
         if !self.observed.borrow().removed {
             inner.waiting.retain(|other| !other.attachment.is_closed());
             inner.waiting.push(waiter);
         }
-        None
+        Ok(None)
     }
 
     pub(crate) fn take_waiting(&self) -> Vec<Waiter> {
         std::mem::take(&mut self.lock().waiting)
     }
 
+    /// Notes whether its next end is part of a restart. The lifecycle lock is held.
     pub(crate) fn set_restarting(&self, is_restarting: bool) {
         self.lock().is_restarting = is_restarting;
     }
 
-    /// Whether its next end is part of a restart.
-    pub(crate) fn is_restarting(&self) -> bool {
-        self.lock().is_restarting
+    /// Returns whether the end that has just come is part of a restart; the next one is not. However many
+    /// restart it at once, it ends once for all of them.
+    pub(crate) fn take_restarting(&self) -> bool {
+        std::mem::take(&mut self.lock().is_restarting)
+    }
+
+    /// Tells those who wait for its removal that it has failed.
+    pub(crate) fn announce_failed_removal(&self, error: String) {
+        let mut inner = self.lock();
+        inner.removal_error = error;
+        self.observed
+            .send_modify(|observed| observed.n_failed_removals += 1);
+    }
+
+    /// Returns why its removal by itself failed last.
+    pub(crate) fn removal_error(&self) -> String {
+        self.lock().removal_error.clone()
     }
 
     /// Begins a new round of looking after the container's health and returns its number.
@@ -246,8 +307,7 @@ impl Container {
 
     /// Whether the container goes away now that it has ended.
     pub(crate) fn vanishes(&self) -> bool {
-        let inner = self.lock();
-        inner.record.host.auto_remove && !inner.is_restarting
+        self.lock().record.host.auto_remove
     }
 
     pub(crate) fn set_terminal_size(&self, size: TerminalSize) {
@@ -261,5 +321,56 @@ impl Container {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // The data stays whole when a holder panics: every change is a plain assignment.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn container() -> Container {
+        let record = serde_json::json!({
+            "id": "ab".repeat(32), "name": "n", "image": "i", "image_id": "", "layers": [],
+            "created": SystemTime::UNIX_EPOCH, "config": {}, "host": {}, "mounts": [], "status": {},
+        });
+        let record = serde_json::from_value(record).expect("a record");
+        Container::new(record, None)
+    }
+
+    fn start(container: &Container) {
+        let at = SystemTime::now();
+        assert!(container.apply(Event::Started { pid: 1, at }));
+    }
+
+    fn end(container: &Container) {
+        assert!(container.apply(Event::Exited {
+            exit: Exit::default(),
+            started_at: None,
+            at: SystemTime::now(),
+        }));
+    }
+
+    #[tokio::test]
+    async fn an_end_is_not_missed_when_the_next_run_has_begun() {
+        let container = container();
+        start(&container);
+        let mut run = container.this_run();
+        end(&container);
+        start(&container);
+        run.ended().await;
+        let mut next = container.this_run();
+        let early = tokio::time::timeout(std::time::Duration::ZERO, next.ended()).await;
+        assert!(early.is_err(), "the next run goes on");
+    }
+
+    #[test]
+    fn one_end_serves_all_restarts_and_the_next_one_none() {
+        let container = container();
+        container.set_restarting(true);
+        container.set_restarting(true);
+        assert!(container.take_restarting());
+        assert!(!container.take_restarting());
     }
 }

@@ -121,6 +121,9 @@ impl Status {
                     phase: Phase::Running,
                     pid: Some(pid),
                     started_at: Some(at),
+                    // Until it ends again, this tells when it did so last.
+                    finished_at: self.finished_at,
+                    health: self.health.as_ref().map(Health::begin_again),
                     ..Self::default()
                 };
             }
@@ -281,6 +284,49 @@ mod tests {
         let status = Status::default().after(failed).expect("possible");
         assert_eq!((status.phase, status.exit.code), (Phase::Created, 127));
         assert_eq!(status.text(), "Created");
+    }
+
+    #[test]
+    fn a_new_run_keeps_when_the_last_one_ended_and_what_its_checks_found() {
+        let ended = SystemTime::UNIX_EPOCH;
+        let mut health = Health {
+            status: HealthStatus::Unhealthy,
+            failing_streak: 4,
+            ..Health::default()
+        };
+        health
+            .log
+            .push_back(crate::container::health::HealthResult {
+                start: ended,
+                end: ended,
+                exit_code: 1,
+                output: String::new(),
+            });
+        let status = Status {
+            phase: Phase::Exited,
+            finished_at: Some(ended),
+            exit: Exit {
+                code: 3,
+                oom_killed: true,
+            },
+            health: Some(health),
+            ..Status::default()
+        };
+        let at = SystemTime::now();
+        let running = status
+            .after(Event::Started { pid: 1, at })
+            .expect("possible");
+        assert_eq!(running.finished_at, Some(ended));
+        assert_eq!(
+            (running.exit, running.ran_for()),
+            (Exit::default(), Duration::ZERO)
+        );
+        let health = running.health.expect("checks");
+        assert_eq!(
+            (health.status, health.failing_streak),
+            (HealthStatus::Starting, 0)
+        );
+        assert_eq!(health.log.len(), 1);
     }
 
     #[test]

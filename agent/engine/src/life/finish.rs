@@ -1,5 +1,6 @@
 //! What happens when a container ends: note how, give its network back, remove it if asked to.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,17 +17,61 @@ use crate::view::list::network_name;
 /// Exit code of a container whose end nobody saw, as Docker's.
 pub(crate) const UNKNOWN_EXIT: i32 = 255;
 
+/// From when on after its start a container's memory is watched. Short ones are not worth the work.
+const SETTLES_WITHIN: Duration = Duration::from_millis(100);
+
+/// Whether it has been told in this run that the kernel killed for want of memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told(bool);
+
 impl Engine {
     /// Waits for the container's end in the background.
     pub(crate) fn watch(self: &Arc<Self>, container: Arc<Container>, running: Running) {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
-            let exit = running.wait().await;
+            let mut oom = Told::default();
+            let exit = tokio::select! {
+                exit = running.wait() => exit,
+                never = engine.tell_shortages(&container, &running, &mut oom) => match never {},
+            };
             // One at a time: a start that follows at once waits for the clean-up.
             let guard = container.lifecycle.lock().await;
-            engine.finish(&container, exit).await;
+            engine.finish(&container, exit, oom).await;
             drop(guard);
         });
+    }
+
+    /// Tells each time that the kernel kills in a container for want of memory.
+    async fn tell_shortages(
+        &self,
+        container: &Container,
+        running: &Running,
+        oom: &mut Told,
+    ) -> Infallible {
+        // Most containers that run short do not run out of memory in that time; at the end it is told anyway.
+        tokio::time::sleep(SETTLES_WITHIN).await;
+        let before = container.with_record(|record| record.status.started_at);
+        match running.shortages().await {
+            Ok(Some(mut shortages)) => {
+                let so_far = shortages.so_far();
+                let is_fresh = before.and_then(|at| at.elapsed().ok()) < Some(2 * SETTLES_WITHIN);
+                if so_far > 0 && is_fresh {
+                    self.container_event(container, "oom");
+                }
+                // What was killed long ago was told by the agent before this one.
+                oom.0 = so_far > 0;
+                while shortages.next().await.is_ok() {
+                    oom.0 = true;
+                    self.container_event(container, "oom");
+                }
+            }
+            Ok(None) => {}
+            // It has just ended.
+            Err(error) => {
+                tracing::debug!(container = %container.id(), %error, "memory not watched")
+            }
+        }
+        std::future::pending().await
     }
 
     /// Notes the end of a container and cleans up after it. The lifecycle lock is held.
@@ -34,9 +79,10 @@ impl Engine {
         self: &Arc<Self>,
         container: &Arc<Container>,
         exit: Option<ExitRecord>,
+        oom: Told,
     ) {
         let mut pause = None;
-        let by_hand = container.is_restarting();
+        let by_hand = container.take_restarting();
         let happened = container.apply_and(exited(exit), |record| {
             if !by_hand {
                 pause = decide_restart(record);
@@ -46,10 +92,10 @@ impl Engine {
         if !happened {
             return;
         }
-        self.tell_end(container);
+        self.tell_end(container, oom);
         self.end_network(container).await;
         self.mount_events(container, "unmount");
-        if container.vanishes() {
+        if container.vanishes() && !by_hand {
             return self.remove_finished(container).await;
         }
         let has_policy =
@@ -68,10 +114,10 @@ impl Engine {
     }
 
     /// Tells how a container ended.
-    fn tell_end(&self, container: &Container) {
+    pub(crate) fn tell_end(&self, container: &Container, oom: Told) {
         let (exit, ran_for) =
             container.with_record(|record| (record.status.exit, record.status.ran_for()));
-        if exit.oom_killed {
+        if exit.oom_killed && oom == Told(false) {
             self.container_event(container, "oom");
         }
         let code = exit.code.to_string();

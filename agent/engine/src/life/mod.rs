@@ -3,6 +3,7 @@
 pub(crate) mod again;
 pub(crate) mod finish;
 pub(crate) mod health;
+pub(crate) mod mounts;
 pub(crate) mod pause;
 mod probe;
 mod process_tree;
@@ -11,5 +12,6 @@ pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod signal;
 pub(crate) mod stop;
+mod undo;
 pub(crate) mod update;
 pub(crate) mod wait;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_agent_runtime::{ExecHandle, Output};
+use berth_agent_runtime::{ExecHandle, Output, Running};
 
 use crate::Engine;
 use crate::class::Classified as _;
 use crate::container::Container;
 use crate::container::status::Phase;
-use crate::life::process_tree;
+use crate::life::process_tree::{self, Root};
 use crate::streams::exec::{ExecError, ExecOptions};
 
 /// Bytes of output that are kept, as Docker's.
@@ -104,6 +104,7 @@ impl Engine {
                 });
             }
         };
+        let root = Root::of(process.handle.pid());
         let mut collected = Collected::default();
         let output = process.attachment.map(|attachment| attachment.output);
         let end = run(output, &process.handle, &mut collected);
@@ -113,7 +114,7 @@ impl Engine {
                 output: collected.text(),
             },
             Err(_elapsed) => {
-                end_late_one(&process.handle).await;
+                end_late_one(&process.handle, root, container.running()).await;
                 Finding {
                     exit_code: -1,
                     output: late(probe.timeout, &collected.text()),
@@ -144,11 +145,14 @@ async fn run(
     handle.wait().await
 }
 
-/// Kills a command with all that it started.
-async fn end_late_one(handle: &ExecHandle) {
+/// Kills a command with all that it started. Without the container there is nothing left of it.
+async fn end_late_one(handle: &ExecHandle, root: Root, running: Option<Running>) {
     let pid = handle.pid();
-    let work = tokio::task::spawn_blocking(move || process_tree::kill(pid));
-    crate::task::outcome(work).await;
+    if let Some(running) = running {
+        let members = move || running.process_ids().unwrap_or_default();
+        let work = tokio::task::spawn_blocking(move || process_tree::kill(root, members));
+        crate::task::outcome(work).await;
+    }
     if let Err(error) = handle.signal(nix::libc::SIGKILL).await {
         tracing::debug!(error = %error, "late health check not killed by its supervisor");
     }

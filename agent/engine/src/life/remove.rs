@@ -7,7 +7,9 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_agent_state::{StateError, Writer};
 
@@ -16,10 +18,15 @@ use crate::class::{Classified, ErrorClass};
 use crate::container::containers::LookupError;
 use crate::container::record::{ContainerRecord, LooseVolumes};
 use crate::container::status::{Event, Phase};
-use crate::container::{Container, Unreachable};
+use crate::container::{Container, Observed, Unreachable};
 use crate::id::ContainerId;
+use crate::life::mounts;
 use crate::life::signal::SignalNumber;
 use crate::paths::marked;
+
+/// The pauses between tries to remove a container that is made to vanish: doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How to remove a container.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +75,16 @@ pub enum RemoveError {
         /// Why.
         #[source]
         source: StateError,
+    },
+    /// Something that is not the container's is in the way of its removal.
+    #[error(
+        "removing container {id}: {path} is a mount point, and what is mounted there is not the container's: unmount it first"
+    )]
+    Mounted {
+        /// The container.
+        id: ContainerId,
+        /// Where it is mounted.
+        path: PathBuf,
     },
     /// Its folder cannot be moved away.
     #[error("removing the folder of container {id}")]
@@ -145,16 +162,50 @@ impl Engine {
         }
     }
 
-    /// Removes a container that ended and was made to vanish then. The lifecycle lock is held.
+    /// Removes a container that ended and was made to vanish then. The lifecycle lock is held. When that
+    /// fails, whoever waits for the removal is told, and it is tried again and again.
     pub(crate) async fn remove_finished(self: &Arc<Self>, container: &Arc<Container>) {
+        if self.try_to_vanish(container).await {
+            return;
+        }
+        self.store_behind(container);
+        let mut observed = container.observe();
+        let n_exits = observed.borrow().n_exits;
+        let (engine, container) = (Arc::clone(self), Arc::clone(container));
+        tokio::spawn(async move {
+            let has_changed =
+                |o: &Observed| o.removed || o.phase.has_process() || o.n_exits != n_exits;
+            let mut pause = FIRST_PAUSE;
+            loop {
+                let changed = observed.wait_for(has_changed);
+                if tokio::time::timeout(pause, changed).await.is_ok() {
+                    // Somebody removed it, or has started it: then its next end counts.
+                    return;
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                let guard = container.lifecycle.lock().await;
+                if has_changed(&observed.borrow()) || engine.try_to_vanish(&container).await {
+                    return;
+                }
+                drop(guard);
+            }
+        });
+    }
+
+    /// Tries to remove a container that is made to vanish; tells of a failure and returns false then.
+    async fn try_to_vanish(self: &Arc<Self>, container: &Arc<Container>) -> bool {
         let engine = Arc::clone(self);
         let target = Arc::clone(container);
         let work = tokio::task::spawn_blocking(move || {
             engine.remove_record(&target, true, Durability::Behind)
         });
-        if let Err(error) = crate::task::outcome(work).await {
-            tracing::error!(container = %container.id(), error = %error, "container not removed");
-        }
+        let Err(error) = crate::task::outcome(work).await else {
+            return true;
+        };
+        let error = error.sentence();
+        tracing::error!(container = %container.id(), error, "container not removed");
+        container.announce_failed_removal(error);
+        false
     }
 
     fn remove_record(
@@ -169,6 +220,7 @@ impl Engine {
         } else {
             Vec::new()
         };
+        self.check_for_mounts(&id)?;
         self.mark_files(&id).map_err(|source| RemoveError::Folder {
             id: id.clone(),
             source,
@@ -207,6 +259,24 @@ impl Engine {
         Ok(())
     }
 
+    /// Refuses to delete what somebody has mounted below a container's folders: it is not the container's.
+    fn check_for_mounts(&self, id: &ContainerId) -> Result<(), RemoveError> {
+        let folder = self.paths.container(id);
+        let folders = [
+            marked(&folder),
+            folder,
+            self.paths.container_run(id.as_str()),
+            self.paths.filesystem(id.as_str()),
+        ];
+        match mounts::first_below(&folders) {
+            Some(path) => Err(RemoveError::Mounted {
+                id: id.clone(),
+                path,
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn mark_files(&self, id: &ContainerId) -> io::Result<()> {
         let folder = self.paths.container(id);
         match fs::rename(&folder, marked(&folder)) {
@@ -232,18 +302,13 @@ impl Engine {
         let folder = self.paths.container(id);
         let marked = marked(&folder);
         for path in [self.paths.container_run(id.as_str()), folder, marked] {
-            match fs::remove_dir_all(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(path = %path.display(), error = %error, "folder not removed");
-                }
-                _ => {}
-            }
+            mounts::remove_folder(&path);
         }
     }
 
     /// Kills a container and waits for its end; one that does not run is fine.
     async fn kill_and_wait(&self, container: &Arc<Container>) -> Result<(), Unreachable> {
-        let mut observed = container.observe();
+        let mut run = container.this_run();
         if let Some(running) = container.running_or_unreachable()? {
             if container.phase() == Phase::Paused {
                 // Frozen processes do not even die.
@@ -254,8 +319,7 @@ impl Engine {
                 tracing::debug!(container = %container.id(), error = %error, "kill");
             }
         }
-        // The sender lives as long as the container does, which is longer than this.
-        drop(observed.wait_for(|o| !o.phase.has_process()).await);
+        run.ended().await;
         Ok(())
     }
 }
@@ -264,7 +328,9 @@ impl Classified for RemoveError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Lookup(error) => error.class(),
-            Self::Running { .. } | Self::InProgress(_) => ErrorClass::Conflict,
+            Self::Running { .. } | Self::InProgress(_) | Self::Mounted { .. } => {
+                ErrorClass::Conflict
+            }
             Self::Unreachable(_) | Self::State { .. } | Self::Folder { .. } => ErrorClass::Internal,
         }
     }
@@ -274,6 +340,7 @@ impl Classified for RemoveError {
             Self::Lookup(error) => error.reason(),
             Self::Running { .. } => "container-running",
             Self::InProgress(_) => "removal-in-progress",
+            Self::Mounted { .. } => "mounted",
             Self::Unreachable(_) | Self::State { .. } | Self::Folder { .. } => "remove-failed",
         }
     }

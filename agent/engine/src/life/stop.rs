@@ -9,7 +9,7 @@ use crate::Engine;
 use crate::class::{Classified, ErrorClass};
 use crate::container::containers::LookupError;
 use crate::container::status::Phase;
-use crate::container::{Container, Unreachable};
+use crate::container::{Container, ThisRun, Unreachable};
 use crate::id::ContainerId;
 use crate::life::signal::{InvalidSignal, SignalNumber};
 use crate::start::error::StartError;
@@ -178,7 +178,7 @@ impl Engine {
             return Err(not_running(name));
         };
         drop(guard);
-        let mut observed = container.observe();
+        let mut run = container.this_run();
         if container.phase() == Phase::Paused {
             if signal == SignalNumber::KILL {
                 drop(running.resume().await);
@@ -196,7 +196,7 @@ impl Engine {
             Err(source) => return Err(KillError::Control { name, source }),
         }
         if signal == SignalNumber::KILL {
-            drop(observed.wait_for(|o| !o.phase.has_process()).await);
+            run.ended().await;
         }
         Ok(())
     }
@@ -228,12 +228,9 @@ impl Engine {
             // By id: its name could be another's in between.
             let id = container.id().as_str();
             let settings = stop_settings(&container, &options)?;
-            container.set_restarting(true);
-            let stopped = engine
+            engine
                 .stop_found(&container, id.to_owned(), settings, false)
-                .await;
-            container.set_restarting(false);
-            stopped?;
+                .await?;
             engine.start(id).await?;
             engine.container_event(&container, "restart");
             Ok(())
@@ -269,10 +266,17 @@ impl Engine {
         let Some(running) = container.running_or_unreachable()? else {
             return Ok(());
         };
+        let mut run = container.this_run();
+        // Under the lock, so that it is about this run and no other.
+        container.set_restarting(!stays);
         drop(guard);
-        self.end(container, &running, signal, timeout)
-            .await
-            .map_err(|source| StopError::Control { name, source })?;
+        let ended = self.end(container, &running, &mut run, signal, timeout);
+        if let Err(source) = ended.await {
+            if !stays {
+                container.set_restarting(false);
+            }
+            return Err(StopError::Control { name, source });
+        }
         // Its network and, with `--rm`, itself are gone when this returns.
         let guard = container.lifecycle.lock().await;
         self.container_event(container, "stop");
@@ -285,10 +289,10 @@ impl Engine {
         &self,
         container: &Container,
         running: &Running,
+        run: &mut ThisRun,
         signal: SignalNumber,
         timeout: Option<Duration>,
     ) -> Result<(), ControlError> {
-        let mut observed = container.observe();
         let or_ended = |result: Result<(), ControlError>| match result {
             Err(ControlError::NotRunning { .. }) => Ok(()),
             other => other,
@@ -298,18 +302,17 @@ impl Engine {
         }
         self.kill_event(container, running, signal);
         or_ended(running.signal(signal.number()).await)?;
-        let over = observed.wait_for(|o| !o.phase.has_process());
         let in_time = match timeout {
             None => {
-                drop(over.await);
+                run.ended().await;
                 true
             }
-            Some(timeout) => tokio::time::timeout(timeout, over).await.is_ok(),
+            Some(timeout) => tokio::time::timeout(timeout, run.ended()).await.is_ok(),
         };
         if !in_time {
             self.kill_event(container, running, SignalNumber::KILL);
             or_ended(running.signal(SignalNumber::KILL.number()).await)?;
-            drop(observed.wait_for(|o| !o.phase.has_process()).await);
+            run.ended().await;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::container::restart::{Policy, RestartPolicyError};
 use crate::container::status::Phase;
 use crate::create::limits::{self, LimitError};
 use crate::id::ContainerId;
+use crate::life::undo;
 use crate::options::{HostOptions, ResourceOptions, RestartPolicy};
 use crate::spec::{self, SpecError};
 
@@ -149,7 +150,7 @@ impl Engine {
         let after = merged(&before, &asked).map_err(conflict)?;
         let running = container.running();
         if let Some(running) = &running {
-            warnings.extend(apply(running, &after, &before).await?);
+            warnings.extend(self.apply(running, &after, &before).await?);
         }
         let (engine, target) = (Arc::clone(self), Arc::clone(container));
         let new = after.clone();
@@ -158,7 +159,7 @@ impl Engine {
         });
         if let Err(source) = crate::task::outcome(work).await {
             if let Some(running) = &running {
-                restore(running, &before).await;
+                self.restore(running, &before, &after).await;
             }
             return Err(UpdateError::State { id, source });
         }
@@ -216,41 +217,45 @@ impl Engine {
     }
 }
 
-/// Gives the kernel new limits, and the former ones again when it refuses one of them.
-async fn apply(
-    running: &Running,
-    after: &HostOptions,
-    before: &HostOptions,
-) -> Result<Vec<String>, UpdateError> {
-    let resources = spec::cgroup::resources(after)?;
-    match running.update(resources).await {
-        Ok(warnings) => Ok(warnings),
-        // It has just ended; the limits count from the next start on.
-        Err(ControlError::NotRunning { .. }) => Ok(Vec::new()),
-        Err(source) => {
-            restore(running, before).await;
-            let id = running.id();
-            let id = ContainerId::parse(id).unwrap_or_else(ContainerId::random);
-            Err(UpdateError::Kernel { id, source })
+impl Engine {
+    /// Gives the kernel new limits, and the former ones again when it refuses one of them.
+    async fn apply(
+        &self,
+        running: &Running,
+        after: &HostOptions,
+        before: &HostOptions,
+    ) -> Result<Vec<String>, UpdateError> {
+        let resources = spec::cgroup::resources(after)?;
+        match running.update(resources).await {
+            Ok(warnings) => Ok(warnings),
+            // It has just ended; the limits count from the next start on.
+            Err(ControlError::NotRunning { .. }) => Ok(Vec::new()),
+            Err(source) => {
+                self.restore(running, before, after).await;
+                let id = running.id();
+                let id = ContainerId::parse(id).unwrap_or_else(ContainerId::random);
+                Err(UpdateError::Kernel { id, source })
+            }
         }
     }
-}
 
-async fn restore(running: &Running, before: &HostOptions) {
-    let restored = match spec::cgroup::resources(before) {
-        Ok(resources) => running
-            .update(resources)
-            .await
-            .map(drop)
-            .map_err(|e| e.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    if let Err(error) = restored {
-        tracing::warn!(
-            container = running.id(),
-            error,
-            "former limits not restored"
-        );
+    /// Gives the kernel the limits of `before` again, after some of those of `after` may have got there.
+    async fn restore(&self, running: &Running, before: &HostOptions, after: &HostOptions) {
+        let restored = match undo::resources(before, after, &self.kernel) {
+            Ok(resources) => running
+                .update(resources)
+                .await
+                .map(drop)
+                .map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = restored {
+            tracing::warn!(
+                container = running.id(),
+                error,
+                "former limits not restored"
+            );
+        }
     }
 }
 

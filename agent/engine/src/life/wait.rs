@@ -1,13 +1,14 @@
 //! Waits for containers, and sets the size of their terminals.
 
+use std::sync::Arc;
+
 use berth_agent_runtime::ControlError;
-use tokio::sync::watch;
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass};
-use crate::container::Observed;
 use crate::container::containers::LookupError;
 use crate::container::status::Exit;
+use crate::container::{Container, Observed};
 use crate::id::ContainerId;
 use crate::options::TerminalSize;
 
@@ -25,10 +26,15 @@ pub enum WaitCondition {
 /// A wait that is in place: what happens from now on counts.
 #[derive(Debug)]
 pub struct Waiting {
-    observed: watch::Receiver<Observed>,
+    container: Arc<Container>,
     condition: WaitCondition,
-    n_exits_before: u64,
+    before: Observed,
 }
+
+/// A wait comes to no end: the container was to be removed and is still there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotRemoved(String);
 
 /// A terminal's size is not set.
 #[derive(Debug, thiserror::Error)]
@@ -56,12 +62,12 @@ impl Engine {
     /// # Errors
     /// When there is no such container.
     pub fn wait(&self, name: &str, condition: WaitCondition) -> Result<Waiting, LookupError> {
-        let observed = self.containers.find(name)?.observe();
-        let n_exits_before = observed.borrow().n_exits;
+        let container = self.containers.find(name)?;
+        let before = *container.observe().borrow();
         Ok(Waiting {
-            observed,
+            container,
             condition,
-            n_exits_before,
+            before,
         })
     }
 
@@ -92,21 +98,44 @@ impl Engine {
 impl Waiting {
     /// Waits until the condition holds and returns how the container ended last.
     ///
+    /// # Errors
+    /// When the removal that is waited for has failed.
+    ///
     /// # Cancel safety
     /// May be dropped at any time.
-    pub async fn exit(mut self) -> Exit {
-        let (condition, before) = (self.condition, self.n_exits_before);
-        let holds = |observed: &Observed| {
-            observed.removed
+    pub async fn exit(self) -> Result<Exit, NotRemoved> {
+        let (condition, before) = (self.condition, self.before);
+        let has_failed = |o: &Observed| {
+            condition == WaitCondition::Removed && o.n_failed_removals > before.n_failed_removals
+        };
+        let holds = |o: &Observed| {
+            o.removed
+                || has_failed(o)
                 || match condition {
-                    WaitCondition::NotRunning => !observed.phase.is_alive(),
-                    WaitCondition::NextExit => observed.n_exits > before,
+                    // As Docker: an end is one, also when it is started again at once.
+                    WaitCondition::NotRunning => !o.phase.is_alive() || o.n_exits > before.n_exits,
+                    WaitCondition::NextExit => o.n_exits > before.n_exits,
                     WaitCondition::Removed => false,
                 }
         };
-        // An error means that the container was dropped; its last state is what there is.
-        drop(self.observed.wait_for(holds).await);
-        self.observed.borrow().exit
+        let mut observed = self.container.observe();
+        // It fails only without a sender, which the container has.
+        let now = observed.wait_for(holds).await.map(|now| *now);
+        let now = now.unwrap_or(before);
+        if !now.removed && has_failed(&now) {
+            return Err(NotRemoved(self.container.removal_error()));
+        }
+        Ok(now.exit)
+    }
+}
+
+impl Classified for NotRemoved {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Internal
+    }
+
+    fn reason(&self) -> &'static str {
+        "not-removed"
     }
 }
 

@@ -15,7 +15,7 @@ use crate::container::record::ContainerRecord;
 use crate::container::restart::Policy;
 use crate::container::status::{Event, Phase, Status};
 use crate::life::again::left_of;
-use crate::life::finish::{UNKNOWN_EXIT, decide_restart, exited};
+use crate::life::finish::{Told, UNKNOWN_EXIT, decide_restart, exited};
 use crate::start::refresh_network;
 
 /// How long a supervisor may take to answer. It has nothing else to do.
@@ -104,6 +104,10 @@ impl Engine {
         if changed && is_answer {
             self.store_behind(&container);
         }
+        if is_news {
+            // Nobody was there to tell it when it came.
+            self.tell_end(&container, Told::default());
+        }
         match running {
             Some(running) => {
                 self.look_after_health(&container);
@@ -166,7 +170,7 @@ impl Engine {
         exit: Option<ExitRecord>,
     ) {
         if is_news(&known, exit.as_ref()) {
-            return self.finish(container, exit).await;
+            return self.finish(container, exit, Told::default()).await;
         }
         let phase = known.phase;
         container.correct(known);
@@ -221,6 +225,11 @@ fn what_next(record: &mut ContainerRecord, is_boot: bool, is_news: bool) -> Opti
     }
     if record.status.phase == Phase::Restarting {
         return Some(Next::StartIn(left_of_pause(record)));
+    }
+    // As dockerd at each of its starts: what is always to run, runs, also when somebody had stopped it.
+    if policy == Policy::Always && was_started {
+        let starts = record.restart.decide_at_boot(policy, 0);
+        return follow(record, starts.then_some(Next::Start));
     }
     None
 }
@@ -342,7 +351,19 @@ mod tests {
 
     #[test]
     fn in_the_same_boot_only_news_and_pauses_count() {
-        let mut ended = record("always", "Exited", json!({}));
+        let by_hand = json!({ "restart": { "stopped_by_hand": true } });
+        for (policy, expected) in [
+            ("always", Some(Next::Start)),
+            ("unless-stopped", None),
+            ("on-failure", None),
+            ("no", None),
+        ] {
+            let mut stopped = record(policy, "Exited", by_hand.clone());
+            assert_eq!(what_next(&mut stopped, false, false), expected, "{policy}");
+            let is_wanted = stopped.restart.stopped_by_hand;
+            assert_eq!(is_wanted, expected.is_none(), "{policy}");
+        }
+        let mut ended = record("unless-stopped", "Exited", json!({}));
         assert_eq!(what_next(&mut ended, false, false), None);
         assert_eq!(
             what_next(&mut ended, false, true),

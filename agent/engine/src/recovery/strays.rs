@@ -13,6 +13,7 @@ use std::time::Duration;
 use berth_agent_runtime::{ControlError, Reattached};
 
 use crate::Engine;
+use crate::life::mounts;
 use crate::life::signal::SignalNumber;
 use crate::recovery::adopt::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::step::STEP_PREFIX;
@@ -90,7 +91,7 @@ impl Engine {
             self.paths.container_runs(),
         ] {
             for name in names_in(&folder).filter(|name| !is_kept(name)) {
-                remove_folder(&folder.join(name));
+                mounts::remove_folder(&folder.join(name));
             }
         }
         match self.snapshots.list_keys() {
@@ -110,7 +111,7 @@ impl Engine {
             self.paths.steps(),
             self.paths.container_runs(),
         ] {
-            remove_folder(&folder.join(key));
+            mounts::remove_folder(&folder.join(key));
         }
         self.remove_filesystem(key);
     }
@@ -128,13 +129,4 @@ pub(super) fn names_in(folder: &Path) -> impl Iterator<Item = String> {
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
-}
-
-fn remove_folder(path: &Path) {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), error = %error, "leftover not removed");
-        }
-        _ => {}
-    }
 }

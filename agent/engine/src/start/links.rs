@@ -1,9 +1,9 @@
 //! Links to other containers: lines of `/etc/hosts` and variables, in the form that Docker gave them.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Engine;
@@ -12,7 +12,7 @@ use crate::container::record::ContainerRecord;
 use crate::create::network_request::exposed_ports;
 use crate::start::error::StartError;
 
-/// Longest `/etc/hosts` that is looked through: the container can write to it as well.
+/// Longest `/etc/hosts` that is looked through: the container can write to it as well. A longer one is left alone.
 const LONGEST_HOSTS: u64 = 1024 * 1024;
 
 /// Another container as a link shows it.
@@ -81,42 +81,64 @@ impl Engine {
                 (record.status.phase.has_process() && !aliases.is_empty()).then_some(aliases)
             })
         };
-        for other in self.containers.all() {
-            let Some(aliases) = linked(&other) else {
-                continue;
-            };
-            let path = self.paths.container(other.id()).join("hosts");
-            if let Err(error) = change_hosts(&path, &aliases, address) {
-                tracing::warn!(path = %path.display(), error = %error, "link not changed");
-            }
+        let all = self.containers.all();
+        let changes: Vec<(PathBuf, Vec<String>)> = all
+            .iter()
+            .filter_map(|other| {
+                let path = self.paths.container(other.id()).join("hosts");
+                Some((path, linked(other)?))
+            })
+            .collect();
+        if changes.is_empty() {
+            return;
         }
+        // The start does not wait for it, as with Docker: the container runs already.
+        tokio::task::spawn_blocking(move || {
+            for (path, aliases) in changes {
+                if let Err(error) = change_hosts(&path, &aliases, address) {
+                    tracing::warn!(path = %path.display(), error = %error, "link not changed");
+                }
+            }
+        });
     }
 }
 
-/// Changes the address of names in a hosts file. It is written in place, since it is mounted.
+/// Changes the address of names in a hosts file. It is written in place, since it is mounted; what is in
+/// the container's own lines, text or not, stays.
 fn change_hosts(path: &Path, aliases: &[String], address: IpAddr) -> io::Result<()> {
-    let mut text = String::new();
-    let file = fs::File::open(path)?;
-    file.take(LONGEST_HOSTS).read_to_string(&mut text)?;
+    let mut file = fs::File::options().read(true).write(true).open(path)?;
+    let mut text = Vec::new();
+    let length = (&file).take(LONGEST_HOSTS + 1).read_to_end(&mut text)?;
+    if length as u64 > LONGEST_HOSTS {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     let changed = with_address(&text, aliases, address);
     if changed == text {
         return Ok(());
     }
-    fs::write(path, changed)
+    file.rewind()?;
+    file.write_all(&changed)?;
+    file.set_len(changed.len() as u64)
 }
 
-fn with_address(text: &str, aliases: &[String], address: IpAddr) -> String {
-    let line = |line: &str| {
-        let name = line.split_whitespace().nth(1);
-        let rest = line.find(char::is_whitespace).map(|at| &line[at..]);
-        match (name, rest) {
-            (Some(name), Some(rest)) if aliases.iter().any(|alias| alias == name) => {
-                format!("{address}{rest}\n")
+fn with_address(text: &[u8], aliases: &[String], address: IpAddr) -> Vec<u8> {
+    let mut changed = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let name = line
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty())
+            .nth(1);
+        let is_alias = name.is_some_and(|name| aliases.iter().any(|a| a.as_bytes() == name));
+        let rest = line.iter().position(u8::is_ascii_whitespace);
+        match rest.filter(|_| is_alias) {
+            Some(at) => {
+                changed.extend(address.to_string().bytes());
+                changed.extend(&line[at..]);
             }
-            _ => format!("{line}\n"),
+            None => changed.extend(line),
         }
-    };
-    text.lines().map(line).collect()
+    }
+    changed
 }
 
 /// Returns the names of a linked container, the alias first.
@@ -223,9 +245,27 @@ mod tests {
 
     #[test]
     fn only_the_lines_of_a_link_change() {
-        let text = "127.0.0.1\tlocalhost\n172.17.0.2\tmy-db 0123456789ab db\n172.17.0.3\tdb2\n";
+        let text =
+            b"127.0.0.1\tlocalhost\n172.17.0.2\tmy-db 0123456789ab db\n172.17.0.3\tdb2\n# \xff";
         let changed = with_address(text, &["my-db".to_owned()], IpAddr::from([172, 17, 0, 9]));
-        let expected = text.replace("172.17.0.2", "172.17.0.9");
+        let expected =
+            b"127.0.0.1\tlocalhost\n172.17.0.9\tmy-db 0123456789ab db\n172.17.0.3\tdb2\n# \xff";
         assert_eq!(changed, expected);
+    }
+
+    #[test]
+    fn a_hosts_file_that_is_too_long_is_left_alone_and_others_become_shorter() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("hosts");
+        let alias = ["db".to_owned()];
+        let line = "172.17.0.200\tdb\n";
+        let long = line.to_owned() + &"#".repeat(1 << 20);
+        fs::write(&path, &long).expect("file");
+        let address = IpAddr::from([10, 0, 0, 1]);
+        change_hosts(&path, &alias, address).expect_err("too long");
+        assert!(fs::read_to_string(&path).expect("file") == long);
+        fs::write(&path, line).expect("file");
+        change_hosts(&path, &alias, address).expect("changed");
+        assert_eq!(fs::read_to_string(&path).expect("file"), "10.0.0.1\tdb\n");
     }
 }

@@ -10,7 +10,7 @@ use crate::Engine;
 use crate::class::{Classified, ErrorClass};
 use crate::container::containers::LookupError;
 use crate::container::status::Phase;
-use crate::container::{Container, Waiter};
+use crate::container::{Container, Unreachable, Waiter};
 use crate::streams::detach_keys::{DetachKeys, InvalidDetachKeys};
 use crate::streams::log_driver;
 use crate::streams::session::{Replay, Seen, Session, Streams};
@@ -42,6 +42,9 @@ pub enum AttachError {
     /// It is frozen.
     #[error("container {0} is paused, unpause the container before attach")]
     Paused(String),
+    /// It runs, but nothing can be asked of it.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
     /// The log cannot be read.
     #[error("reading the container's log")]
     Log(#[source] ReadLogError),
@@ -93,7 +96,7 @@ impl Engine {
             stdin,
             attachment: sender,
         };
-        let Some((running, _waiter)) = container.running_or_wait(waiter) else {
+        let Some((running, _waiter)) = container.running_or_wait(waiter)? else {
             let replay = self.replay(container, options, None)?;
             return Ok(Session::waiting((container, seen), receiver).with_replay(replay));
         };
@@ -137,7 +140,7 @@ impl Classified for AttachError {
             | Self::Runtime(berth_agent_runtime::AttachError::NotRunning { .. }) => {
                 ErrorClass::Conflict
             }
-            Self::Log(_) | Self::Runtime(_) => ErrorClass::Internal,
+            Self::Log(_) | Self::Runtime(_) | Self::Unreachable(_) => ErrorClass::Internal,
         }
     }
 
@@ -147,7 +150,7 @@ impl Classified for AttachError {
             Self::DetachKeys(_) => "invalid-detach-keys",
             Self::Paused(_) => "paused",
             Self::Runtime(berth_agent_runtime::AttachError::NotRunning { .. }) => "not-running",
-            Self::Log(_) | Self::Runtime(_) => "attach-failed",
+            Self::Log(_) | Self::Runtime(_) | Self::Unreachable(_) => "attach-failed",
         }
     }
 }

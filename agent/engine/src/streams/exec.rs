@@ -23,6 +23,9 @@ use crate::streams::detach_keys::{DetachKeys, InvalidDetachKeys};
 use crate::streams::exec_registry::{ExecState, NoSuchExec};
 use crate::streams::session::Session;
 
+/// Bytes of a command that its events tell.
+const MOST_TOLD: usize = 4096;
+
 /// A further command.
 #[derive(Clone, Debug, Default)]
 pub struct ExecOptions {
@@ -147,7 +150,9 @@ impl Engine {
         let not_running = || ExecError::NotRunning(container.id().clone());
         let running = container.running().ok_or_else(not_running)?;
         let pid = running.pid();
-        let (id, words) = (random_hex(32), options.command.join(" "));
+        let (id, mut words) = (random_hex(32), options.command.join(" "));
+        // A script can be megabytes long, and the events of many of them are kept.
+        words.truncate(words.floor_char_boundary(MOST_TOLD));
         let tell = |action: &str| {
             let action = format!("{action}: {words}");
             self.container_event_with(container, &action, [("execID", &id)]);

@@ -1,7 +1,7 @@
 //! What is known of further commands: while they run, and for some time after, so that a client that
 //! was cut off still learns how its command ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ const REMEMBERED: Duration = Duration::from_secs(300);
 
 /// Ended commands that are remembered at most, however fast they come.
 const MOST: usize = 1024;
+
+/// Bytes of an ended command's words that are remembered.
+const REMEMBERED_BYTES: usize = 4096;
 
 /// One further command.
 #[derive(Clone, Debug)]
@@ -40,13 +43,14 @@ pub struct NoSuchExec(String);
 /// All commands that are known.
 #[derive(Debug, Default)]
 pub(crate) struct ExecRegistry {
-    known: Mutex<HashMap<String, Entry>>,
+    known: Mutex<Known>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    state: ExecState,
-    ended: Option<Instant>,
+#[derive(Debug, Default)]
+struct Known {
+    states: HashMap<String, ExecState>,
+    /// Those that have ended, and when; the oldest first.
+    ended: VecDeque<(Instant, String)>,
 }
 
 // === impl ExecRegistry ===
@@ -55,33 +59,38 @@ impl ExecRegistry {
     /// Notes a command that has started.
     pub(crate) fn started(&self, state: ExecState) {
         let mut known = self.lock();
-        forget_old(&mut known);
-        known.insert(state.id.clone(), Entry { state, ended: None });
+        known.forget_old();
+        known.states.insert(state.id.clone(), state);
     }
 
     /// Notes the end of a command.
     pub(crate) fn ended(&self, id: &str, exit_code: Option<i32>) {
-        if let Some(entry) = self.lock().get_mut(id) {
-            entry.ended = Some(Instant::now());
-            entry.state.running = false;
-            entry.state.pid = 0;
-            entry.state.exit_code = exit_code;
-        }
+        let mut known = self.lock();
+        let Some(state) = known.states.get_mut(id) else {
+            return;
+        };
+        state.running = false;
+        state.pid = 0;
+        state.exit_code = exit_code;
+        shorten(&mut state.options);
+        known.ended.push_back((Instant::now(), id.to_owned()));
+        known.forget_old();
     }
 
     /// Returns what is known of a command.
     pub(crate) fn find(&self, id: &str) -> Result<ExecState, NoSuchExec> {
         let mut known = self.lock();
-        forget_old(&mut known);
-        let found = known.get(id).map(|entry| entry.state.clone());
+        known.forget_old();
+        let found = known.states.get(id).cloned();
         found.ok_or_else(|| NoSuchExec(id.to_owned()))
     }
 
     /// Returns the commands that run in a container.
     pub(crate) fn running_in(&self, container: &ContainerId) -> Vec<String> {
         let known = self.lock();
-        let own = known.values().map(|entry| &entry.state);
-        let mut ids: Vec<String> = own
+        let mut ids: Vec<String> = known
+            .states
+            .values()
             .filter(|state| state.running && &state.container == container)
             .map(|state| state.id.clone())
             .collect();
@@ -89,25 +98,40 @@ impl ExecRegistry {
         ids
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
-        // Every change is a plain assignment.
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // Every change leaves it of use.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn forget_old(known: &mut HashMap<String, Entry>) {
-    known.retain(|_, entry| entry.ended.is_none_or(|at| at.elapsed() < REMEMBERED));
-    let mut ended: Vec<(Instant, String)> = known
-        .iter()
-        .filter_map(|(id, entry)| entry.ended.map(|at| (at, id.clone())))
-        .collect();
-    if ended.len() <= MOST {
-        return;
+// === impl Known ===
+
+impl Known {
+    fn forget_old(&mut self) {
+        while let Some((at, id)) = self.ended.front() {
+            if self.ended.len() <= MOST && at.elapsed() < REMEMBERED {
+                return;
+            }
+            self.states.remove(id);
+            self.ended.pop_front();
+        }
     }
-    ended.sort();
-    for (_, id) in &ended[..ended.len() - MOST] {
-        known.remove(id);
+}
+
+/// Keeps of a command that has ended what is shown of it, and of that no more than is of use: a script can be megabytes
+/// long, and there may be many of them.
+fn shorten(options: &mut ExecOptions) {
+    options.env = Vec::new();
+    let mut room = REMEMBERED_BYTES;
+    for word in &mut options.command {
+        let end = word.floor_char_boundary(room.min(word.len()));
+        word.truncate(end);
+        word.shrink_to_fit();
+        room -= end;
     }
+    // Words count as well.
+    options.command.truncate(REMEMBERED_BYTES / 16);
+    options.command.shrink_to_fit();
 }
 
 impl Classified for NoSuchExec {
@@ -162,6 +186,23 @@ mod tests {
         }
         registry.find("0").expect_err("forgotten");
         registry.find("running").expect("kept");
-        assert!(registry.lock().len() <= MOST + 2);
+        assert!(registry.lock().states.len() <= MOST + 2);
+    }
+
+    #[test]
+    fn long_commands_are_remembered_in_short() {
+        let (registry, container) = (ExecRegistry::default(), ContainerId::random());
+        let mut long = state("long", &container);
+        long.options.env = vec!["A=b".to_owned()];
+        long.options.command = vec!["sh".to_owned(), "\u{e9}".repeat(1 << 20)];
+        long.options.command.extend(vec![String::new(); 100_000]);
+        registry.started(long);
+        let running = registry.find("long").expect("known").options;
+        assert_eq!(running.command[1].len(), 2 << 20);
+        registry.ended("long", Some(0));
+        let ended = registry.find("long").expect("known").options;
+        assert_eq!(ended.command[0], "sh");
+        assert!(ended.command[1].len() <= REMEMBERED_BYTES && ended.command[1].len() > 4000);
+        assert!(ended.command.len() < 1000 && ended.env.is_empty());
     }
 }

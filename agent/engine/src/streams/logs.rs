@@ -59,7 +59,8 @@ pub struct Logs {
 /// Some lines of a log.
 #[derive(Clone, Debug, Default)]
 pub struct LogBatch {
-    /// The lines, in the order in which they were completed.
+    /// The lines, in the order in which they were completed; none in a batch that only tells a client that follows
+    /// where it is.
     pub lines: Vec<Lines>,
     /// From where to go on without losing or repeating anything.
     pub cursor: String,
@@ -311,7 +312,10 @@ impl Sender {
             }
         }
         let batch = self.take(reader.offset());
-        Ok(batch.lines.is_empty() || self.batches.blocking_send(Ok(batch)).is_ok())
+        // A client that follows is told where it is even before it gets a line: otherwise one that comes back could
+        // only ask for the last lines once more, which are others by then.
+        let is_worth_sending = self.options.follow || !batch.lines.is_empty();
+        Ok(!is_worth_sending || self.batches.blocking_send(Ok(batch)).is_ok())
     }
 
     /// Adds what a record completes to the batch.

@@ -40,15 +40,35 @@ pub(crate) struct Filters {
     expose: PortSet,
     /// Only tasks of a swarm, of which there are none.
     only_tasks: bool,
-    /// Ids of images; nothing: any.
-    ancestors: Option<BTreeSet<String>>,
+    /// Images; nothing: any.
+    ancestors: Option<Vec<Ancestor>>,
 }
 
+/// An image whose containers, and those of images that descend from it, are asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ancestor {
+    /// Its id, and those of the images that are known to be made of it.
+    pub(crate) ids: BTreeSet<String>,
+    /// Its layers, bottom first: an image that has more on top of them descends from it too.
+    pub(crate) layers: Vec<String>,
+}
+
+// === impl Ancestor ===
+
+impl Ancestor {
+    fn is_of(&self, record: &ContainerRecord) -> bool {
+        let has_more = record.layers.len() > self.layers.len() && !self.layers.is_empty();
+        self.ids.contains(&record.image_id) || (has_more && record.layers.starts_with(&self.layers))
+    }
+}
+
+// === impl Filters ===
+
 impl Filters {
-    /// Reads `key=value` texts; `image_id` resolves images' names.
+    /// Reads `key=value` texts; `image` finds images by name.
     pub(crate) fn parse(
         texts: &[String],
-        image_id: &dyn Fn(&str) -> Option<String>,
+        image: &dyn Fn(&str) -> Option<Ancestor>,
     ) -> Result<Self, FilterError> {
         let args = FilterArgs::parse(texts)?;
         args.validate(&KEYS)?;
@@ -64,7 +84,7 @@ impl Filters {
         let exited = exited.map(|code| code.parse().map_err(|_not_one| wrong("exited", code)));
         let ancestors = args
             .contains("ancestor")
-            .then(|| args.values("ancestor").filter_map(image_id).collect());
+            .then(|| args.values("ancestor").filter_map(image).collect());
         Ok(Self {
             exited: exited.collect::<Result<_, _>>()?,
             publish: port_set(&args, "publish")?,
@@ -86,7 +106,11 @@ impl Filters {
     }
 
     /// Whether `record` passes.
-    pub(crate) fn matches(&self, record: &ContainerRecord) -> bool {
+    pub(crate) fn matches(
+        &self,
+        record: &ContainerRecord,
+        network_id: &dyn Fn(&str) -> String,
+    ) -> bool {
         let args = &self.args;
         !self.only_tasks
             && self.has_name(record)
@@ -100,8 +124,8 @@ impl Filters {
             && self
                 .ancestors
                 .as_ref()
-                .is_none_or(|ids| ids.contains(&record.image_id))
-            && args.exact_match("network", network_name(record))
+                .is_none_or(|all| all.iter().any(|ancestor| ancestor.is_of(record)))
+            && self.has_network(record, network_id)
             && self.has_port(record)
     }
 
@@ -109,6 +133,17 @@ impl Filters {
     fn has_name(&self, record: &ContainerRecord) -> bool {
         let name = &record.name;
         self.args.regex_match("name", name) || self.args.regex_match("name", &format!("/{name}"))
+    }
+
+    /// A network counts by its name and by how its id begins.
+    fn has_network(&self, record: &ContainerRecord, network_id: &dyn Fn(&str) -> String) -> bool {
+        if !self.args.contains("network") {
+            return true;
+        }
+        let name = network_name(record);
+        let id = network_id(name);
+        let mut values = self.args.values("network");
+        values.any(|value| value == name || (!value.is_empty() && id.starts_with(value)))
     }
 
     fn has_exited(&self, record: &ContainerRecord) -> bool {
@@ -193,7 +228,7 @@ mod tests {
 
     fn record() -> ContainerRecord {
         let value = json!({
-            "id": "ab".repeat(32), "name": "web_1", "image": "i", "image_id": "sha256:1", "layers": [],
+            "id": "ab".repeat(32), "name": "web_1", "image": "i", "image_id": "sha256:1", "layers": ["a", "b"],
             "created": std::time::SystemTime::UNIX_EPOCH,
             "config": { "labels": { "a": "b" }, "exposed_ports": ["80/tcp"] },
             "host": {},
@@ -211,7 +246,34 @@ mod tests {
 
     fn filters(texts: &[&str]) -> Result<Filters, FilterError> {
         let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-        Filters::parse(&texts, &|name| (name == "i").then(|| "sha256:1".to_owned()))
+        Filters::parse(&texts, &|name| {
+            let (ids, layers): (&[&str], &[&str]) = match name {
+                "i" => (&["sha256:1"], &["a", "b"]),
+                "base" => (&["sha256:0"], &["a"]),
+                "other" => (&["sha256:7"], &["b"]),
+                "sibling" => (&["sha256:8"], &["a", "b"]),
+                "scratch" => (&["sha256:9"], &[]),
+                "parent" => (&["sha256:5", "sha256:1"], &["a", "b"]),
+                _ => return None,
+            };
+            let owned = |words: &[&str]| {
+                words
+                    .iter()
+                    .map(|&word| word.to_owned())
+                    .collect::<Vec<_>>()
+            };
+            Some(Ancestor {
+                ids: owned(ids).into_iter().collect(),
+                layers: owned(layers),
+            })
+        })
+    }
+
+    fn passes(texts: &[&str]) -> bool {
+        let network_id = |name: &str| format!("0123{name}");
+        filters(texts)
+            .expect("filters")
+            .matches(&record(), &network_id)
     }
 
     #[test]
@@ -228,14 +290,17 @@ mod tests {
             &["volume=data"],
             &["volume=/t"],
             &["ancestor=i", "ancestor=unknown"],
+            &["ancestor=base"],
+            &["ancestor=parent"],
             &["network=bridge"],
+            &["network=0123br"],
             &["publish=8080"],
             &["publish=8000-8100/tcp"],
             &["expose=80/tcp"],
             &["publish=1", "expose=80"],
             &["is-task=false"],
         ] {
-            assert!(filters(yes).expect("filters").matches(&record()), "{yes:?}");
+            assert!(passes(yes), "{yes:?}");
         }
         for no in [
             &["name=^web$"][..],
@@ -247,12 +312,16 @@ mod tests {
             &["health=healthy"],
             &["volume=/s"],
             &["ancestor=unknown"],
+            &["ancestor=other"],
+            &["ancestor=sibling"],
+            &["ancestor=scratch"],
             &["network=host"],
+            &["network=123"],
             &["publish=80"],
             &["expose=80/udp"],
             &["is-task=true"],
         ] {
-            assert!(!filters(no).expect("filters").matches(&record()), "{no:?}");
+            assert!(!passes(no), "{no:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Lists containers, with Docker's filters.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use crate::create::network_request::exposed_ports;
 use crate::filters::FilterError;
 use crate::id::ContainerId;
 use crate::view::disk_usage;
-use crate::view::filter::Filters;
+use crate::view::filter::{Ancestor, Filters};
 
 /// Which containers to list.
 #[derive(Clone, Debug, Default)]
@@ -93,8 +93,8 @@ impl Engine {
     /// # Errors
     /// When a filter is wrong.
     pub fn list(&self, options: &ListOptions) -> Result<Vec<ContainerSummary>, ListError> {
-        let image_id = |name: &str| self.image_id_of(name);
-        let filters = Filters::parse(&options.filters, &image_id)?;
+        let filters = Filters::parse(&options.filters, &|name| self.ancestor(name))?;
+        let network_id = |name: &str| self.network_id(name);
         let before = self.bound(filters.bound("before"))?;
         let since = self.bound(filters.bound("since"))?;
         let all = options.all || options.limit > 0 || filters.names_a_state();
@@ -104,7 +104,9 @@ impl Engine {
             .iter()
             .filter(|container| all || container.phase().is_alive())
             .filter_map(|container| {
-                container.with_record(|record| filters.matches(record).then(|| record.clone()))
+                container.with_record(|record| {
+                    filters.matches(record, &network_id).then(|| record.clone())
+                })
             })
             .filter(|record| before.as_ref().is_none_or(|bound| order(record) > *bound))
             .filter(|record| since.as_ref().is_none_or(|bound| order(record) < *bound))
@@ -124,6 +126,31 @@ impl Engine {
             return Ok(None);
         };
         Ok(Some(self.containers.find(name)?.with_record(order)))
+    }
+
+    /// Finds the image that containers are to descend from.
+    fn ancestor(&self, name: &str) -> Option<Ancestor> {
+        let id = self.images.resolve(name).ok()?;
+        let layers = self.images.get(&id).ok()?.layers;
+        // A broken image is nobody's child.
+        let all = self.images.list().unwrap_or_default();
+        let mut ids = BTreeSet::from([id.to_string()]);
+        loop {
+            let n_known = ids.len();
+            for image in &all {
+                let parent = image.parent.as_ref();
+                if parent.is_some_and(|parent| ids.contains(parent.to_string().as_str())) {
+                    ids.insert(image.id.to_string());
+                }
+            }
+            if ids.len() == n_known {
+                break;
+            }
+        }
+        Some(Ancestor {
+            ids,
+            layers: layers.iter().map(ToString::to_string).collect(),
+        })
     }
 
     pub(crate) fn image_id_of(&self, name: &str) -> Option<String> {

@@ -63,8 +63,13 @@ fn messages(
         cursor: String::new(),
     });
     let mut messages: Vec<v1::LogsResponse> = messages.collect();
-    if let Some(last) = messages.last_mut() {
-        last.cursor = cursor;
+    match messages.last_mut() {
+        Some(last) => last.cursor = cursor,
+        None => messages.push(v1::LogsResponse {
+            tty,
+            cursor,
+            ..v1::LogsResponse::default()
+        }),
     }
     messages.into_iter().map(Ok).collect()
 }

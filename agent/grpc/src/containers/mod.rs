@@ -208,10 +208,10 @@ impl v1::container_service_server::ContainerService for Containers {
             })
         };
         let registered = stream::iter([answer(Message::Registered(v1::WaitRegistered {}))]);
-        let exited =
-            stream::once(
-                async move { answer(Message::Exited(convert::exited(waiting.exit().await))) },
-            );
+        let exited = stream::once(async move {
+            let exit = waiting.exit().await.map_err(|e| status::of(&e))?;
+            answer(Message::Exited(convert::exited(exit)))
+        });
         Ok(Response::new(registered.chain(exited).boxed()))
     }
 

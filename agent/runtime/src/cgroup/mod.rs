@@ -13,6 +13,7 @@ mod setting;
 mod update;
 mod v1;
 mod v2;
+mod watch;
 
 use std::fs;
 use std::io;
@@ -26,6 +27,7 @@ use crate::failure::{Failure, step};
 pub(crate) use self::haste::get_ready;
 pub(crate) use self::layout::Layout;
 use self::setting::{Setting, block_throttles, rdma, write_all, write_limit};
+pub(crate) use self::watch::{OomCount, hear};
 
 /// Something about a control group failed.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +106,17 @@ impl Cgroup {
     pub(crate) fn create(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
         if self.directories().any(|directory| directory.exists()) {
             self.kill_all();
+        }
+        self.create_empty(resources)
+    }
+
+    /// Makes the group anew in every hierarchy and applies the limits; returns what had no effect. Fails when somebody
+    /// is in a group of that name.
+    pub(crate) fn create_empty(
+        &self,
+        resources: &LinuxResources,
+    ) -> Result<Vec<String>, CgroupError> {
+        if self.directories().any(|directory| directory.exists()) {
             self.delete()?;
         }
         let mut warnings = Vec::new();
@@ -195,8 +208,8 @@ impl Cgroup {
     pub(crate) fn was_out_of_memory(&self) -> bool {
         match (self.layout.hierarchy("memory"), &self.layout.v2) {
             // Version 1 counts in the group of the process that was killed, which the container may have made.
-            (Some(hierarchy), _) => oom::in_any(&hierarchy.mount.join(&self.path)),
-            (None, Some(root)) => oom::in_events(&root.join(&self.path)),
+            (Some(hierarchy), _) => oom::count_in_all(&hierarchy.mount.join(&self.path)) > 0,
+            (None, Some(root)) => oom::count_in_events(&root.join(&self.path)) > 0,
             (None, None) => false,
         }
     }

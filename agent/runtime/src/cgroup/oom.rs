@@ -5,22 +5,24 @@ use std::path::Path;
 
 use super::procs::subdirectories;
 
-/// Returns whether something in a group of version 1, or in one below it, was killed.
-pub(super) fn in_any(directory: &Path) -> bool {
-    counts(&directory.join("memory.oom_control"))
-        || subdirectories(directory).iter().any(|below| in_any(below))
+/// Returns how much was killed in a group of version 1 and in those below it.
+pub(super) fn count_in_all(directory: &Path) -> u64 {
+    let below = subdirectories(directory);
+    let below: u64 = below.iter().map(|below| count_in_all(below)).sum();
+    count(&directory.join("memory.oom_control")) + below
 }
 
 /// Returns the same of a group of version 2, which counts what happens below it.
-pub(super) fn in_events(directory: &Path) -> bool {
-    counts(&directory.join("memory.events"))
+pub(super) fn count_in_events(directory: &Path) -> u64 {
+    count(&directory.join("memory.events"))
 }
 
-fn counts(file: &Path) -> bool {
+fn count(file: &Path) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines()
         .filter_map(|line| line.strip_prefix("oom_kill "))
-        .any(|count| count.trim() != "0")
+        .filter_map(|count| count.trim().parse::<u64>().ok())
+        .sum()
 }
 
 #[cfg(test)]
@@ -38,14 +40,14 @@ mod tests {
         };
         write(dir.path(), 0);
         write(&below, 0);
-        assert!(!in_any(dir.path()));
+        assert_eq!(count_in_all(dir.path()), 0);
         write(&below, 2);
-        assert!(in_any(dir.path()));
+        assert_eq!(count_in_all(dir.path()), 2);
         let events = "low 0\nhigh 0\nmax 7\noom 1\noom_kill 0\noom_group_kill 0\n";
         fs::write(dir.path().join("memory.events"), events).unwrap();
-        assert!(!in_events(dir.path()));
+        assert_eq!(count_in_events(dir.path()), 0);
         let killed = events.replace("oom_kill 0", "oom_kill 1");
         fs::write(dir.path().join("memory.events"), killed).unwrap();
-        assert!(in_events(dir.path()));
+        assert_eq!(count_in_events(dir.path()), 1);
     }
 }

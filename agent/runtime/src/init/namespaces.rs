@@ -1,7 +1,8 @@
 //! Namespaces of a container: new ones, and those of others that it joins.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
 
 use berth_agent_sys::namespace;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -15,6 +16,8 @@ struct Namespace {
     kind: LinuxNamespaceType,
     /// That of others, with its path for people; a new one otherwise.
     joined: Option<(File, String)>,
+    /// It is joined, and is the machine's own.
+    is_machines: bool,
 }
 
 /// The namespaces that a specification asks for. Those of others are open from before anything of the container exists:
@@ -36,7 +39,15 @@ impl Namespaces {
                 return refuse(format!("{kind} namespace is asked for twice"));
             }
             let joined = open(namespace)?;
-            list.push(Namespace { kind, joined });
+            let is_machines = match &joined {
+                Some((file, _)) => is_own(file, kind)?,
+                None => false,
+            };
+            list.push(Namespace {
+                kind,
+                joined,
+                is_machines,
+            });
         }
         let namespaces = Self { list };
         for kind in [LinuxNamespaceType::User, LinuxNamespaceType::Time] {
@@ -56,7 +67,8 @@ impl Namespaces {
 
     /// Returns whether the container has another namespace than the machine's, its own or one that it joins.
     pub(super) fn has(&self, kind: LinuxNamespaceType) -> bool {
-        self.find(kind).is_some()
+        self.find(kind)
+            .is_some_and(|namespace| !namespace.is_machines)
     }
 
     fn has_own(&self, kind: LinuxNamespaceType) -> bool {
@@ -161,6 +173,25 @@ fn open(namespace: &LinuxNamespace) -> Result<Option<(File, String)>, Failure> {
     }
 }
 
+/// Returns whether a namespace is the one of this process, which is the machine's as long as nothing was entered.
+fn is_own(file: &File, kind: LinuxNamespaceType) -> Result<bool, Failure> {
+    let name = match kind {
+        LinuxNamespaceType::Mount => "mnt",
+        LinuxNamespaceType::Cgroup => "cgroup",
+        LinuxNamespaceType::Uts => "uts",
+        LinuxNamespaceType::Ipc => "ipc",
+        LinuxNamespaceType::User => "user",
+        LinuxNamespaceType::Pid => "pid",
+        LinuxNamespaceType::Network => "net",
+        LinuxNamespaceType::Time => "time",
+    };
+    let path = format!("/proc/self/ns/{name}");
+    let what = || &path;
+    let own = fs::metadata(&path).at(step::NAMESPACES, what)?;
+    let other = file.metadata().at(step::NAMESPACES, what)?;
+    Ok((own.dev(), own.ino()) == (other.dev(), other.ino()))
+}
+
 /// Returns the namespaces that a further command joins by way of the container's first process; into that of processes
 /// only those come that are forked afterwards.
 pub(super) fn of_container() -> CloneFlags {
@@ -201,7 +232,12 @@ mod tests {
     #[test]
     fn a_namespace_of_another_kind_is_refused_before_anything_is_made() {
         let own = opened(&json!([{"type": "mount"}, {"type": "ipc", "path": "/proc/self/ns/ipc"}]));
-        assert_eq!(own.unwrap().fds().count(), 1);
+        let own = own.unwrap();
+        assert_eq!(own.fds().count(), 1);
+        // It is the machine's, whatever the specification calls it: its parameters are not the container's.
+        assert!(!own.has(LinuxNamespaceType::Ipc));
+        let new = opened(&json!([{"type": "mount"}, {"type": "ipc"}])).unwrap();
+        assert!(new.has(LinuxNamespaceType::Ipc));
         let mixed = [
             json!([{"type": "mount"}, {"type": "ipc", "path": "/proc/self/ns/net"}]),
             json!([{"type": "mount"}, {"type": "ipc", "path": "/dev/null"}]),

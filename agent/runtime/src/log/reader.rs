@@ -10,7 +10,7 @@ use super::FILE_NAME;
 use super::lines::{LineSplitter, Lines};
 use super::pack;
 use super::record::{HEADER, Header, Kind, Record, Stream};
-use super::segment::{self, HEAD, Named};
+use super::segment::{self, BLOCK, HEAD, NEXT, Named};
 
 /// How much is read at once.
 const CHUNK: usize = 128 * 1024;
@@ -51,14 +51,6 @@ pub enum ReadLogError {
         /// What the system said.
         #[source]
         source: io::Error,
-    },
-    /// A record's header is not one.
-    #[error("log {path} is damaged at byte {offset}")]
-    Damaged {
-        /// The log's file.
-        path: PathBuf,
-        /// Where in the log the damaged record begins.
-        offset: u64,
     },
 }
 
@@ -111,7 +103,8 @@ impl Reader {
     /// Returns the next record; `None` at the end of what is completely written.
     ///
     /// # Errors
-    /// Fails when a file cannot be read or is damaged.
+    /// Fails when a file cannot be read. What is damaged counts as lost, up to the next place where a record begins for
+    /// certain.
     pub fn next_record(&mut self) -> Result<Option<Record>, ReadLogError> {
         loop {
             let Some(header) = self.header()? else {
@@ -200,20 +193,41 @@ impl Reader {
     }
 
     fn header(&mut self) -> Result<Option<Header>, ReadLogError> {
-        let offset = self.offset;
-        let Some(bytes) = self.bytes(offset, HEADER)? else {
-            return Ok(None);
-        };
-        let header = <[u8; HEADER]>::try_from(bytes)
-            .ok()
-            .and_then(Header::decode);
-        match header {
-            Some(header) => Ok(Some(header)),
-            None => Err(ReadLogError::Damaged {
-                path: self.dir.join(FILE_NAME),
-                offset,
-            }),
+        loop {
+            let offset = self.offset;
+            let Some(bytes) = self.bytes(offset, HEADER)? else {
+                return Ok(None);
+            };
+            let header = <[u8; HEADER]>::try_from(bytes)
+                .ok()
+                .and_then(Header::decode)
+                .filter(|header| self.is_within_block(offset, header));
+            if header.is_some() {
+                return Ok(header);
+            }
+            self.skip_block()?;
         }
+    }
+
+    /// Returns whether a record is as short as every one is.
+    fn is_within_block(&self, offset: u64, header: &Header) -> bool {
+        let base = self.segments.get(self.current).map_or(0, |s| s.base);
+        let position = offset - base + HEAD;
+        position % BLOCK + header.total() as u64 <= BLOCK
+    }
+
+    /// Goes to the end of a block that is damaged, or of the segment.
+    fn skip_block(&mut self) -> Result<(), ReadLogError> {
+        let Some(segment) = self.segments.get(self.current) else {
+            return Ok(());
+        };
+        let end = segment.end().map_err(|e| self.error(e))?;
+        let position = self.offset - segment.base + HEAD;
+        let next_block = segment.base + (position / BLOCK + 1) * BLOCK - HEAD;
+        let next = next_block.min(end).max(self.offset);
+        self.lost += next - self.offset;
+        self.offset = next;
+        Ok(())
     }
 
     /// Goes on with the next segment, or finds out whether the present one is still written; returns false at the end.
@@ -340,7 +354,15 @@ fn open_after(dir: &Path, after: Option<u64>) -> io::Result<Option<Vec<Segment>>
     let Some(base) = segment::read_head(&file)? else {
         return Ok(Some(segments));
     };
-    let last = segments.last().map(|segment| segment.base).or(after);
+    let mut last = segments.last().map(|segment| segment.base).or(after);
+    // A rotation that goes on right now has not yet given the segment before its name.
+    if let Some(former) = open_former(dir, base)?
+        && is_newer(former.base)
+        && last.is_none_or(|last| former.base > last)
+    {
+        last = Some(former.base);
+        segments.push(former);
+    }
     // A rotation between the list and this left the segment before it out.
     let known = segment::list(dir)?;
     let is_missing =
@@ -356,6 +378,21 @@ fn open_after(dir: &Path, after: Option<u64>) -> io::Result<Option<Vec<Segment>>
         });
     }
     Ok(Some(segments))
+}
+
+/// Opens the segment before the one that begins at `base`, if it has no name of its own yet.
+fn open_former(dir: &Path, base: u64) -> io::Result<Option<Segment>> {
+    let file = match File::open(dir.join(NEXT)) {
+        // It has got its name by now, and is found under it.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let former = segment::read_head(&file)?.filter(|former| *former < base);
+    Ok(former.map(|former| Segment {
+        base: former,
+        file,
+        is_packed: false,
+    }))
 }
 
 /// Opens a complete segment; one that was removed meanwhile is nothing, one that was compressed is that.

@@ -64,7 +64,7 @@ pub(super) fn recover(dir: &Path, file: &File, known_end: Option<u64>) -> io::Re
 }
 
 /// A segment that was to be the next one is no more than a name; the one before it has not got its own yet.
-fn settle_next(dir: &Path, base: u64) -> io::Result<()> {
+pub(super) fn settle_next(dir: &Path, base: u64) -> io::Result<()> {
     let path = dir.join(NEXT);
     let file = match File::open(&path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -236,19 +236,102 @@ fn a_torn_record_at_the_end_is_not_there_yet() {
     );
 }
 
+/// Reads all records; returns their data and how much was missing.
+fn read_all(dir: &Path) -> (Vec<u8>, u64) {
+    let mut reader = Reader::open(dir).expect("a log");
+    let (mut data, mut lost) = (Vec::new(), 0);
+    while let Some(record) = reader.next_record().expect("readable") {
+        data.extend(record.data);
+        lost += record.lost;
+    }
+    (data, lost)
+}
+
 #[test]
-fn damage_is_named_with_its_place() {
-    let dir = log(&[(Stream::Stdout, 1, b"x")]);
-    let path = dir.path().join(FILE_NAME);
-    let file = File::options().write(true).open(&path).expect("a log");
-    let length = file.metadata().expect("a file").len();
-    file.write_all_at(&[0xee; 40], length).expect("written");
-    let mut reader = Reader::open(dir.path()).expect("a log");
-    reader.next_record().expect("whole");
-    assert!(matches!(
-        reader.next_record().expect_err("damaged"),
-        ReadLogError::Damaged { offset: 17, .. }
-    ));
+fn what_follows_damage_is_shown_and_what_is_missing_is_counted() {
+    for junk in [[0_u8; 4096], [0xee; 4096]] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut log = writer(dir.path(), LogPolicy::default());
+        // Records that fill two blocks and more.
+        for number in 0..1500_u32 {
+            let line = format!("{number:0400}\n");
+            let written = log.append(Stream::Stdout, at(1), line.as_bytes());
+            written.expect("room");
+        }
+        let (whole, _) = read_all(dir.path());
+        // A power failure has taken a page of the first block.
+        let hole = log.file().write_all_at(&junk, 4096);
+        hole.expect("written");
+        let (read, lost) = read_all(dir.path());
+        assert!(lost > 200 * 1024 && lost < segment::BLOCK, "{lost}");
+        assert!(read.ends_with(b"1499\n"));
+        assert!(whole.starts_with(&read[..3000]));
+        // Nothing else is missing.
+        let tail_begins =
+            read.len() - (whole.len() - usize::try_from(segment::BLOCK).expect("a number"));
+        assert!(whole.ends_with(&read[tail_begins..]));
+        assert_eq!(lines(dir.path(), &tail(1)), [format!("{:0400}\n", 1499)]);
+        log.append(Stream::Stdout, at(1), b"more\n").expect("room");
+        assert!(read_all(dir.path()).0.ends_with(b"1499\nmore\n"));
+    }
+}
+
+#[test]
+fn a_compressed_segment_that_cannot_be_read_is_lost_and_no_more() {
+    for kept in [0, 1000] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut log = writer(dir.path(), small(5, true));
+        let mut number = 0_u32;
+        while log.file().metadata().expect("a file").len() > 100 || number < 200 {
+            // Not to be compressed to nothing.
+            let noise: String = (0..40)
+                .map(|n| {
+                    format!(
+                        "{:x}",
+                        u64::from(number + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                    )
+                })
+                .collect();
+            let line = format!("{number} {noise}\n");
+            log.append(Stream::Stdout, at(1), line.as_bytes())
+                .expect("room");
+            number += 1;
+            if number > 2000 {
+                break;
+            }
+        }
+        log.append(Stream::Stdout, at(1), b"last\n").expect("room");
+        let base = log.beginning();
+        log.packing(u64::MAX).expect("a segment")().expect("packed");
+        let packed = segment::packed(dir.path(), base);
+        let file = File::options().write(true).open(&packed).expect("packed");
+        assert!(file.metadata().expect("a file").len() > 2000);
+        file.set_len(kept).expect("cut");
+        let (read, lost) = read_all(dir.path());
+        assert!(read.ends_with(b"last\n") && lost > 0, "{lost}");
+        assert_eq!(lines(dir.path(), &tail(1)), ["last\n"]);
+        let all = lines(dir.path(), &LogSelection::default());
+        assert_eq!(all.last().map(String::as_str), Some("last\n"));
+    }
+}
+
+#[test]
+fn a_rotation_hides_nothing_from_who_opens_the_log_in_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut log = writer(dir.path(), small(5, false));
+    let line = "x".repeat(40 * 1024) + "\n";
+    for _ in 0..3 {
+        log.append(Stream::Stdout, at(1), line.as_bytes())
+            .expect("room");
+    }
+    // As it is between the two renamings: the last complete segment has no name yet.
+    let last = segment::list(dir.path())
+        .expect("segments")
+        .pop()
+        .expect("one");
+    std::fs::rename(last.path(dir.path()), dir.path().join(segment::NEXT)).expect("renamed");
+    let (read, lost) = read_all(dir.path());
+    assert_eq!((read.len(), lost), (3 * line.len(), 0));
 }
 
 #[test]

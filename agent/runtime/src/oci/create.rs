@@ -104,6 +104,7 @@ pub(super) fn run(store: &Store, words: &mut Words, log: &Log) -> Result<(), Oci
         options: &options,
         record,
         cgroup: &cgroup,
+        owns_cgroup: false,
         children: Vec::new(),
     };
     let created = creation.create(spec, &process, &preserved, &directory);
@@ -139,6 +140,8 @@ struct Creation<'a> {
     options: &'a Options,
     record: Record,
     cgroup: &'a Cgroup,
+    /// Whether the group is this container's, and not one that somebody else has under the name.
+    owns_cgroup: bool,
     /// Processes to be ended if it fails.
     children: Vec<i32>,
 }
@@ -158,7 +161,12 @@ impl Creation<'_> {
         let program = program(&spec)?;
         let namespaces = Namespaces::open(&spec)?;
         let resources = settle::resources(&spec);
-        for warning in self.cgroup.create(&resources).map_err(Failure::from)? {
+        self.claim_cgroup()?;
+        for warning in self
+            .cgroup
+            .create_empty(&resources)
+            .map_err(Failure::from)?
+        {
             self.log.warn(&warning);
         }
         let hooks = spec.hooks().clone();
@@ -196,6 +204,18 @@ impl Creation<'_> {
         self.record.pid = pid;
         self.follow(&parent)?;
         self.finish()
+    }
+
+    /// Refuses a group that has processes. A bundle may name any group of the machine; whoever is in it is not this
+    /// container's to end.
+    fn claim_cgroup(&mut self) -> Result<(), OciError> {
+        let n_members = self.cgroup.members().len();
+        if n_members > 0 {
+            let text = format!("container's cgroup is not empty: {n_members} process(es) found");
+            return Err(Failure::new(step::CGROUP, text).into());
+        }
+        self.owns_cgroup = true;
+        Ok(())
     }
 
     fn message(&self, spec: Spec, process: &Process) -> StartMessage {
@@ -295,9 +315,11 @@ impl Creation<'_> {
                 reap(*pid);
             }
         }
-        self.cgroup.kill_all();
         // The error that led here is the one to be told.
-        drop(self.cgroup.delete());
+        if self.owns_cgroup {
+            self.cgroup.kill_all();
+            drop(self.cgroup.delete());
+        }
         drop(fs::remove_dir_all(directory));
     }
 }

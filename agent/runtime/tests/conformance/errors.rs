@@ -31,6 +31,43 @@ fn commands_in_the_wrong_state_fail() {
 }
 
 #[test]
+fn a_group_that_others_are_in_is_refused_and_they_live_on() {
+    for runtime in BOTH {
+        let mut bundle = Bundle::new(runtime, "true");
+        let mut other = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .expect("sleep");
+        let name = format!("berth-conformance/others-{}", bundle.id);
+        let groups: Vec<_> = fs::read_dir("/sys/fs/cgroup")
+            .expect("hierarchies")
+            .map(|entry| entry.expect("entry").path().join(&name))
+            .collect();
+        for group in &groups {
+            fs::create_dir_all(group.join("below")).expect("group");
+            // Some need settings before anybody gets in.
+            let _ = fs::write(group.join("cgroup.procs"), other.id().to_string());
+        }
+        bundle.spec["linux"]["cgroupsPath"] = json!(format!("/{name}"));
+        let (status, error) = bundle.try_create(&[]);
+        let ended = other.try_wait().expect("wait");
+        let below = groups.iter().all(|group| group.join("below").exists());
+        other.kill().expect("kill");
+        other.wait().expect("wait");
+        for group in &groups {
+            fs::remove_dir(group.join("below")).expect("below");
+            fs::remove_dir(group).expect("group");
+        }
+        assert!(!status.success(), "{runtime:?}");
+        assert!(
+            error.contains("cgroup is not empty"),
+            "{runtime:?}: {error}"
+        );
+        assert!(ended.is_none() && below, "{runtime:?}: {ended:?} {below}");
+    }
+}
+
+#[test]
 fn names_that_are_none_are_refused() {
     for runtime in BOTH {
         let mut bundle = Bundle::new(runtime, "true");

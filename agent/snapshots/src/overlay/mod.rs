@@ -75,7 +75,10 @@ impl Overlay {
         };
         mount::release_leftovers(&overlay.root.join("mounts"))?;
         for name in list(&overlay.root.join("staging"))? {
-            remove_tree(&overlay.root.join("staging"), OsStr::new(&name))?;
+            // Somebody may have mounted something there; that is no reason not to run anything.
+            if let Err(error) = remove_tree(&overlay.root.join("staging"), OsStr::new(&name)) {
+                tracing::warn!(name, error = %error, "leftover not removed");
+            }
         }
         Ok(overlay)
     }
@@ -238,6 +241,6 @@ fn is_taken(error: &io::Error) -> bool {
 
 pub(crate) fn remove_tree(parent: &Path, name: &OsStr) -> Result<(), SnapshotError> {
     RootDir::open(parent)
-        .and_then(|root| root.root()?.remove(name))
+        .and_then(|root| root.root()?.remove_unless_mounted(name))
         .map_err(SnapshotError::io("remove", &parent.join(name)))
 }

@@ -84,7 +84,8 @@ fn of_memory(directory: &Path, memory: &LinuxMemory, list: &mut Vec<Setting>) {
         Setting::some("memory.swap.max", swap, "the swap limit"),
         Setting::some(
             "memory.low",
-            limit(memory.reservation()),
+            // Without one nothing is held back for it.
+            asked(memory.reservation()).map(|bytes| bytes.max(0)),
             "the memory reservation",
         ),
     ];

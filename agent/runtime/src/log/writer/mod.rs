@@ -14,7 +14,7 @@ use super::FILE_NAME;
 use super::pack;
 use super::policy::LogPolicy;
 use super::record::{HEADER, Header, Kind, Stream};
-use super::recover::{Extent, recover};
+use super::recover::{Extent, recover, settle_next};
 use super::segment::{self, BLOCK, HEAD, NEXT};
 
 /// How much more than its policy allows a log may take for attached clients that are slow. What a client has not been
@@ -230,6 +230,8 @@ impl Writer {
     /// Begins a new segment. Whoever looks sees either the one before or the new one, and its lock.
     fn rotate(&mut self) -> io::Result<()> {
         let (path, next) = (self.dir.join(FILE_NAME), self.dir.join(NEXT));
+        // The rotation before may have got no further than that: what is there is a segment.
+        settle_next(&self.dir, self.extent.base)?;
         let file = File::options()
             .read(true)
             .write(true)
@@ -244,7 +246,7 @@ impl Writer {
             drop(fs::remove_file(&next));
             return Err(error);
         }
-        // If this fails, the next writer does it.
+        // If this fails, the next rotation does it, or the next writer.
         drop(fs::rename(
             &next,
             segment::complete(&self.dir, self.extent.base),

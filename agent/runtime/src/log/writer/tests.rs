@@ -143,6 +143,27 @@ fn a_change_of_segments_that_was_cut_off_anywhere_loses_nothing() {
 }
 
 #[test]
+fn a_segment_that_did_not_get_its_name_is_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = writer(dir.path(), small(5));
+    // A folder of that name lets the renaming fail.
+    let blocked = segment::complete(dir.path(), 0);
+    fs::create_dir(&blocked).unwrap();
+    for number in 0..4 {
+        say(&mut log, &format!("{number:080}"));
+    }
+    fs::remove_dir(&blocked).unwrap();
+    for number in 4..6 {
+        say(&mut log, &format!("{number:080}"));
+    }
+    let found: Vec<usize> = texts(dir.path())
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+    assert_eq!(found, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
 fn what_was_given_up_is_told_before_the_next_record() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = writer(dir.path(), LogPolicy::default());
