@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "security",
         "files",
         "volumes",
+        "networks",
     ]
     .map(|f| format!("berth/v1/{f}.proto"));
     for file in &files {

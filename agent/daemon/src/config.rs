@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) bridge: String,
     /// Subnet of the bridge, `address/bits`; empty: one that is free.
     pub(crate) subnet: String,
+    /// Where subnets of networks come from; empty: Docker's.
+    pub(crate) default_address_pools: Vec<AddressPool>,
     /// What is logged: `trace`, `debug`, `info`, `warn` or `error`; empty: `info`.
     pub(crate) log_level: String,
     /// Limits of containers, `name=soft[:hard]`.
@@ -50,6 +52,15 @@ pub(crate) struct Config {
     pub(crate) init: bool,
     /// Whether no container may gain rights.
     pub(crate) no_new_privileges: bool,
+}
+
+/// A range that subnets of networks come from.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct AddressPool {
+    /// The range, `address/bits`.
+    pub(crate) base: String,
+    /// Bits of the subnets.
+    pub(crate) size: u8,
 }
 
 /// Files with certificates and keys, PEM.
@@ -77,6 +88,7 @@ impl Default for Config {
             default_runtime: String::new(),
             bridge: String::new(),
             subnet: String::new(),
+            default_address_pools: Vec::new(),
             log_level: String::new(),
             default_ulimits: Vec::new(),
             dns: Vec::new(),

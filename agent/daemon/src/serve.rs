@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use berth_agent_engine::{ContainerDefaults, Engine, EngineConfig, OpenError};
 use berth_agent_grpc::Build;
-use berth_agent_network::NetworkConfig;
+use berth_agent_network::{NetworkConfig, Subnet};
 use berth_agent_runtime::RuntimeConfig;
 use berth_agent_trust::Trust;
 use tokio::net::{TcpListener, UnixListener};
@@ -215,6 +215,7 @@ fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
             arguments: vec![OsString::from("supervise")],
         },
         network,
+        address_pools: address_pools(config)?,
         insecure_registries: config.insecure_registries.clone(),
         registry_mirrors: config.registry_mirrors.clone(),
         labels: config.labels.clone(),
@@ -222,6 +223,19 @@ fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
         defaults: defaults(config)?,
         version: version::VERSION.to_owned(),
     })
+}
+
+fn address_pools(config: &Config) -> anyhow::Result<Vec<(Subnet, u8)>> {
+    let pools = config.default_address_pools.iter().map(|pool| {
+        let base: Subnet = pool.base.parse()?;
+        anyhow::ensure!(
+            pool.size >= base.prefix() && base.parts(pool.size).next().is_some(),
+            "the invalid pool size {} of {base}",
+            pool.size
+        );
+        Ok((base, pool.size))
+    });
+    pools.collect::<anyhow::Result<_>>().context("default_address_pools")
 }
 
 fn defaults(config: &Config) -> anyhow::Result<ContainerDefaults> {

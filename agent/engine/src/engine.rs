@@ -5,9 +5,10 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::SystemTime;
 
 use berth_agent_images::{Images, ImagesConfig};
-use berth_agent_network::{Network, NetworkConfig};
+use berth_agent_network::{Network, NetworkConfig, Subnet};
 use berth_agent_runtime::{Runtime, RuntimeConfig};
 use berth_agent_snapshots::{Overlay, SnapshotError, Snapshotter};
 use berth_agent_state::{State, StateError};
@@ -23,6 +24,7 @@ use crate::events::Events;
 use crate::files::places::Copies;
 use crate::id::random_hex;
 use crate::images::transfer::TRANSFERS;
+use crate::networks::registry::Networks;
 use crate::options::HostOptions;
 use crate::options::defaults::ContainerDefaults;
 use crate::paths::Paths;
@@ -41,6 +43,9 @@ pub struct EngineConfig {
     pub runtime: RuntimeConfig,
     /// Networks of containers.
     pub network: NetworkConfig,
+    /// Where subnets of new networks come from: ranges, and the length of the prefix of their parts;
+    /// empty: those that Docker has.
+    pub address_pools: Vec<(Subnet, u8)>,
     /// Registries that may be spoken to without TLS.
     pub insecure_registries: Vec<String>,
     /// Mirrors of the default registry.
@@ -64,6 +69,7 @@ pub struct Engine {
     pub(crate) images: Arc<Images>,
     pub(crate) snapshots: Arc<dyn Snapshotter>,
     pub(crate) network: Network,
+    pub(crate) networks: Networks,
     pub(crate) volumes: Volumes,
     pub(crate) runtime: Runtime,
     pub(crate) containers: Arc<Containers>,
@@ -85,6 +91,8 @@ pub struct Engine {
     /// What the kernel can limit.
     pub(crate) kernel: KernelLimits,
     pub(crate) identity: String,
+    /// When it was opened.
+    pub(crate) opened: SystemTime,
     /// Keeps a second agent away from the data root.
     _lock: Flock<File>,
 }
@@ -133,6 +141,15 @@ pub enum OpenError {
     Runtime(#[source] berth_agent_runtime::RuntimeError),
 }
 
+impl EngineConfig {
+    /// Returns the subnets that new networks may have, in order.
+    pub(crate) fn address_pools(&self) -> impl Iterator<Item = Subnet> {
+        let own = self.address_pools.iter().flat_map(|(range, prefix)| range.parts(*prefix));
+        let is_default = self.address_pools.is_empty();
+        own.chain(Subnet::candidates().filter(move |_| is_default))
+    }
+}
+
 impl Engine {
     /// Opens the engine and finds out what became of its containers while no agent watched them.
     ///
@@ -175,6 +192,7 @@ impl Engine {
         let volumes = Volumes::open(config.data_root.join("volumes"), state.clone())
             .map_err(OpenError::Volumes)?;
         let runtime = Runtime::new(config.runtime.clone()).map_err(OpenError::Runtime)?;
+        let networks = Networks::open(&state)?;
         Ok(Self {
             config,
             paths,
@@ -182,6 +200,7 @@ impl Engine {
             images: Arc::new(images),
             snapshots,
             network,
+            networks,
             volumes,
             runtime,
             containers: Arc::default(),
@@ -196,6 +215,7 @@ impl Engine {
             copies: Copies::default(),
             kernel: KernelLimits::detect(),
             identity,
+            opened: SystemTime::now(),
             _lock: lock,
         })
     }

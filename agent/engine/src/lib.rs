@@ -20,6 +20,7 @@ mod id;
 mod images;
 mod life;
 mod moment;
+mod networks;
 mod options;
 mod paths;
 mod recovery;
@@ -73,6 +74,9 @@ pub use life::signal::{InvalidSignal, SignalNumber};
 pub use life::stop::{KillError, RestartError, StopError, StopOptions};
 pub use life::update::{UpdateConflict, UpdateError, UpdateOptions};
 pub use life::wait::{NotRemoved, ResizeError, WaitCondition, Waiting};
+pub use networks::{
+    CreatedNetwork, NetworkError, NetworkMember, NetworkOptions, NetworkView, PoolOptions,
+};
 pub use options::defaults::{ContainerDefaults, ParseUlimitError, Ulimit};
 pub use options::{
     ContainerOptions, DriverDevices, EndpointOptions, HealthOptions, HostOptions, LogOptions,

@@ -11,6 +11,7 @@ mod events;
 mod files;
 mod images;
 mod import;
+mod networks;
 mod security;
 mod session;
 mod status;
@@ -26,6 +27,7 @@ use berth_proto::v1::build_service_server::BuildServiceServer;
 use berth_proto::v1::container_service_server::ContainerServiceServer;
 use berth_proto::v1::file_service_server::FileServiceServer;
 use berth_proto::v1::image_service_server::ImageServiceServer;
+use berth_proto::v1::network_service_server::NetworkServiceServer;
 use berth_proto::v1::security_service_server::SecurityServiceServer;
 use berth_proto::v1::system_service_server::SystemServiceServer;
 use berth_proto::v1::volume_service_server::VolumeServiceServer;
@@ -46,6 +48,7 @@ pub fn routes(engine: &Arc<Engine>, build: Build, trust: Option<Arc<Trust>>) -> 
     let containers = containers::Containers::new(Arc::clone(engine));
     let files = files::Files::new(Arc::clone(engine));
     let builds = build::Builds::new(Arc::clone(engine));
+    let networks = networks::Networks::new(Arc::clone(engine));
     let security = security::Security::new(trust);
     let volumes = volumes::Volumes::new(Arc::clone(engine));
     Routes::new(SystemServiceServer::new(system).max_decoding_message_size(MAX_MESSAGE_BYTES))
@@ -56,6 +59,9 @@ pub fn routes(engine: &Arc<Engine>, build: Build, trust: Option<Arc<Trust>>) -> 
         .add_service(FileServiceServer::new(files).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(BuildServiceServer::new(builds).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(VolumeServiceServer::new(volumes).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(
+            NetworkServiceServer::new(networks).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
         .add_service(SecurityServiceServer::new(security))
         .prepare()
 }

@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                     AttachRequest {
                         mode,
                         ports,
-                        mac: None,
+                        ..AttachRequest::default()
                     },
                 )
                 .await?;

@@ -2,19 +2,20 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
-use crate::bridge::{Ready, SetUpError, mac_of};
+use tokio::runtime::Handle;
+
+use crate::definition::DEFAULT_NETWORK;
 use crate::firewall::FirewallError;
+use crate::host::SetUpError;
 use crate::lease::{Attached, Lease};
+use crate::names::NameServer;
 use crate::namespace::set_parameter;
-use crate::netlink::links::{Links, Pair};
+use crate::netlink::links::Links;
 use crate::network::Inner;
-use crate::ports::{Reservation, reserve_all};
-use crate::{AttachError, AttachRequest, Attachment, NetworkMode, Resolver};
-
-/// The name of the interface that a container sees.
-const INTERFACE: &str = "eth0";
+use crate::ports::{Reservation, Target, reserve_all};
+use crate::{AttachError, AttachRequest, Attachment, EndpointRequest, NetworkMode, Resolver};
 
 /// Ids become names of files.
 const LONGEST_ID: usize = 128;
@@ -24,45 +25,42 @@ const LONGEST_ID: usize = 128;
 impl Inner {
     /// Attaches a container. The calling thread is in another namespace afterwards.
     pub(crate) fn attach(
-        &self,
+        self: &Arc<Self>,
         id: &str,
         request: &AttachRequest,
+        runtime: &Handle,
     ) -> Result<Attachment, AttachError> {
         if !is_usable(id) {
             return Err(AttachError::InvalidId { id: id.to_owned() });
         }
         if request.mode == NetworkMode::Host {
-            return Ok(self.host());
+            return Ok(self.host_attachment());
         }
         if !self.leases().begin(id) {
             return Err(AttachError::AlreadyAttached { id: id.to_owned() });
         }
         let claim = Claim { network: self, id };
         let attachment = match request.mode {
-            NetworkMode::Bridge => self.attach_to_bridge(id, request),
+            NetworkMode::Bridge => self.attach_to_networks(id, request, runtime),
             NetworkMode::None | NetworkMode::Host => self.attach_to_nothing(id),
         }?;
         std::mem::forget(claim);
         Ok(attachment)
     }
 
-    fn host(&self) -> Attachment {
+    fn host_attachment(&self) -> Attachment {
         Attachment {
             mode: NetworkMode::Host,
             netns: None,
             interface: None,
+            endpoints: Vec::new(),
             ports: Vec::new(),
             dns: Resolver::of_host(&self.config.resolv_conf),
         }
     }
 
     fn attach_to_nothing(&self, id: &str) -> Result<Attachment, AttachError> {
-        let lease = Lease {
-            mode: NetworkMode::None,
-            address: None,
-            ports: Vec::new(),
-            mac: None,
-        };
+        let lease = Lease::new(NetworkMode::None, Vec::new());
         self.record(id, &lease)?;
         let made = self.make_namespace(id).and_then(|_namespace| {
             Links::open()
@@ -70,34 +68,65 @@ impl Inner {
                 .map_err(connect(id, "bring up the loopback interface"))
         });
         self.or_undo(id, made)?;
-        Ok(self.complete(id, lease, Vec::new()))
+        Ok(self.complete(id, Attached { lease, ..Attached::default() }))
     }
 
-    fn attach_to_bridge(
-        &self,
+    fn attach_to_networks(
+        self: &Arc<Self>,
         id: &str,
         request: &AttachRequest,
+        runtime: &Handle,
     ) -> Result<Attachment, AttachError> {
-        let ready = self.bridge().ensure(&self.state, || self.needs())?;
-        let address = self
-            .leases()
-            .take_address(id, ready.subnet)
-            .ok_or_else(|| AttachError::NoFreeAddress {
-                subnet: ready.subnet.to_string(),
-            })?;
-        let reservations = reserve_all(&request.ports).map_err(|error| self.with_holder(error))?;
-        let lease = Lease {
-            mode: NetworkMode::Bridge,
-            address: Some((address, ready.subnet)),
-            ports: reservations.iter().map(|reserved| reserved.port).collect(),
-            mac: request.mac,
-        };
+        let default = [EndpointRequest::default()];
+        let wanted = if request.endpoints.is_empty() { &default[..] } else { &request.endpoints };
+        let mut lease = Lease::new(NetworkMode::Bridge, request.nameservers.clone());
+        let mut networks = Vec::new();
+        for endpoint in wanted {
+            let key = match endpoint.network.as_str() {
+                "" => DEFAULT_NETWORK,
+                key => key,
+            };
+            let ready = self.host().ensure(key, &self.state, || self.needs())?;
+            let planned = self.plan(id, &lease, endpoint, &ready)?;
+            lease.endpoints.push(planned);
+            networks.push(ready);
+        }
+        let reservations = self.reserve(request, &lease, &networks)?;
+        lease.ports = reservations.iter().map(|reserved| reserved.port).collect();
         self.record(id, &lease)?;
-        let made = self
-            .make_namespace(id)
-            .and_then(|namespace| self.connect(id, &lease, ready, &namespace));
-        self.or_undo(id, made)?;
-        self.publish(id, lease, reservations)
+        let made = self.make_namespace(id).and_then(|namespace| {
+            for (endpoint, ready) in lease.endpoints.iter().zip(&networks) {
+                self.connect(id, &lease, endpoint, ready, &namespace)?;
+            }
+            self.serve_names(id, &lease, namespace, runtime)
+        });
+        let nameserver = self.or_undo(id, made)?;
+        let attached = Attached { lease, reservations, nameserver };
+        self.publish(id, attached)
+    }
+
+    fn reserve(
+        &self,
+        request: &AttachRequest,
+        lease: &Lease,
+        networks: &[crate::host::Ready],
+    ) -> Result<Vec<Reservation>, AttachError> {
+        let ways_out = [lease.way_out(true), lease.way_out(false)];
+        // Nothing enters a network that nothing leaves, and others need no translation.
+        let [has_ipv4, has_ipv6] = ways_out.map(|way| way.is_some_and(|e| !e.peer.is_empty()));
+        if !has_ipv4 && !has_ipv6 {
+            return Ok(Vec::new());
+        }
+        let key = ways_out[0].map_or("", |way| way.network.as_str());
+        let mut ready = networks.iter();
+        let ready = ready.find(|ready| ready.definition.id == key);
+        let bridge = ready.and_then(|ready| ready.definition.bridge());
+        let target = Target {
+            has_ipv4,
+            has_ipv6,
+            default_ip: bridge.and_then(|bridge| bridge.host_binding),
+        };
+        reserve_all(&request.ports, target).map_err(|error| self.with_holder(error))
     }
 
     /// Creates the namespace and moves the calling thread into it.
@@ -107,8 +136,8 @@ impl Inner {
             .enter_new(id)
             .map_err(connect(id, "create the network namespace"))?;
         // An ordinary user of the container may serve on low ports and ping, as with Docker, since
-        // both concern nobody but this container. Its interfaces have no IPv6 addresses, and none of
-        // this keeps a container from starting.
+        // both concern nobody but this container. Interfaces have IPv6 where their network has, and
+        // none of this keeps a container from starting.
         for (name, value) in [
             ("ipv4/ip_unprivileged_port_start", "0"),
             ("ipv4/ping_group_range", "0\t2147483647"),
@@ -121,45 +150,12 @@ impl Inner {
         Ok(namespace)
     }
 
-    /// Connects the namespace, in which the calling thread is, to the bridge.
-    fn connect(
-        &self,
-        id: &str,
-        lease: &Lease,
-        ready: Ready,
-        namespace: &File,
-    ) -> Result<(), AttachError> {
-        let Some((address, subnet)) = lease.address else {
-            return Ok(());
-        };
-        let pair = Pair {
-            name: &lease.interface().unwrap_or_default(),
-            bridge: ready.index,
-            peer_name: INTERFACE,
-            peer_mac: lease.mac.unwrap_or_else(|| mac_of(address)),
-            peer_namespace: namespace.as_fd(),
-        };
-        let create = "create the pair of interfaces";
-        let mut bridge = self.bridge();
-        let links = bridge.links().map_err(connect(id, create))?;
-        create_pair(links, &pair).map_err(connect(id, create))?;
-        drop(bridge);
-        Links::open()
-            .and_then(|mut links| links.configure(INTERFACE, address, subnet))
-            .map_err(connect(id, "configure the container's interface"))
-    }
-
-    /// Lets the published ports through. The bridge's lock is held until the container counts as
+    /// Lets the published ports through. The host's lock is held until the container counts as
     /// attached, so that nobody replaces the firewall's table without these ports.
-    fn publish(
-        &self,
-        id: &str,
-        lease: Lease,
-        reservations: Vec<Reservation>,
-    ) -> Result<Attachment, AttachError> {
-        let forwards = lease.forwards();
-        let mut bridge = self.bridge();
-        let published = bridge
+    fn publish(&self, id: &str, attached: Attached) -> Result<Attachment, AttachError> {
+        let forwards = attached.lease.forwards();
+        let mut host = self.host();
+        let published = host
             .publish(&forwards, || {
                 let mut all = self.needs().forwards;
                 all.extend(&forwards);
@@ -167,22 +163,16 @@ impl Inner {
             })
             .map_err(|FirewallError { step, source }| AttachError::SetUp { step, source });
         self.or_undo(id, published)?;
-        Ok(self.complete(id, lease, reservations))
+        Ok(self.complete(id, attached))
     }
 
-    fn complete(&self, id: &str, lease: Lease, reservations: Vec<Reservation>) -> Attachment {
-        let attachment = self.describe(id, &lease);
-        self.leases().put(
-            id,
-            Attached {
-                lease,
-                reservations,
-            },
-        );
+    fn complete(&self, id: &str, attached: Attached) -> Attachment {
+        let attachment = self.describe(id, &attached.lease);
+        self.leases().put(id, attached);
         attachment
     }
 
-    fn record(&self, id: &str, lease: &Lease) -> Result<(), AttachError> {
+    pub(crate) fn record(&self, id: &str, lease: &Lease) -> Result<(), AttachError> {
         self.lease_files
             .put(id, lease)
             .map_err(connect(id, "record its address"))
@@ -190,7 +180,7 @@ impl Inner {
 
     /// Removes what a failed attach has made. What cannot be removed now is removed after the next
     /// start of the agent, so the first error is the one that is told.
-    fn or_undo(&self, id: &str, result: Result<(), AttachError>) -> Result<(), AttachError> {
+    fn or_undo<T>(&self, id: &str, result: Result<T, AttachError>) -> Result<T, AttachError> {
         if result.is_err() {
             if let Err(error) = self.namespaces.remove(id) {
                 tracing::warn!(id, %error, "the namespace of a failed attach was not removed");
@@ -219,6 +209,22 @@ impl Inner {
             error => error,
         }
     }
+
+    /// Starts the name server of a container that needs one, in whose namespace the thread is.
+    pub(crate) fn serve_names(
+        self: &Arc<Self>,
+        id: &str,
+        lease: &Lease,
+        namespace: File,
+        runtime: &Handle,
+    ) -> Result<Option<NameServer>, AttachError> {
+        if !lease.has_names() {
+            return Ok(None);
+        }
+        self.name_server(id, namespace, runtime)
+            .map(Some)
+            .map_err(connect(id, "serve names to it"))
+    }
 }
 
 /// An id that is being attached; given back if that fails, by an error or by a panic.
@@ -233,26 +239,12 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// Interfaces are named after addresses. One of this name belonged to a container that is gone and
-/// whose namespace something still keeps.
-fn create_pair(links: &mut Links, pair: &Pair<'_>) -> io::Result<()> {
-    match links.create_pair(pair) {
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
-            if let Some(stale) = links.by_name(pair.name)? {
-                links.remove(stale.index)?;
-            }
-            links.create_pair(pair)
-        }
-        result => result,
-    }
-}
-
 fn is_usable(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=LONGEST_ID).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(allowed)
 }
 
-fn connect(id: &str, step: &'static str) -> impl FnOnce(io::Error) -> AttachError {
+pub(crate) fn connect(id: &str, step: &'static str) -> impl FnOnce(io::Error) -> AttachError {
     let id = id.to_owned();
     move |source| AttachError::Connect { id, step, source }
 }
@@ -262,6 +254,9 @@ impl From<SetUpError> for AttachError {
         match error {
             SetUpError::Step { step, source } => Self::SetUp { step, source },
             SetUpError::NoFreeSubnet => Self::NoFreeSubnet,
+            SetUpError::NoSuchNetwork(key) => Self::NoSuchNetwork(key),
+            SetUpError::NoSuchParent(name) => Self::NoSuchParent(name),
+            SetUpError::InterfaceInUse(name) => Self::InterfaceInUse(name),
             SetUpError::State(source) => Self::State { source },
         }
     }

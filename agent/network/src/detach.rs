@@ -1,4 +1,4 @@
-//! Disconnecting one container.
+//! Disconnecting one container from everything.
 
 use std::io;
 
@@ -13,11 +13,13 @@ impl Inner {
     /// Detaches a container. All parts are tried; if one cannot be removed the container stays
     /// attached in name, so that it can be tried again.
     pub(crate) fn detach(&self, id: &str) -> Result<(), DetachError> {
-        let attached = match self.leases().end(id) {
+        let mut attached = match self.leases().end(id) {
             Ok(attached) => attached,
             Err(Unavailable::Absent) => return Ok(()),
             Err(Unavailable::Changing) => return Err(DetachError::Busy { id: id.to_owned() }),
         };
+        // It keeps the namespace from ending.
+        drop(attached.nameserver.take());
         // Ports first: nothing may be sent to an address that is about to have another owner.
         let withdrawn = self.withdraw(id, &attached.lease);
         let removed = self
@@ -41,10 +43,20 @@ impl Inner {
         if forwards.is_empty() {
             return Ok(());
         }
-        let mut bridge = self.bridge();
-        bridge
-            .withdraw(&forwards, || self.needs().forwards)
+        let mut host = self.host();
+        host.withdraw(&forwards, || self.needs().forwards)
             .map_err(|FirewallError { step, source }| disconnect(id, step)(source))
+    }
+
+    /// Takes the firewall's tables away when nobody needs them.
+    pub(crate) fn tidy_firewall(&self) {
+        let mut host = self.host();
+        if !self.leases().is_empty() {
+            return;
+        }
+        if let Err(error) = host.clear_firewall() {
+            tracing::warn!(step = error.step, error = %error.source, "firewall not cleared");
+        }
     }
 }
 

@@ -1,12 +1,15 @@
-//! What is remembered of each attached container, and the choice of addresses.
+//! What is remembered of each attached container.
 
-use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
 
 use berth_agent_state::Record;
 use serde::{Deserialize, Serialize};
 
+use crate::addresses::{self, AddressError};
+use crate::definition::{DEFAULT_NETWORK, Pool};
 use crate::firewall::Forward;
+use crate::names::NameServer;
 use crate::ports::Reservation;
 use crate::{NetworkMode, PublishedPort, Subnet};
 
@@ -17,36 +20,70 @@ pub(crate) struct BridgeRecord {
 }
 
 /// What a container holds, recorded before it is made so that a killed agent's work is found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lease {
     pub(crate) mode: NetworkMode,
-    /// The address on the bridge, and the subnet that it was taken from.
-    pub(crate) address: Option<(Ipv4Addr, Subnet)>,
-    pub(crate) ports: Vec<PublishedPort>,
-    /// Hardware address that was asked for; nothing: one made of the address.
     #[serde(default)]
+    pub(crate) endpoints: Vec<EndpointLease>,
+    pub(crate) ports: Vec<PublishedPort>,
+    /// Servers for names that are not containers'; empty: the machine's.
+    #[serde(default)]
+    pub(crate) nameservers: Vec<IpAddr>,
+    /// Files of agents that knew one network only: its address and hardware address.
+    #[serde(default, skip_serializing)]
+    address: Option<(Ipv4Addr, Subnet)>,
+    #[serde(default, skip_serializing)]
+    mac: Option<[u8; 6]>,
+}
+
+/// A container's place on one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EndpointLease {
+    pub(crate) network: String,
+    pub(crate) network_name: String,
+    /// The name of the interface that the container sees.
+    pub(crate) interface: String,
+    /// The name of the machine's side; empty: there is none.
+    pub(crate) peer: String,
+    pub(crate) addresses: Vec<(IpAddr, Subnet)>,
+    pub(crate) link_local: Vec<IpAddr>,
+    pub(crate) gateways: Vec<IpAddr>,
     pub(crate) mac: Option<[u8; 6]>,
+    pub(crate) priority: i64,
+    /// Nothing leaves or enters the network.
+    pub(crate) internal: bool,
+    /// Names are resolved on it.
+    pub(crate) has_names: bool,
+    pub(crate) names: Vec<String>,
+    /// Own names for other containers, whoever has the name at the moment.
+    pub(crate) links: BTreeMap<String, String>,
+    /// It is being connected or disconnected.
+    pub(crate) incomplete: bool,
 }
 
 /// All containers with a network of their own.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     entries: HashMap<String, Entry>,
-    last_address: Option<Ipv4Addr>,
+    last: HashMap<(String, Subnet), IpAddr>,
 }
 
-#[derive(Debug)]
-enum Entry {
-    /// Somebody works on it; the address is taken already.
-    Changing(Option<Ipv4Addr>),
-    Attached(Attached),
+#[derive(Debug, Default)]
+struct Entry {
+    /// What others may know of it.
+    attached: Option<Attached>,
+    /// Somebody works on it.
+    changing: bool,
+    /// Addresses that are taken for it, by network, while it is worked on.
+    held: Vec<(String, IpAddr)>,
 }
 
 /// An attached container.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Attached {
     pub(crate) lease: Lease,
     pub(crate) reservations: Vec<Reservation>,
+    pub(crate) nameserver: Option<NameServer>,
 }
 
 /// Why a container's entry cannot be taken for work on it.
@@ -61,38 +98,119 @@ impl Record for BridgeRecord {
     const VERSION: u32 = 1;
 }
 
-// === impl Lease ===
+// === impl EndpointLease ===
 
-impl Lease {
-    /// Returns the name of the interface on the machine's side.
-    pub(crate) fn interface(&self) -> Option<String> {
-        let (address, _) = self.address?;
-        Some(format!("{INTERFACE_PREFIX}{:08x}", address.to_bits()))
+impl EndpointLease {
+    /// Returns its address of a family.
+    pub(crate) fn address(&self, is_ipv4: bool) -> Option<(IpAddr, Subnet)> {
+        let mut all = self.addresses.iter();
+        all.find(|(address, _)| address.is_ipv4() == is_ipv4).copied()
     }
 
-    /// Returns the published ports as the firewall needs them.
-    pub(crate) fn forwards(&self) -> Vec<Forward> {
-        let Some((container_ip, _)) = self.address else {
-            return Vec::new();
-        };
-        let forward = |port: &PublishedPort| Forward {
-            protocol: port.protocol,
-            host_ip: port.host_ip,
-            host_port: port.host_port,
-            container_ip,
-            container_port: port.container_port,
-        };
-        self.ports.iter().map(forward).collect()
+    pub(crate) fn gateway(&self, is_ipv4: bool) -> Option<IpAddr> {
+        let mut all = self.gateways.iter();
+        all.find(|gateway| gateway.is_ipv4() == is_ipv4).copied()
     }
 }
 
-/// Machine-side interfaces are named after the containers' addresses, in hexadecimal.
+// === impl Lease ===
+
+impl Lease {
+    pub(crate) fn new(mode: NetworkMode, nameservers: Vec<IpAddr>) -> Self {
+        Self {
+            mode,
+            nameservers,
+            ..Self::default()
+        }
+    }
+
+    /// Brings what a former agent wrote into today's form.
+    pub(crate) fn upgraded(mut self) -> Self {
+        if let Some((address, subnet)) = self.address.take() {
+            self.endpoints.push(EndpointLease {
+                network: DEFAULT_NETWORK.to_owned(),
+                network_name: DEFAULT_NETWORK.to_owned(),
+                interface: "eth0".to_owned(),
+                peer: format!("{INTERFACE_PREFIX}{:08x}", address.to_bits()),
+                addresses: vec![(address.into(), subnet)],
+                gateways: vec![subnet.first_host()],
+                mac: self.mac.take().or_else(|| Some(addresses::mac_of(address.into()))),
+                ..EndpointLease::default()
+            });
+        }
+        self
+    }
+
+    pub(crate) fn endpoint(&self, network: &str) -> Option<&EndpointLease> {
+        self.endpoints.iter().find(|endpoint| endpoint.network == network)
+    }
+
+    /// Returns the endpoint that leads to the world: of those that can, the one with the highest
+    /// priority, and among equals the first by name, as Docker has it.
+    pub(crate) fn way_out(&self, is_ipv4: bool) -> Option<&EndpointLease> {
+        let can = |endpoint: &&EndpointLease| {
+            !endpoint.internal
+                && endpoint.gateway(is_ipv4).is_some()
+                && endpoint.address(is_ipv4).is_some()
+        };
+        let order = |endpoint: &&EndpointLease| {
+            (std::cmp::Reverse(endpoint.priority), endpoint.network_name.clone())
+        };
+        self.endpoints.iter().filter(can).min_by_key(order)
+    }
+
+    /// Returns the published ports as the firewall needs them. What is published on an address of a
+    /// family that the container has not is handed on otherwise.
+    pub(crate) fn forwards(&self) -> Vec<Forward> {
+        let target = |is_ipv4| {
+            let endpoint = self.way_out(is_ipv4).filter(|endpoint| !endpoint.peer.is_empty())?;
+            endpoint.address(is_ipv4).map(|(address, _)| address)
+        };
+        let forward = |port: &PublishedPort| {
+            Some(Forward {
+                protocol: port.protocol,
+                host_ip: port.host_ip,
+                host_port: port.host_port,
+                container_ip: target(port.host_ip.is_ipv4())?,
+                container_port: port.container_port,
+            })
+        };
+        self.ports.iter().filter_map(forward).collect()
+    }
+
+    /// Whether names of containers are resolved on one of its networks.
+    pub(crate) fn has_names(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.has_names)
+    }
+
+    /// Returns a name for one more interface.
+    pub(crate) fn free_interface(&self) -> String {
+        let is_free = |name: &String| self.endpoints.iter().all(|e| &e.interface != name);
+        let mut names = (0..=self.endpoints.len()).map(|n| format!("eth{n}"));
+        // One more name than there are endpoints.
+        names.find(is_free).unwrap_or_default()
+    }
+}
+
+/// Begins the names of interfaces on the machine's side.
 const INTERFACE_PREFIX: &str = "bv";
+
+/// Returns the name of the machine's side for a container on a network: a hash of both, so that it is
+/// the same however often it is made.
+pub(crate) fn peer_name(container: &str, network: &str) -> String {
+    // FNV-1a; nobody gains anything by making two the same.
+    let bytes = container.bytes().chain([0]).chain(network.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{INTERFACE_PREFIX}{:012x}", hash >> 16)
+}
 
 /// Says whether an interface has a name that this agent gives.
 pub(crate) fn is_interface_name(name: &str) -> bool {
-    name.strip_prefix(INTERFACE_PREFIX)
-        .is_some_and(|rest| rest.len() == 8 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    name.strip_prefix(INTERFACE_PREFIX).is_some_and(|rest| {
+        matches!(rest.len(), 8 | 12) && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 // === impl Leases ===
@@ -100,32 +218,30 @@ pub(crate) fn is_interface_name(name: &str) -> bool {
 impl Leases {
     /// Starts from what is recorded.
     pub(crate) fn from_records(records: Vec<(String, Lease)>) -> Self {
-        let attached = |lease| {
-            Entry::Attached(Attached {
+        let entry = |lease| Entry {
+            attached: Some(Attached {
                 lease,
-                reservations: Vec::new(),
-            })
+                ..Attached::default()
+            }),
+            ..Entry::default()
         };
         Self {
-            entries: records
-                .into_iter()
-                .map(|(id, lease)| (id, attached(lease)))
-                .collect(),
-            last_address: None,
+            entries: records.into_iter().map(|(id, lease)| (id, entry(lease))).collect(),
+            last: HashMap::new(),
         }
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Lease> {
-        match self.entries.get(id)? {
-            Entry::Attached(attached) => Some(&attached.lease),
-            Entry::Changing(_) => None,
-        }
+        self.entries.get(id)?.attached.as_ref().map(|attached| &attached.lease)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Attached> {
+        self.entries.get_mut(id)?.attached.as_mut()
     }
 
     pub(crate) fn attached(&self) -> impl Iterator<Item = (&String, &Lease)> {
-        self.entries.iter().filter_map(|(id, entry)| match entry {
-            Entry::Attached(attached) => Some((id, &attached.lease)),
-            Entry::Changing(_) => None,
+        self.entries.iter().filter_map(|(id, entry)| {
+            entry.attached.as_ref().map(|attached| (id, &attached.lease))
         })
     }
 
@@ -133,49 +249,104 @@ impl Leases {
         self.entries.contains_key(id)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Reserves the id for somebody who attaches it; `false` when it is known already.
     pub(crate) fn begin(&mut self, id: &str) -> bool {
         if self.entries.contains_key(id) {
             return false;
         }
-        self.entries.insert(id.to_owned(), Entry::Changing(None));
+        let entry = Entry {
+            changing: true,
+            ..Entry::default()
+        };
+        self.entries.insert(id.to_owned(), entry);
         true
     }
 
-    /// Takes the next free address for an id that is being attached. Addresses go round, so that one
-    /// is not reused while the kernel still clears away its last owner.
-    pub(crate) fn take_address(&mut self, id: &str, subnet: Subnet) -> Option<Ipv4Addr> {
-        let used: Vec<Ipv4Addr> = self
-            .entries
-            .values()
-            .filter_map(|entry| match entry {
-                Entry::Changing(address) => *address,
-                Entry::Attached(attached) => attached.lease.address.map(|(address, _)| address),
-            })
-            .collect();
-        let address = next_free(subnet, self.last_address, &used)?;
-        self.last_address = Some(address);
-        self.entries
-            .insert(id.to_owned(), Entry::Changing(Some(address)));
-        Some(address)
+    /// Reserves an attached container for somebody who connects or disconnects it. Others see it as it
+    /// was meanwhile.
+    pub(crate) fn begin_change(&mut self, id: &str) -> Result<Lease, Unavailable> {
+        let entry = self.entries.get_mut(id).ok_or(Unavailable::Absent)?;
+        match &entry.attached {
+            Some(attached) if !entry.changing => {
+                entry.changing = true;
+                Ok(attached.lease.clone())
+            }
+            _ => Err(Unavailable::Changing),
+        }
+    }
+
+    /// Ends a change.
+    pub(crate) fn end_change(&mut self, id: &str) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.changing = false;
+            entry.held.clear();
+        }
+    }
+
+    /// Takes an address for an id that is being worked on. Addresses go round, so that one is not
+    /// reused while the kernel still clears away its last owner.
+    pub(crate) fn take_address(
+        &mut self,
+        id: &str,
+        network: &str,
+        pool: &Pool,
+        wanted: Option<IpAddr>,
+    ) -> Result<IpAddr, AddressError> {
+        let used = self.used_on(network);
+        let place = (network.to_owned(), pool.subnet);
+        let address = match wanted {
+            Some(wanted) => addresses::check(pool, wanted, &used)?,
+            None => {
+                let last = self.last.get(&place).copied();
+                let found = addresses::next_free(pool, last, &used);
+                let found = found.ok_or(AddressError::Exhausted(pool.subnet))?;
+                self.last.insert(place, found);
+                found
+            }
+        };
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.held.push((network.to_owned(), address));
+        }
+        Ok(address)
+    }
+
+    fn used_on(&self, network: &str) -> Vec<IpAddr> {
+        let entries = self.entries.values();
+        let used = entries.flat_map(|entry| {
+            let held = entry.held.iter().filter(|(of, _)| of == network);
+            let lease = entry.attached.iter().flat_map(|attached| &attached.lease.endpoints);
+            let own = lease.filter(|endpoint| endpoint.network == network);
+            let own = own.flat_map(|endpoint| endpoint.addresses.iter().map(|(a, _)| *a));
+            held.map(|(_, address)| *address).chain(own)
+        });
+        used.collect()
     }
 
     /// Takes an entry for somebody who detaches it.
     pub(crate) fn end(&mut self, id: &str) -> Result<Attached, Unavailable> {
         let entry = self.entries.get_mut(id).ok_or(Unavailable::Absent)?;
-        let address = match entry {
-            Entry::Changing(_) => return Err(Unavailable::Changing),
-            Entry::Attached(attached) => attached.lease.address.map(|(address, _)| address),
-        };
-        match std::mem::replace(entry, Entry::Changing(address)) {
-            Entry::Attached(attached) => Ok(attached),
-            Entry::Changing(_) => Err(Unavailable::Changing),
+        if entry.changing {
+            return Err(Unavailable::Changing);
         }
+        let attached = entry.attached.take().ok_or(Unavailable::Changing)?;
+        entry.changing = true;
+        let endpoints = attached.lease.endpoints.iter();
+        entry.held = endpoints
+            .flat_map(|e| e.addresses.iter().map(|(address, _)| (e.network.clone(), *address)))
+            .collect();
+        Ok(attached)
     }
 
     pub(crate) fn put(&mut self, id: &str, attached: Attached) {
-        self.entries
-            .insert(id.to_owned(), Entry::Attached(attached));
+        let entry = Entry {
+            attached: Some(attached),
+            ..Entry::default()
+        };
+        self.entries.insert(id.to_owned(), entry);
     }
 
     pub(crate) fn forget(&mut self, id: &str) {
@@ -185,7 +356,7 @@ impl Leases {
     /// Returns the container that publishes a port which collides with this one.
     pub(crate) fn publisher(
         &self,
-        host_ip: Ipv4Addr,
+        host_ip: IpAddr,
         port: u16,
         protocol: crate::Protocol,
     ) -> Option<String> {
@@ -201,79 +372,73 @@ impl Leases {
     }
 }
 
-/// Returns the first free address after `last`, going round once. The network's own address, the
-/// bridge's and the broadcast address are never free.
-fn next_free(subnet: Subnet, last: Option<Ipv4Addr>, used: &[Ipv4Addr]) -> Option<Ipv4Addr> {
-    let used: std::collections::HashSet<&Ipv4Addr> = used.iter().collect();
-    let first = subnet.gateway().to_bits() + 1;
-    let end = subnet.broadcast().to_bits();
-    let start = last
-        .map_or(first, |last| last.to_bits().saturating_add(1))
-        .clamp(first, end);
-    (start..end)
-        .chain(first..start)
-        .map(Ipv4Addr::from_bits)
-        .find(|address| !used.contains(address))
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
     fn addresses_go_round_and_run_out() {
-        let subnet: Subnet = "10.0.0.0/29".parse().unwrap();
+        let pool = Pool::of("10.0.0.0/29".parse().unwrap());
         let mut leases = Leases::default();
+        let take = |leases: &mut Leases, id: &str| {
+            assert!(leases.begin(id));
+            match leases.take_address(id, "n", &pool, None) {
+                Ok(IpAddr::V4(address)) => Some(address.octets()[3]),
+                _ => None,
+            }
+        };
         // An address that was just given back is the last to be taken again.
-        assert!(leases.begin("short"));
-        assert_eq!(
-            leases.take_address("short", subnet),
-            Some(Ipv4Addr::new(10, 0, 0, 2))
-        );
+        assert_eq!(take(&mut leases, "short"), Some(2));
         leases.forget("short");
-        let mut taken = Vec::new();
-        for n in 2..=6 {
-            let id = n.to_string();
-            assert!(leases.begin(&id));
-            taken.push(leases.take_address(&id, subnet).unwrap().octets()[3]);
-        }
-        assert_eq!(taken, [3, 4, 5, 6, 2]);
-        assert!(leases.begin("one too many"));
-        assert_eq!(leases.take_address("one too many", subnet), None);
+        let taken: Vec<_> = (2..=6).map(|n| take(&mut leases, &n.to_string())).collect();
+        assert_eq!(taken, [3, 4, 5, 6, 2].map(Some));
+        assert_eq!(take(&mut leases, "one too many"), None);
+        leases.forget("one too many");
         leases.forget("3");
         leases.forget("5");
-        assert_eq!(
-            leases
-                .take_address("one too many", subnet)
-                .unwrap()
-                .octets()[3],
-            4
-        );
-        assert!(leases.begin("last"));
-        assert_eq!(leases.take_address("last", subnet).unwrap().octets()[3], 6);
+        assert_eq!(take(&mut leases, "again"), Some(4));
+        assert_eq!(take(&mut leases, "last"), Some(6));
     }
 
-    proptest! {
-        #[test]
-        fn an_address_is_inside_unused_and_not_special(
-            prefix in 16_u8..=30,
-            last: Option<u32>,
-            used in proptest::collection::vec(2_u32..40, 0..30),
-        ) {
-            let subnet = Subnet::containing(Ipv4Addr::new(10, 1, 0, 0), prefix);
-            let used: Vec<_> = used.iter().map(|n| Ipv4Addr::from_bits(subnet.network().to_bits() + n)).collect();
-            if let Some(address) = next_free(subnet, last.map(Ipv4Addr::from_bits), &used) {
-                prop_assert!(subnet.contains(address));
-                prop_assert!(!used.contains(&address));
-                for special in [subnet.network(), subnet.gateway(), subnet.broadcast()] {
-                    prop_assert_ne!(address, special);
-                }
-            } else {
-                let places = subnet.broadcast().to_bits() - subnet.gateway().to_bits() - 1;
-                prop_assert!(usize::try_from(places).unwrap() <= used.len());
-            }
-        }
+    #[test]
+    fn an_address_that_was_asked_for_is_had_once() {
+        let pool = Pool::of("10.0.0.0/24".parse().unwrap());
+        let mut leases = Leases::default();
+        let wanted = IpAddr::from([10, 0, 0, 9]);
+        assert!(leases.begin("one") && leases.begin("two"));
+        assert_eq!(leases.take_address("one", "n", &pool, Some(wanted)).unwrap(), wanted);
+        let error = leases.take_address("two", "n", &pool, Some(wanted)).unwrap_err();
+        assert_eq!(error.to_string(), "Address already in use");
+        // The same address of another network is another one.
+        leases.take_address("two", "m", &pool, Some(wanted)).unwrap();
+    }
+
+    #[test]
+    fn the_way_out_is_by_priority_and_then_by_name() {
+        let endpoint = |name: &str, priority, internal| EndpointLease {
+            network: name.to_owned(),
+            network_name: name.to_owned(),
+            addresses: vec![([10, 0, 0, 2].into(), "10.0.0.0/24".parse().unwrap())],
+            gateways: vec![[10, 0, 0, 1].into()],
+            priority,
+            internal,
+            ..EndpointLease::default()
+        };
+        let mut lease = Lease::default();
+        lease.endpoints = vec![endpoint("b", 0, false), endpoint("a", 0, true), endpoint("c", 0, false)];
+        let way_out = |lease: &Lease| lease.way_out(true).unwrap().network.clone();
+        assert_eq!(way_out(&lease), "b");
+        lease.endpoints[2].priority = 1;
+        assert_eq!(way_out(&lease), "c");
+        assert_eq!(lease.way_out(false), None);
+    }
+
+    #[test]
+    fn names_of_interfaces_are_known_again() {
+        let name = peer_name("container", "network");
+        assert_eq!(name.len(), 14);
+        assert!(is_interface_name(&name) && is_interface_name("bv0a000002"));
+        assert!(!is_interface_name("bvx") && !is_interface_name("veth0123456789"));
+        assert_ne!(name, peer_name("container", "other"));
     }
 }

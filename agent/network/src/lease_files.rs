@@ -71,7 +71,7 @@ impl LeaseFiles {
             let content = fs::read(&path)?;
             match serde_json::from_slice::<Content<Lease>>(&content) {
                 Ok(content) if content.version == VERSION && !name.starts_with(INCOMPLETE) => {
-                    leases.push((name.into_owned(), content.lease));
+                    leases.push((name.into_owned(), content.lease.upgraded()));
                 }
                 _ => {
                     tracing::warn!(path = %path.display(), "removing a file that is not a lease");
@@ -86,20 +86,28 @@ impl LeaseFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::EndpointLease;
     use crate::{NetworkMode, Protocol, PublishedPort};
 
     fn lease() -> Lease {
-        Lease {
-            mode: NetworkMode::Bridge,
-            address: Some(("10.0.0.2".parse().unwrap(), "10.0.0.0/24".parse().unwrap())),
-            mac: None,
-            ports: vec![PublishedPort {
-                host_ip: "0.0.0.0".parse().unwrap(),
-                host_port: 8080,
-                container_port: 80,
-                protocol: Protocol::Tcp,
-            }],
-        }
+        let mut lease = Lease::new(NetworkMode::Bridge, Vec::new());
+        lease.endpoints = vec![EndpointLease {
+            network: "bridge".to_owned(),
+            network_name: "bridge".to_owned(),
+            interface: "eth0".to_owned(),
+            peer: "bv0a000002".to_owned(),
+            addresses: vec![("10.0.0.2".parse().unwrap(), "10.0.0.0/24".parse().unwrap())],
+            gateways: vec!["10.0.0.1".parse().unwrap()],
+            mac: Some([2, 0x42, 10, 0, 0, 2]),
+            ..EndpointLease::default()
+        }];
+        lease.ports = vec![PublishedPort {
+            host_ip: "0.0.0.0".parse().unwrap(),
+            host_port: 8080,
+            container_port: 80,
+            protocol: Protocol::Tcp,
+        }];
+        lease
     }
 
     #[test]
@@ -115,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_stays_readable() {
+    fn the_format_of_agents_with_one_network_stays_readable() {
         let directory = tempfile::tempdir().unwrap();
         let files = LeaseFiles::open(directory.path().to_owned()).unwrap();
         let text = r#"{"version":1,"lease":{"mode":"bridge","address":["10.0.0.2","10.0.0.0/24"],"ports":[

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 
 /// The directory of the namespaces' files.
 #[derive(Debug, Clone)]
@@ -56,6 +56,13 @@ impl Namespaces {
             self.remove(id)?;
         }
         entered
+    }
+
+    /// Moves the calling thread into a namespace, and returns it. The thread must end soon.
+    pub(crate) fn enter(&self, id: &str) -> io::Result<File> {
+        let namespace = File::open(self.path(id))?;
+        setns(&namespace, CloneFlags::CLONE_NEWNET)?;
+        Ok(namespace)
     }
 
     /// Removes the file; the kernel ends the namespace, with its interfaces, when its last process

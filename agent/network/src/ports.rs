@@ -5,13 +5,13 @@
 //! a port that some program uses already is found out.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn, bind, getsockname,
-    listen, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage,
+    bind, getsockname, listen, setsockopt, socket, sockopt,
 };
 
 use crate::{AttachError, HostPort, PortRequest, Protocol, PublishedPort};
@@ -23,9 +23,29 @@ pub(crate) struct Reservation {
     _socket: OwnedFd,
 }
 
+/// What the container that ports are published for can do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    /// It is reached by IPv4 and by IPv6.
+    pub(crate) has_ipv4: bool,
+    pub(crate) has_ipv6: bool,
+    /// Address of the machine that stands for all of them.
+    pub(crate) default_ip: Option<IpAddr>,
+}
+
+/// Tries to find one port that is free on all addresses so often.
+const ATTEMPTS: usize = 16;
+
 /// Reserves all ports or none.
-pub(crate) fn reserve_all(requests: &[PortRequest]) -> Result<Vec<Reservation>, AttachError> {
-    requests.iter().map(reserve).collect()
+pub(crate) fn reserve_all(
+    requests: &[PortRequest],
+    target: Target,
+) -> Result<Vec<Reservation>, AttachError> {
+    let mut all = Vec::new();
+    for request in requests {
+        all.extend(reserve(request, target)?);
+    }
+    Ok(all)
 }
 
 /// Reserves a port that is already published.
@@ -39,29 +59,44 @@ pub(crate) fn reserve_again(port: &PublishedPort) -> Result<Reservation, AttachE
     .map_err(|errno| refused(errno, port.host_ip, port.host_port, port.protocol))
 }
 
-fn reserve(request: &PortRequest) -> Result<Reservation, AttachError> {
+/// Reserves one port on each of the addresses that are meant, the same on all of them.
+fn reserve(request: &PortRequest, target: Target) -> Result<Vec<Reservation>, AttachError> {
+    let addresses = addresses(request.host_ip.or(target.default_ip), target)?;
     let protocol = request.protocol;
-    let host_ip = match request.host_ip {
-        None => Ipv4Addr::UNSPECIFIED,
-        Some(IpAddr::V4(host_ip)) => host_ip,
-        Some(host_ip @ IpAddr::V6(_)) => return Err(AttachError::Ipv6 { host_ip }),
-    };
-    let try_port = |port| try_reserve(host_ip, port, request.container_port, protocol);
-    match request.host_port {
-        HostPort::Any => try_port(0).map_err(|errno| refused(errno, host_ip, 0, protocol)),
-        HostPort::Exactly(port) => {
-            try_port(port).map_err(|errno| refused(errno, host_ip, port, protocol))
+    let on_all = |first: u16| -> Result<Vec<Reservation>, (Errno, IpAddr)> {
+        let mut port = first;
+        let mut taken = Vec::new();
+        for address in &addresses {
+            let reserved = try_reserve(*address, port, request.container_port, protocol);
+            let reserved = reserved.map_err(|errno| (errno, *address))?;
+            port = reserved.port.host_port;
+            taken.push(reserved);
         }
+        Ok(taken)
+    };
+    let told = |port| move |(errno, address)| refused(errno, address, port, protocol);
+    match request.host_port {
+        HostPort::Any => {
+            // What is free on one address may be taken on the other.
+            let mut tried = on_all(0);
+            for _ in 1..ATTEMPTS {
+                if !matches!(tried, Err((Errno::EADDRINUSE, _))) {
+                    break;
+                }
+                tried = on_all(0);
+            }
+            tried.map_err(told(0))
+        }
+        HostPort::Exactly(port) => on_all(port).map_err(told(port)),
         HostPort::Within { first, last } => {
             for port in first..=last {
-                match try_port(port) {
-                    Ok(reservation) => return Ok(reservation),
-                    Err(Errno::EADDRINUSE) => {}
-                    Err(errno) => return Err(refused(errno, host_ip, port, protocol)),
+                match on_all(port) {
+                    Err((Errno::EADDRINUSE, _)) => {}
+                    result => return result.map_err(told(port)),
                 }
             }
             Err(AttachError::NoFreePort {
-                host_ip,
+                host_ip: addresses[0],
                 first,
                 last,
                 protocol,
@@ -70,18 +105,38 @@ fn reserve(request: &PortRequest) -> Result<Reservation, AttachError> {
     }
 }
 
+/// Returns the machine's addresses to publish on, at least one.
+fn addresses(host_ip: Option<IpAddr>, target: Target) -> Result<Vec<IpAddr>, AttachError> {
+    match host_ip {
+        None => {
+            let mut all = Vec::new();
+            if target.has_ipv4 || !target.has_ipv6 {
+                all.push(Ipv4Addr::UNSPECIFIED.into());
+            }
+            if target.has_ipv6 {
+                all.push(Ipv6Addr::UNSPECIFIED.into());
+            }
+            Ok(all)
+        }
+        Some(host_ip @ IpAddr::V6(_)) if !target.has_ipv6 => Err(AttachError::Ipv6 { host_ip }),
+        Some(host_ip) => Ok(vec![host_ip]),
+    }
+}
+
 fn try_reserve(
-    host_ip: Ipv4Addr,
+    host_ip: IpAddr,
     host_port: u16,
     container_port: u16,
     protocol: Protocol,
 ) -> Result<Reservation, Errno> {
-    let socket = bound_socket(SocketAddrV4::new(host_ip, host_port), protocol)?;
-    let address: SockaddrIn = getsockname(socket.as_raw_fd())?;
+    let socket = bound_socket(SocketAddr::new(host_ip, host_port), protocol)?;
+    let address: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    let v4 = address.as_sockaddr_in().map(nix::sys::socket::SockaddrIn::port);
+    let v6 = address.as_sockaddr_in6().map(nix::sys::socket::SockaddrIn6::port);
     Ok(Reservation {
         port: PublishedPort {
             host_ip,
-            host_port: address.port(),
+            host_port: v4.or(v6).ok_or(Errno::EAFNOSUPPORT)?,
             container_port,
             protocol,
         },
@@ -89,27 +144,32 @@ fn try_reserve(
     })
 }
 
-fn bound_socket(address: SocketAddrV4, protocol: Protocol) -> Result<OwnedFd, Errno> {
+fn bound_socket(address: SocketAddr, protocol: Protocol) -> Result<OwnedFd, Errno> {
     let (kind, number) = match protocol {
         Protocol::Tcp => (SockType::Stream, SockProtocol::Tcp),
         Protocol::Udp => (SockType::Datagram, SockProtocol::Udp),
         Protocol::Sctp => (SockType::Stream, SockProtocol::Sctp),
     };
-    let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, number)?;
-    match protocol {
-        // Connections that the last owner of the port closed must not count as owners, and only a
-        // listening socket keeps away another one with the same option.
-        Protocol::Tcp => {
-            setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-            bind(socket.as_raw_fd(), &SockaddrIn::from(address))?;
-            listen(&socket, Backlog::new(0)?)?;
-        }
-        Protocol::Udp | Protocol::Sctp => bind(socket.as_raw_fd(), &SockaddrIn::from(address))?,
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, number)?;
+    if address.is_ipv6() {
+        // IPv4 has a socket of its own.
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+    }
+    // Connections that the last owner of the port closed must not count as owners, and only a
+    // listening socket keeps away another one with the same option.
+    if protocol == Protocol::Tcp {
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    }
+    let address = SockaddrStorage::from(address);
+    bind(socket.as_raw_fd(), &address)?;
+    if protocol == Protocol::Tcp {
+        listen(&socket, Backlog::new(0)?)?;
     }
     Ok(socket)
 }
 
-fn refused(errno: Errno, host_ip: Ipv4Addr, port: u16, protocol: Protocol) -> AttachError {
+fn refused(errno: Errno, host_ip: IpAddr, port: u16, protocol: Protocol) -> AttachError {
     match errno {
         Errno::EADDRINUSE => AttachError::PortInUse {
             host_ip,

@@ -1,5 +1,6 @@
 //! What callers ask for and what they get.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,17 +10,40 @@ use std::str::FromStr;
 use berth_agent_state::StateError;
 use serde::{Deserialize, Serialize};
 
-use crate::Resolver;
+use crate::addresses::AddressError;
+use crate::{Resolver, Subnet};
 
 /// What a container wants from the network.
 #[derive(Debug, Clone, Default)]
 pub struct AttachRequest {
     /// The kind of network.
     pub mode: NetworkMode,
+    /// The networks to be on, of [`NetworkMode::Bridge`]; empty: the default one. The first has the
+    /// first interface.
+    pub endpoints: Vec<EndpointRequest>,
     /// The ports to publish; only [`NetworkMode::Bridge`] can, the others ignore them.
     pub ports: Vec<PortRequest>,
+    /// Servers for names that are not those of containers; empty: the machine's.
+    pub nameservers: Vec<IpAddr>,
+}
+
+/// What a container wants of one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointRequest {
+    /// Key of the network; empty: the default one.
+    pub network: String,
+    /// Addresses to have, at most one of each family; others are chosen.
+    pub addresses: Vec<IpAddr>,
+    /// Further addresses of the link.
+    pub link_local: Vec<IpAddr>,
     /// Hardware address of the interface; nothing: one that is made up.
     pub mac: Option<[u8; 6]>,
+    /// Its names on the network, its own first.
+    pub names: Vec<String>,
+    /// Own names for other containers, whoever has the name at the moment.
+    pub links: BTreeMap<String, String>,
+    /// The network with the highest leads out to the world.
+    pub priority: i64,
 }
 
 /// The kinds of network that a container can have.
@@ -79,8 +103,8 @@ pub enum HostPort {
 /// A port that is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedPort {
-    /// The machine's address, `0.0.0.0` for every address.
-    pub host_ip: Ipv4Addr,
+    /// The machine's address, `0.0.0.0` or `::` for every address of the family.
+    pub host_ip: IpAddr,
     /// The machine's port.
     pub host_port: u16,
     /// The port inside the container.
@@ -96,15 +120,34 @@ pub struct Attachment {
     pub mode: NetworkMode,
     /// The namespace's file, for `setns` and for an OCI spec; `None` means the agent's own namespace.
     pub netns: Option<PathBuf>,
-    /// The container's address and the rest of its interface, if it has one.
+    /// The container's first interface, if it has one with an IPv4 address and a way out.
     pub interface: Option<Interface>,
+    /// Its places on networks.
+    pub endpoints: Vec<Endpoint>,
     /// The ports that are published.
     pub ports: Vec<PublishedPort>,
     /// What belongs into the container's `resolv.conf`.
     pub dns: Resolver,
 }
 
-/// A container's interface on the bridge, always called `eth0`.
+/// A container's place on one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Key of the network.
+    pub network: String,
+    /// The name of the interface that the container sees.
+    pub interface: String,
+    /// Its addresses and the networks that they lie in.
+    pub addresses: Vec<(IpAddr, Subnet)>,
+    /// The addresses that lead out of the network.
+    pub gateways: Vec<IpAddr>,
+    /// Its hardware address, unless it shares that of the parent.
+    pub mac: Option<[u8; 6]>,
+    /// Its names on the network.
+    pub names: Vec<String>,
+}
+
+/// A container's interface on the bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interface {
     /// Its address.
@@ -127,7 +170,7 @@ pub enum AttachError {
     )]
     PortInUse {
         /// The address that was asked for.
-        host_ip: Ipv4Addr,
+        host_ip: IpAddr,
         /// The port that was asked for.
         port: u16,
         /// Its protocol.
@@ -139,7 +182,7 @@ pub enum AttachError {
     #[error("no free port between {first} and {last}/{protocol} on {host_ip}")]
     NoFreePort {
         /// The address that was asked for.
-        host_ip: Ipv4Addr,
+        host_ip: IpAddr,
         /// The lowest port of the range.
         first: u16,
         /// The highest port of the range.
@@ -151,7 +194,7 @@ pub enum AttachError {
     #[error("cannot publish port {port}/{protocol} on {host_ip}")]
     Publish {
         /// The address that was asked for.
-        host_ip: Ipv4Addr,
+        host_ip: IpAddr,
         /// The port that was asked for.
         port: u16,
         /// Its protocol.
@@ -164,10 +207,10 @@ pub enum AttachError {
     #[error("the machine does not have the address {host_ip}")]
     NoSuchAddress {
         /// The address that was asked for.
-        host_ip: Ipv4Addr,
+        host_ip: IpAddr,
     },
-    /// Ports are published on IPv4 addresses only.
-    #[error("ports cannot be published on the IPv6 address {host_ip}")]
+    /// The container is not reached by IPv6.
+    #[error("ports cannot be published on the IPv6 address {host_ip}: the container has no IPv6 address")]
     Ipv6 {
         /// The address that was asked for.
         host_ip: IpAddr,
@@ -184,11 +227,31 @@ pub enum AttachError {
         /// The id.
         id: String,
     },
-    /// All addresses of the subnet are in use.
-    #[error("no free address in the network {subnet}")]
-    NoFreeAddress {
-        /// The bridge's subnet.
-        subnet: String,
+    /// The address cannot be had.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// There is no such network.
+    #[error("network {0} not found")]
+    NoSuchNetwork(String),
+    /// The machine has no such interface.
+    #[error("invalid subinterface vlan name {0}, example formatting is eth0.10")]
+    NoSuchParent(String),
+    /// The machine has an interface of this name that is not ours.
+    #[error("interface {0} is in use")]
+    InterfaceInUse(String),
+    /// The container is on the network.
+    #[error("container {id} is already connected to network {network}")]
+    AlreadyConnected {
+        /// The container.
+        id: String,
+        /// Key of the network.
+        network: String,
+    },
+    /// The container has no network of its own.
+    #[error("container {id} has no network of its own")]
+    NotAttached {
+        /// The container.
+        id: String,
     },
     /// The machine's bridge or firewall cannot be set up.
     #[error("cannot set up the container network: {step}")]
@@ -222,9 +285,23 @@ pub enum AttachError {
     },
 }
 
+impl Interface {
+    /// Returns a hardware address as it is usually written.
+    #[must_use]
+    pub fn text_of(mac: [u8; 6]) -> String {
+        mac.map(|byte| format!("{byte:02x}")).join(":")
+    }
+}
+
 /// The reasons why a container's network cannot be taken back in full.
 #[derive(Debug, thiserror::Error)]
 pub enum DetachError {
+    /// It is not on the network.
+    #[error("container {id} is not connected to the network")]
+    NotConnected {
+        /// The container.
+        id: String,
+    },
     /// It is being attached or detached at this moment.
     #[error("the network of container {id} is being changed")]
     Busy {
@@ -256,15 +333,14 @@ pub enum RestoreError {
         #[source]
         source: io::Error,
     },
-    /// No free subnet was found for the bridge.
-    #[error("every private network that could be used for containers is in use on this machine")]
-    NoFreeSubnet,
-    /// The state database failed.
-    #[error("cannot record the restored networks")]
-    State {
-        /// What the database said.
+    /// One of the networks cannot be set up.
+    #[error("cannot restore network {name}")]
+    Network {
+        /// Its key.
+        name: String,
+        /// Why.
         #[source]
-        source: StateError,
+        source: Box<AttachError>,
     },
 }
 
@@ -318,6 +394,6 @@ impl Interface {
     /// Returns the hardware address as it is usually written.
     #[must_use]
     pub fn mac_text(&self) -> String {
-        self.mac.map(|byte| format!("{byte:02x}")).join(":")
+        Self::text_of(self.mac)
     }
 }

@@ -53,6 +53,16 @@ impl Resolver {
         resolver
     }
 
+    /// Reads the machine's file for a container that has a name server of its own.
+    pub(crate) fn of_named(path: &Path) -> Self {
+        let mut resolver = read(path);
+        resolver.nameservers = vec![crate::names::ADDRESS.into()];
+        // A name without a dot is most often a container's. The machine's wishes come after.
+        resolver.options.retain(|option| !option.starts_with("ndots:"));
+        resolver.options.push("ndots:0".to_owned());
+        resolver
+    }
+
     fn parse(text: &str) -> Self {
         let mut resolver = Self::default();
         for line in text.lines() {

@@ -1,39 +1,72 @@
 //! Bringing records and kernel together when the agent starts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
+use std::sync::Arc;
+use std::thread;
 
-use crate::RestoreError;
-use crate::bridge::{Bridge, SetUpError};
-use crate::lease::{Attached, Lease, is_interface_name};
+use tokio::runtime::Handle;
+
+use crate::change::remove_interface;
+use crate::definition::{DEFAULT_NETWORK, Definition};
+use crate::host::Host;
+use crate::lease::{Lease, is_interface_name};
+use crate::netlink::links::Links;
 use crate::network::Inner;
 use crate::ports::reserve_again;
+use crate::{AttachError, RestoreError};
 
 // === impl Inner ===
 
 impl Inner {
-    pub(crate) fn restore(&self, live: &HashSet<String>) -> Result<(), RestoreError> {
+    pub(crate) fn restore(
+        self: &Arc<Self>,
+        live: &HashSet<String>,
+        definitions: Vec<Definition>,
+        runtime: &Handle,
+    ) -> Result<(), RestoreError> {
         self.drop_dead(live)?;
         self.drop_unknown_namespaces();
-        self.reserve_ports();
-        let mut bridge = self.bridge();
-        let exists = bridge
-            .index()
-            .map_err(|source| RestoreError::SetUp {
-                step: "find the bridge",
-                source,
-            })?
-            .is_some();
-        let needs = self.needs();
-        if needs.subnet.is_none() && !exists {
-            return Ok(());
+        for definition in definitions {
+            self.host().define(definition);
         }
-        let ready = bridge.set_up(&self.state, &needs)?;
-        self.tidy_interfaces(&mut bridge, ready.index)
-            .map_err(|source| RestoreError::SetUp {
-                step: "tidy the bridge's interfaces",
-                source,
-            })
+        self.mend_leases();
+        self.reserve_ports();
+        let result = self.restore_networks();
+        self.restart_name_servers(runtime);
+        result
+    }
+
+    fn restore_networks(&self) -> Result<(), RestoreError> {
+        let mut host = self.host();
+        let failed = |step| move |source| RestoreError::SetUp { step, source };
+        let needs = self.needs();
+        let mut keys: BTreeSet<String> = host.defined().into_iter().collect();
+        let on_default = |(_, lease): (&String, &Lease)| lease.endpoint(DEFAULT_NETWORK).is_some();
+        let has_default = host.has_default_bridge().map_err(failed("find the bridge"))?;
+        if has_default || self.leases().attached().any(on_default) {
+            keys.insert(DEFAULT_NETWORK.to_owned());
+        }
+        let mut first_failure = None;
+        for key in keys {
+            if let Err(error) = host.set_up(&key, &self.state, needs.default_subnet) {
+                let source = Box::new(AttachError::from(error));
+                tracing::error!(network = key, error = %source, "network not set up");
+                first_failure.get_or_insert(RestoreError::Network { name: key, source });
+            }
+        }
+        host.remove_strays().map_err(failed("remove interfaces of networks that are gone"))?;
+        let is_needed = self.leases().attached().any(|(_, lease)| !lease.endpoints.is_empty());
+        if is_needed {
+            host.replace_firewall(&needs.forwards)
+                .map_err(|error| failed(error.step)(error.source))?;
+        } else {
+            host.clear_old_firewall()
+                .map_err(|error| failed(error.step)(error.source))?;
+        }
+        self.tidy_interfaces(&mut host)
+            .map_err(failed("tidy the interfaces of the bridges"))?;
+        first_failure.map_or(Ok(()), Err)
     }
 
     /// Forgets the containers that do not live, with their namespaces; the new firewall will not
@@ -74,23 +107,48 @@ impl Inner {
         }
     }
 
+    /// Takes back what a killed agent had begun: endpoints that were being made or removed. Whoever
+    /// wants them asks again.
+    fn mend_leases(&self) {
+        for (id, lease) in self.all_leases() {
+            let (broken, kept): (Vec<_>, Vec<_>) =
+                lease.endpoints.iter().cloned().partition(|endpoint| endpoint.incomplete);
+            if broken.is_empty() {
+                continue;
+            }
+            let mut mended = lease.clone();
+            mended.endpoints = kept;
+            let work = || -> io::Result<()> {
+                let _namespace = self.namespaces.enter(&id)?;
+                broken.iter().try_for_each(|e| remove_interface(&e.interface, &mended))
+            };
+            let removed = thread::scope(|scope| scope.spawn(work).join());
+            if let Ok(Err(error)) = removed {
+                tracing::warn!(id, %error, "a half-made interface was not removed");
+            }
+            if let Err(error) = self.lease_files.put(&id, &mended) {
+                tracing::warn!(id, %error, "a mended record was not written");
+            }
+            if let Some(attached) = self.leases().get_mut(&id) {
+                attached.lease = mended;
+            }
+        }
+    }
+
+    fn all_leases(&self) -> Vec<(String, Lease)> {
+        let leases = self.leases();
+        let all = leases.attached().map(|(id, lease)| (id.clone(), lease.clone()));
+        all.collect()
+    }
+
     /// Reserves the ports of live containers again. One that another program took while the agent was
     /// down stays published, as the containers' packets do not ask for the socket.
     fn reserve_ports(&self) {
-        let leases: Vec<(String, Lease)> = self
-            .leases()
-            .attached()
-            .map(|(id, lease)| (id.clone(), lease.clone()))
-            .collect();
-        for (id, lease) in leases {
-            let Ok(Attached {
-                reservations: held, ..
-            }) = self.leases().end(&id)
-            else {
-                continue;
-            };
+        for (id, lease) in self.all_leases() {
             // A second call of restore must not find the ports taken by the first.
-            drop(held);
+            if let Some(attached) = self.leases().get_mut(&id) {
+                attached.reservations.clear();
+            }
             let reserve = |port| {
                 reserve_again(port)
                     .inspect_err(
@@ -99,50 +157,74 @@ impl Inner {
                     .ok()
             };
             let reservations = lease.ports.iter().filter_map(reserve).collect();
-            self.leases().put(
-                &id,
-                Attached {
-                    lease,
-                    reservations,
-                },
-            );
+            if let Some(attached) = self.leases().get_mut(&id) {
+                attached.reservations = reservations;
+            }
         }
     }
 
-    /// Connects the live containers' interfaces to the bridge, if it had to be made anew, and removes
-    /// interfaces that belong to nobody.
-    fn tidy_interfaces(&self, bridge: &mut Bridge, index: u32) -> io::Result<()> {
-        let wanted: HashSet<String> = self
-            .leases()
-            .attached()
-            .filter_map(|(_, lease)| lease.interface())
-            .collect();
-        let links = bridge.links()?;
-        for port in links.ports_of(index)? {
-            if is_interface_name(&port.name) && !wanted.contains(&port.name) {
-                tracing::info!(interface = port.name, "removing a leftover interface");
-                links.remove(port.index)?;
+    /// Connects the live containers' interfaces to their bridges, if these had to be made anew, and
+    /// removes interfaces that belong to nobody.
+    fn tidy_interfaces(&self, host: &mut Host) -> io::Result<()> {
+        let mut wanted: HashMap<String, (u32, bool)> = HashMap::new();
+        let mut bridges = Vec::new();
+        for ready in host.ready() {
+            let Some(options) = ready.definition.bridge() else {
+                continue;
+            };
+            bridges.push(ready.index);
+            for (_, lease) in self.leases().attached() {
+                if let Some(endpoint) = lease.endpoint(&ready.definition.id) {
+                    wanted.insert(endpoint.peer.clone(), (ready.index, !options.talks));
+                }
             }
         }
-        for name in &wanted {
-            match links.by_name(name)? {
-                Some(link) if link.controller != Some(index) => {
-                    links.connect_port(link.index, index)?;
+        let links = host.links()?;
+        for bridge in bridges {
+            for port in links.ports_of(bridge)? {
+                if is_interface_name(&port.name) && !wanted.contains_key(&port.name) {
+                    tracing::info!(interface = port.name, "removing a leftover interface");
+                    links.remove(port.index)?;
                 }
-                Some(_) => {}
-                None => tracing::warn!(interface = name, "a live container has lost its interface"),
             }
+        }
+        for (name, (bridge, isolated)) in &wanted {
+            reconnect(links, name, *bridge, *isolated)?;
         }
         Ok(())
     }
+
+    fn restart_name_servers(self: &Arc<Self>, runtime: &Handle) {
+        for (id, lease) in self.all_leases() {
+            if !lease.has_names() {
+                continue;
+            }
+            let work = || -> io::Result<_> {
+                let namespace = self.namespaces.enter(&id)?;
+                self.name_server(&id, namespace, runtime)
+            };
+            match thread::scope(|scope| scope.spawn(work).join()) {
+                Ok(Ok(server)) => {
+                    if let Some(attached) = self.leases().get_mut(&id) {
+                        attached.nameserver = Some(server);
+                    }
+                }
+                Ok(Err(error)) => tracing::error!(id, %error, "names are not served to a container"),
+                Err(_panic) => tracing::error!(id, "names are not served to a container"),
+            }
+        }
+    }
 }
 
-impl From<SetUpError> for RestoreError {
-    fn from(error: SetUpError) -> Self {
-        match error {
-            SetUpError::Step { step, source } => Self::SetUp { step, source },
-            SetUpError::NoFreeSubnet => Self::NoFreeSubnet,
-            SetUpError::State(source) => Self::State { source },
+fn reconnect(links: &mut Links, name: &str, bridge: u32, isolated: bool) -> io::Result<()> {
+    match links.by_name(name)? {
+        Some(link) if link.controller != Some(bridge) => {
+            links.connect_port(link.index, bridge, isolated)
+        }
+        Some(_) => Ok(()),
+        None => {
+            tracing::warn!(interface = name, "a live container has lost its interface");
+            Ok(())
         }
     }
 }

@@ -136,6 +136,27 @@ pub(crate) struct NetworkRecord {
     pub(crate) sandbox_id: String,
     /// File of the network namespace; empty: the machine's own, or another container's.
     pub(crate) sandbox_key: String,
+    /// Its places on networks; the fields above are about the first that leads somewhere.
+    pub(crate) endpoints: Vec<EndpointRecord>,
+}
+
+/// A running container's place on one network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct EndpointRecord {
+    /// Name of the network.
+    pub(crate) network: String,
+    pub(crate) network_id: String,
+    /// Made up for each run.
+    pub(crate) endpoint_id: String,
+    pub(crate) ip: String,
+    pub(crate) prefix: u8,
+    pub(crate) gateway: String,
+    pub(crate) ipv6: String,
+    pub(crate) ipv6_prefix: u8,
+    pub(crate) ipv6_gateway: String,
+    pub(crate) mac: String,
+    pub(crate) dns_names: Vec<String>,
 }
 
 /// One published port.
@@ -190,6 +211,26 @@ impl ContainerRecord {
                 MountKind::Volume { .. } | MountKind::Bind | MountKind::Tmpfs { .. } => None,
             })
             .collect()
+    }
+}
+
+// === impl NetworkRecord ===
+
+impl NetworkRecord {
+    /// Returns the container's place on a network.
+    pub(crate) fn endpoint(&self, network: &str) -> Option<&EndpointRecord> {
+        self.endpoints.iter().find(|endpoint| endpoint.network == network)
+    }
+
+    /// Fills in what is told of the container as a whole.
+    pub(crate) fn summarize(&mut self) {
+        let first = self.endpoints.iter().find(|endpoint| !endpoint.ip.is_empty());
+        let first = first.or(self.endpoints.first()).cloned().unwrap_or_default();
+        self.ip = first.ip;
+        self.prefix = first.prefix;
+        self.gateway = first.gateway;
+        self.mac = first.mac;
+        self.endpoint_id = first.endpoint_id;
     }
 }
 

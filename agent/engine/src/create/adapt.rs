@@ -2,13 +2,50 @@
 //! later default does not change it.
 
 use crate::Engine;
-use crate::options::HostOptions;
-use crate::options::mode::neighbour;
+use crate::create::CreateError;
+use crate::create::network_request::PortError;
+use crate::networks::check_addresses;
+use crate::options::mode::{is_user_defined, neighbour};
+use crate::options::{ContainerOptions, EndpointOptions, HostOptions};
 
 /// Processes have their own shared memory, which nobody else may join.
 const DEFAULT_IPC_MODE: &str = "private";
 
 impl Engine {
+    /// Calls networks by their names, checks what is asked of them, and adds the one of the mode to those
+    /// that are listed.
+    pub(super) fn name_networks(&self, options: &mut ContainerOptions) -> Result<(), CreateError> {
+        let name = |text: &mut String| -> Result<(), CreateError> {
+            if is_user_defined(text) {
+                let found = self.find_network(text);
+                let found = found.map_err(|_none| PortError::Network(text.clone()))?;
+                found.name.clone_into(text);
+            }
+            Ok(())
+        };
+        name(&mut options.host.network_mode)?;
+        for endpoint in &mut options.networks {
+            name(&mut endpoint.network)?;
+            if let Some(entry) = self.network_named(&endpoint.network) {
+                check_addresses(endpoint, &entry).map_err(CreateError::Endpoint)?;
+            }
+        }
+        let mode = options.host.network_mode.as_str();
+        let plain = |text: &str| match text {
+            "" | "default" => "bridge".to_owned(),
+            other => other.to_owned(),
+        };
+        let has_main = options.networks.iter().any(|e| plain(&e.network) == plain(mode));
+        if !options.networks.is_empty() && !has_main && neighbour(mode).is_none() {
+            let main = EndpointOptions {
+                network: plain(mode),
+                ..EndpointOptions::default()
+            };
+            options.networks.insert(0, main);
+        }
+        Ok(())
+    }
+
     /// Fills in the modes that were not chosen, and names other containers by their ids: they may be
     /// renamed.
     pub(crate) fn adapt(&self, host: &mut HostOptions) {

@@ -64,6 +64,9 @@ pub enum CreateError {
     /// The stop signal is none.
     #[error(transparent)]
     Signal(#[from] InvalidSignal),
+    /// What is asked of a network cannot be.
+    #[error(transparent)]
+    Endpoint(crate::networks::NetworkError),
     /// Ports or the kind of network are wrong.
     #[error(transparent)]
     Port(#[from] PortError),

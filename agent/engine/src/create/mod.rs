@@ -35,6 +35,7 @@ use crate::create::links::LinkRecord;
 use crate::create::mount::Tmpfs;
 use crate::id::ContainerId;
 use crate::life::signal::SignalNumber;
+use crate::options::mode::is_user_defined;
 use crate::options::{ContainerOptions, HostOptions};
 use crate::spec::{DeviceRequest, SecurityOptions};
 use crate::streams::log_driver;
@@ -86,6 +87,7 @@ impl Engine {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         let image_id = self.images.resolve(&options.image)?;
+        self.name_networks(&mut options)?;
         let image = self.images.get(&image_id)?;
         platform::check(&options, &image)?;
         let mut config = merge::merge(&options, &image.config.config)?;
@@ -95,7 +97,12 @@ impl Engine {
         if options.host.cgroupns_mode == "private" && !self.kernel.cgroup_namespaces {
             warnings.push(NO_CGROUP_NAMESPACES.to_owned());
         }
-        let links = self.decide_links(&options.host.links)?;
+        // On networks that have names they are resolved where they are used.
+        let links = if is_user_defined(&options.host.network_mode) {
+            Vec::new()
+        } else {
+            self.decide_links(&options.host.links)?
+        };
         let id = ContainerId::random();
         if config.hostname.is_empty() {
             config.hostname = match options.host.network_mode.as_str() {
@@ -226,7 +233,7 @@ impl Engine {
             }
         }
         SecurityOptions::new(host)?;
-        network_request::request(options, &config.exposed_ports)?;
+        network_request::check(options, &config.exposed_ports)?;
         self.external_runtime(host).map_err(CreateError::Runtime)?;
         log_driver::check(&host.log)?;
         if check::check_hostname(&options.hostname) {

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use berth_agent_network::{AttachRequest, HostPort, NetworkMode, PortRequest, Protocol};
+use berth_agent_network::{
+    AttachRequest, Attachment, HostPort, NetworkMode, PortRequest, Protocol,
+};
 
-use crate::container::record::ContainerRecord;
-use crate::create::check::{main_endpoint, parse_mac};
-use crate::options::mode::{is_user_defined, neighbour};
-use crate::options::{ContainerOptions, EndpointOptions, HostOptions, PortBinding};
+use crate::container::record::{ContainerRecord, PublishedRecord};
+use crate::options::mode::neighbour;
+use crate::options::{ContainerOptions, HostOptions, PortBinding};
 
 /// Ports or the kind of network are wrong.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,51 +32,35 @@ pub enum PortError {
     },
 }
 
-/// Returns the request for a container's network.
-pub(crate) fn request(
-    options: &ContainerOptions,
-    exposed: &[String],
-) -> Result<AttachRequest, PortError> {
-    for endpoint in &options.networks {
-        if is_user_defined(&endpoint.network) {
-            return Err(PortError::Network(endpoint.network.clone()));
-        }
-    }
-    let mut request = of_host(&options.host, exposed)?;
-    if options.network_disabled {
-        request.mode = NetworkMode::None;
-    }
-    request.mac = mac(
-        &options.host.network_mode,
-        &options.mac_address,
-        &options.networks,
-    );
-    Ok(request)
+/// Checks what is asked of ports.
+pub(crate) fn check(options: &ContainerOptions, exposed: &[String]) -> Result<(), PortError> {
+    of_host(&options.host, exposed).map(drop)
 }
 
-/// Returns the request of a container that exists.
+/// Returns the request of a container that exists, without its places on networks.
 pub(crate) fn of_record(record: &ContainerRecord) -> Result<AttachRequest, PortError> {
     let config = &record.config;
     let mut request = of_host(&record.host, &config.exposed_ports)?;
     if config.network_disabled {
         request.mode = NetworkMode::None;
     }
-    request.mac = mac(
-        &record.host.network_mode,
-        &config.mac_address,
-        &config.networks,
-    );
     Ok(request)
 }
 
-fn mac(mode: &str, own: &str, networks: &[EndpointOptions]) -> Option<[u8; 6]> {
-    let endpoint = main_endpoint(mode, networks).map_or("", |e| e.mac_address.as_str());
-    parse_mac(if endpoint.is_empty() { own } else { endpoint })
+/// Returns the ports that are published.
+pub(crate) fn published(attachment: &Attachment) -> Vec<PublishedRecord> {
+    let ports = attachment.ports.iter().map(|port| PublishedRecord {
+        host_ip: port.host_ip.to_string(),
+        host_port: port.host_port,
+        container_port: port.container_port,
+        protocol: port.protocol.to_string(),
+    });
+    ports.collect()
 }
 
 /// Returns the request of options that say nothing of single networks.
 pub(crate) fn of_host(host: &HostOptions, exposed: &[String]) -> Result<AttachRequest, PortError> {
-    let mode = mode(&host.network_mode)?;
+    let mode = mode(&host.network_mode);
     let mut ports = host
         .port_bindings
         .iter()
@@ -99,19 +84,18 @@ pub(crate) fn of_host(host: &HostOptions, exposed: &[String]) -> Result<AttachRe
     Ok(AttachRequest {
         mode,
         ports,
-        mac: None,
+        ..AttachRequest::default()
     })
 }
 
 /// Reads the kind of network.
-pub(crate) fn mode(text: &str) -> Result<NetworkMode, PortError> {
+fn mode(text: &str) -> NetworkMode {
     match text {
-        "" | "default" | "bridge" => Ok(NetworkMode::Bridge),
         // Who shares the network of another has none of its own.
-        "none" => Ok(NetworkMode::None),
-        shared if neighbour(shared).is_some() => Ok(NetworkMode::None),
-        "host" => Ok(NetworkMode::Host),
-        other => Err(PortError::Network(other.to_owned())),
+        "none" => NetworkMode::None,
+        shared if neighbour(shared).is_some() => NetworkMode::None,
+        "host" => NetworkMode::Host,
+        _ => NetworkMode::Bridge,
     }
 }
 
@@ -192,6 +176,7 @@ mod tests {
             assert!(exposed_ports(text).is_err(), "{text}");
         }
         assert_eq!(exposed_ports("5-6/udp").expect("range").len(), 2);
-        assert!(matches!(mode("mine"), Err(PortError::Network(_))));
+        assert_eq!(mode("mine"), NetworkMode::Bridge);
+        assert_eq!(mode("container:web"), NetworkMode::None);
     }
 }

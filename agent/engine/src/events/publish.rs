@@ -8,6 +8,7 @@ use crate::Engine;
 use crate::container::Container;
 use crate::container::record::{ContainerRecord, MountKind};
 use crate::events::{EventKind, Events};
+use crate::networks::record::NetworkEntry;
 
 /// Something that is going to be told when it happens.
 #[derive(Debug)]
@@ -130,12 +131,26 @@ impl Engine {
     }
 
     /// Tells what happened to a network and, when given, the container on it.
-    pub(crate) fn network_event(&self, name: &str, action: &str, container: Option<&Container>) {
-        let mut all = attributes([("name", name), ("type", network_driver(name))]);
+    pub(crate) fn network_event(
+        &self,
+        network: &NetworkEntry,
+        action: &str,
+        container: Option<&Container>,
+    ) {
+        let mut all = network.labels.clone();
+        all.extend(attributes([("name", &network.name), ("type", &network.driver)]));
         if let Some(container) = container {
             all.insert("container".to_owned(), container.id().to_string());
         }
-        self.events.publish(EventKind::Network, action, name, all);
+        self.events
+            .publish(EventKind::Network, action, &network.id, all);
+    }
+
+    /// Tells what happened to a container on a network, unless that is gone.
+    pub(crate) fn named_network_event(&self, name: &str, action: &str, container: &Container) {
+        if let Some(network) = self.network_named(name) {
+            self.network_event(&network, action, Some(container));
+        }
     }
 }
 
@@ -144,13 +159,4 @@ fn container_attributes(record: &ContainerRecord) -> BTreeMap<String, String> {
     all.insert("image".to_owned(), record.image.clone());
     all.insert("name".to_owned(), record.name.clone());
     all
-}
-
-/// Returns the kind of a network.
-fn network_driver(name: &str) -> &str {
-    match name {
-        "host" => "host",
-        "none" => "null",
-        _ => "bridge",
-    }
 }

@@ -12,7 +12,6 @@ use crate::container::record::ContainerRecord;
 use crate::container::restart::Policy;
 use crate::container::status::{Event, Exit};
 use crate::start::host_mounts;
-use crate::view::list::network_name;
 
 /// Exit code of a container whose end nobody saw, as Docker's.
 pub(crate) const UNKNOWN_EXIT: i32 = 255;
@@ -133,14 +132,12 @@ impl Engine {
             tracing::warn!(container = %id, error = %error, "network not detached");
         }
         self.release_mounts(id.as_str());
-        let mut network = None;
+        let mut endpoints = Vec::new();
         container.change_record(|record| {
-            if record.network.take().is_some() {
-                network = Some(network_name(record).to_owned());
-            }
+            endpoints = record.network.take().unwrap_or_default().endpoints;
         });
-        if let Some(network) = network {
-            self.network_event(&network, "disconnect", Some(container));
+        for endpoint in endpoints {
+            self.named_network_event(&endpoint.network, "disconnect", container);
         }
     }
 }

@@ -86,6 +86,7 @@ impl Engine {
         reservation.keep();
         let old_name = format!("/{old_name}");
         self.container_event_with(container, "rename", [("oldName", &old_name)]);
+        self.rename_on_networks(container);
         Ok(())
     }
 }

@@ -212,6 +212,7 @@ impl Engine {
         container.change_record(|current| {
             current.name = record.name;
             current.host = record.host;
+            current.config.networks = record.config.networks;
         });
         Ok(())
     }

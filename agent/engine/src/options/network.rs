@@ -24,6 +24,8 @@ pub struct EndpointOptions {
     pub driver_opts: BTreeMap<String, String>,
     /// Further addresses of the link.
     pub link_local_ips: Vec<String>,
+    /// The network with the highest leads out to the world.
+    pub gw_priority: i64,
 }
 
 /// One port to publish.

@@ -82,7 +82,7 @@ impl Engine {
                 record.status = as_found(&known, &found);
                 // What is written behind may be of a time before the agent was killed.
                 if let Some(attachment) = self.network.attachment(record.id.as_str()) {
-                    refresh_network(&mut record, &attachment);
+                    refresh_network(self, &mut record, &attachment);
                 }
                 running = Some(found);
             }

@@ -56,10 +56,12 @@ impl Engine {
             .chain(unended.iter().cloned())
             .collect();
         // A machine whose firewall cannot be set up still has containers to manage.
-        if let Err(error) = self.network.restore(&live).await {
+        let definitions = self.network_definitions();
+        if let Err(error) = self.network.restore(&live, definitions).await {
             tracing::error!(error = %error, "networks not restored");
         }
         self.restore_volumes(&live);
+        self.reconcile_networks().await;
         for id in strays::names_in(&self.paths.all_host_mounts()) {
             if !live.contains(&id) {
                 self.release_mounts(&id);

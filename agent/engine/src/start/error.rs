@@ -82,6 +82,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// A network that it is to be on is gone.
+    #[error("failed to set up container networking: {0}")]
+    NoNetwork(#[source] crate::create::network_request::PortError),
     /// Its network cannot be made.
     #[error("{}", network_sentence(.name, .source))]
     Network {
@@ -120,7 +123,8 @@ fn network_sentence(name: &str, error: &berth_agent_network::AttachError) -> Str
     use berth_agent_network::AttachError;
     match error {
         AttachError::PortInUse { host_ip, port, .. } => format!(
-            "driver failed programming external connectivity on endpoint {name}: Bind for {host_ip}:{port} failed: port is already allocated"
+            "failed to set up container networking: driver failed programming external connectivity on endpoint {name}: Bind for {} failed: port is already allocated",
+            std::net::SocketAddr::new(*host_ip, *port)
         ),
         other => format!("failed to set up container networking: {other}"),
     }
@@ -162,6 +166,7 @@ impl Classified for StartError {
                 FailureKind::Other => ErrorClass::Internal,
             },
             Self::Network { source, .. } => network_class(source),
+            Self::NoNetwork(_) => ErrorClass::NotFound,
             Self::Files(error) if error.kind() == io::ErrorKind::StorageFull => {
                 ErrorClass::Exhausted
             }
@@ -190,6 +195,7 @@ impl Classified for StartError {
                 ..
             } => "port-in-use",
             Self::Network { .. } => "network-failed",
+            Self::NoNetwork(_) => "network-not-found",
             Self::User(UserLookupError::Unknown(_)) => "user-not-found",
             Self::Run(error) => command_reason(error.kind(), "start-failed"),
             _ if self.class() == ErrorClass::Exhausted => "disk-full",
@@ -199,11 +205,15 @@ impl Classified for StartError {
 }
 
 fn network_class(error: &berth_agent_network::AttachError) -> ErrorClass {
-    use berth_agent_network::AttachError;
+    use berth_agent_network::{AddressError, AttachError};
     match error {
         AttachError::PortInUse { .. } | AttachError::NoFreePort { .. } => ErrorClass::Conflict,
-        AttachError::NoFreeAddress { .. } => ErrorClass::Exhausted,
-        AttachError::NoSuchAddress { .. } | AttachError::Ipv6 { .. } => ErrorClass::InvalidArgument,
+        AttachError::Address(AddressError::InUse) => ErrorClass::Conflict,
+        AttachError::Address(AddressError::Exhausted(_)) => ErrorClass::Exhausted,
+        AttachError::Address(AddressError::Outside(_))
+        | AttachError::NoSuchAddress { .. }
+        | AttachError::NoSuchParent(_)
+        | AttachError::Ipv6 { .. } => ErrorClass::InvalidArgument,
         _ => ErrorClass::Internal,
     }
 }

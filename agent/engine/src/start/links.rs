@@ -44,11 +44,8 @@ impl Engine {
                     alias: format!("/{}/{}", record.name, link.alias),
                 });
             }
-            let address = other
-                .network
-                .as_ref()
-                .map_or("", |n| n.ip.as_str())
-                .to_owned();
+            let on_bridge = other.network.as_ref().and_then(|n| n.endpoint("bridge"));
+            let address = on_bridge.map_or("", |n| n.ip.as_str()).to_owned();
             if address.is_empty() {
                 return Err(StartError::LinkNotOnBridge(other.id.to_string()));
             }
@@ -67,7 +64,7 @@ impl Engine {
     /// Tells a container's address to those that are linked to it, now that it may be another.
     pub(super) fn refresh_links(&self, container: &Container) {
         let address = container
-            .with_record(|record| record.network.as_ref().map(|network| network.ip.clone()));
+            .with_record(|record| record.network.as_ref()?.endpoint("bridge").map(|e| e.ip.clone()));
         let Some(Ok(address)) = address.map(|text| text.parse::<IpAddr>()) else {
             return;
         };

@@ -23,13 +23,10 @@ use berth_agent_state::StateError;
 use crate::Engine;
 use crate::class::Classified as _;
 use crate::container::Container;
-use crate::container::record::{ContainerRecord, NetworkRecord, PublishedRecord};
+use crate::container::record::{ContainerRecord, NetworkRecord};
 use crate::container::status::{Event, Phase};
-use crate::create::network_request;
-use crate::id::random_hex;
 use crate::start::error::StartError;
 use crate::start::request::Parts;
-use crate::view::list::network_name;
 
 impl Engine {
     /// Starts a container and returns what the kernel lacked for it. One that runs is no error.
@@ -140,14 +137,21 @@ impl Engine {
         container: &Arc<Container>,
         record: &ContainerRecord,
     ) -> Result<Attachment, StartError> {
-        let request = network_request::of_record(record).unwrap_or_default();
+        // No network goes while it is being attached to.
+        let using = self.networks.changing.read().await;
+        let request = self.attach_request(record).map_err(StartError::NoNetwork)?;
         let attachment = self.network.attach(record.id.as_str(), request).await;
         let attachment = attachment.map_err(|source| StartError::Network {
             name: record.name.clone(),
             source,
         })?;
-        container.change_record(|r| r.network = Some(network_record(&attachment)));
-        self.network_event(network_name(record), "connect", Some(container));
+        let found = self.network_record(record, &attachment);
+        let networks: Vec<String> = found.endpoints.iter().map(|e| e.network.clone()).collect();
+        container.change_record(|r| r.network = Some(found));
+        drop(using);
+        for name in &networks {
+            self.named_network_event(name, "connect", container);
+        }
         Ok(attachment)
     }
 
@@ -231,43 +235,21 @@ pub(crate) fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
 }
 
 /// Brings a record that is older than the present run to what the network has given to the container.
-pub(crate) fn refresh_network(record: &mut ContainerRecord, attachment: &Attachment) {
-    let now = network_record(attachment);
+pub(crate) fn refresh_network(
+    engine: &Engine,
+    record: &mut ContainerRecord,
+    attachment: &Attachment,
+) {
+    let now = engine.network_record(record, attachment);
+    let addresses = |network: &NetworkRecord| -> Vec<(String, String, String)> {
+        let endpoints = network.endpoints.iter();
+        endpoints.map(|e| (e.network_id.clone(), e.ip.clone(), e.ipv6.clone())).collect()
+    };
     let is_known = record
         .network
         .as_ref()
-        .is_some_and(|known| (&known.ip, &known.ports) == (&now.ip, &now.ports));
+        .is_some_and(|known| (addresses(known), &known.ports) == (addresses(&now), &now.ports));
     if !is_known {
         record.network = Some(now);
     }
-}
-
-fn network_record(attachment: &Attachment) -> NetworkRecord {
-    let mut record = NetworkRecord {
-        endpoint_id: random_hex(32),
-        sandbox_id: random_hex(32),
-        sandbox_key: attachment
-            .netns
-            .as_ref()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default(),
-        ..NetworkRecord::default()
-    };
-    if let Some(interface) = &attachment.interface {
-        record.ip = interface.ip.to_string();
-        record.prefix = interface.prefix;
-        record.gateway = interface.gateway.to_string();
-        record.mac = interface.mac_text();
-    }
-    record.ports = attachment
-        .ports
-        .iter()
-        .map(|port| PublishedRecord {
-            host_ip: port.host_ip.to_string(),
-            host_port: port.host_port,
-            container_port: port.container_port,
-            protocol: port.protocol.to_string(),
-        })
-        .collect();
-    record
 }

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs::{File, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use berth_agent_network::{Attachment, NetworkMode};
 
+use crate::container::record::{ContainerRecord, EndpointRecord};
 use crate::create::check::extra_host::ExtraHost;
 use crate::options::HostOptions;
 use crate::spec::FileMounts;
@@ -82,12 +83,55 @@ fn hosts(base: &str, input: &FilesInput<'_>) -> String {
     for linked in input.linked {
         let _ = writeln!(text, "{}\t{}", linked.address, links::names(linked));
     }
-    if let Some(interface) = &input.network.interface {
-        let names = own_names(input.hostname, input.domainname);
-        let _ = writeln!(text, "{}\t{names}", interface.ip);
+    let names = own_names(input.hostname, input.domainname);
+    for endpoint in &input.network.endpoints {
+        for (address, _) in &endpoint.addresses {
+            let _ = writeln!(text, "{address}\t{names}");
+        }
     }
     text
 }
+
+/// Brings the files of a running container to networks that have changed: its own addresses in
+/// `/etc/hosts`, and who resolves names. What the container itself wrote stays.
+pub(crate) fn follow(
+    folder: &Path,
+    record: &ContainerRecord,
+    network: &Attachment,
+    gone: Option<&EndpointRecord>,
+) -> io::Result<()> {
+    /// Longest file that is looked through: the container can write to it as well.
+    const LONGEST: u64 = 1024 * 1024;
+    let files = paths(folder);
+    let mut text = String::new();
+    File::open(&files.hosts)?.take(LONGEST).read_to_string(&mut text)?;
+    let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    let is_gone = |line: &&str| {
+        let word = first(line).unwrap_or_default();
+        !word.is_empty() && gone.is_some_and(|e| e.ip == word || e.ipv6 == word)
+    };
+    let mut lines: Vec<String> = text.lines().filter(|l| !is_gone(l)).map(str::to_owned).collect();
+    let names = own_names(&record.config.hostname, &record.config.domainname);
+    for (address, _) in network.endpoints.iter().flat_map(|endpoint| &endpoint.addresses) {
+        if !lines.iter().any(|line| first(line) == Some(address.to_string())) {
+            lines.push(format!("{address}\t{names}"));
+        }
+    }
+    let hosts = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    if hosts != text {
+        std::fs::write(&files.hosts, hosts)?;
+    }
+    let serves = |text: &str| text.contains(&format!("nameserver {NAME_SERVER}\n"));
+    let before = std::fs::read_to_string(&files.resolv_conf)?;
+    let now = resolv_conf(&record.host, network);
+    if serves(&before) != serves(&now) {
+        std::fs::write(&files.resolv_conf, now)?;
+    }
+    Ok(())
+}
+
+/// The container's own name server.
+const NAME_SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 11));
 
 /// Returns the full name and the short one.
 fn own_names(hostname: &str, domainname: &str) -> String {
@@ -102,12 +146,14 @@ fn own_names(hostname: &str, domainname: &str) -> String {
 
 fn resolv_conf(host: &HostOptions, network: &Attachment) -> String {
     let mut text = String::new();
-    if host.dns.is_empty() {
+    // Servers that were asked for are asked by that of the container.
+    let is_served = network.dns.nameservers == [NAME_SERVER];
+    if host.dns.is_empty() || is_served {
         for server in &network.dns.nameservers {
             let _ = writeln!(text, "nameserver {server}");
         }
     }
-    for server in &host.dns {
+    for server in host.dns.iter().filter(|_| !is_served) {
         let _ = writeln!(text, "nameserver {server}");
     }
     let chosen = |own: &Vec<String>, machines: &Vec<String>| {
@@ -132,7 +178,7 @@ fn resolv_conf(host: &HostOptions, network: &Attachment) -> String {
 
 #[cfg(test)]
 mod tests {
-    use berth_agent_network::{Interface, Resolver};
+    use berth_agent_network::{Endpoint, Interface, Resolver};
 
     use super::*;
 
@@ -146,6 +192,11 @@ mod tests {
                 gateway: [172, 17, 0, 1].into(),
                 mac: [2, 0, 0, 0, 0, 1],
             }),
+            endpoints: vec![Endpoint {
+                network: "bridge".to_owned(),
+                addresses: vec![([172, 17, 0, 2].into(), "172.17.0.0/16".parse().expect("subnet"))],
+                ..Endpoint::default()
+            }],
             ports: Vec::new(),
             dns: Resolver {
                 nameservers: vec![IpAddr::from([10, 0, 0, 53])],

@@ -141,9 +141,11 @@ impl Engine {
             return Ok(network_files::paths(other));
         };
         let interface = network.interface.as_ref();
-        let gateway = interface
-            .map(|interface| interface.gateway)
-            .or_else(|| self.network.gateway());
+        // Docker's word for the machine is its address on the default network.
+        let gateway = self
+            .network
+            .gateway()
+            .or_else(|| interface.map(|interface| interface.gateway));
         let input = FilesInput {
             hostname: &record.config.hostname,
             domainname: &record.config.domainname,

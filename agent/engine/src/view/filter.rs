@@ -7,7 +7,7 @@ use crate::container::record::{ContainerRecord, MountKind};
 use crate::container::status::Phase;
 use crate::create::network_request::exposed_ports;
 use crate::filters::{FilterArgs, FilterError};
-use crate::view::list::{PortSummary, network_name, ports};
+use crate::view::list::{PortSummary, network_names, ports};
 
 /// The keys of the lists.
 const KEYS: [&str; 15] = [
@@ -140,10 +140,11 @@ impl Filters {
         if !self.args.contains("network") {
             return true;
         }
-        let name = network_name(record);
-        let id = network_id(name);
-        let mut values = self.args.values("network");
-        values.any(|value| value == name || (!value.is_empty() && id.starts_with(value)))
+        network_names(record).iter().any(|name| {
+            let id = network_id(name);
+            let mut values = self.args.values("network");
+            values.any(|value| value == name || (!value.is_empty() && id.starts_with(value)))
+        })
     }
 
     fn has_exited(&self, record: &ContainerRecord) -> bool {

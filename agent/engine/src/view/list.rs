@@ -14,6 +14,7 @@ use crate::container::status::Phase;
 use crate::create::network_request::exposed_ports;
 use crate::filters::FilterError;
 use crate::id::ContainerId;
+use crate::networks::endpoints;
 use crate::view::disk_usage;
 use crate::view::filter::{Ancestor, Filters};
 
@@ -94,7 +95,10 @@ impl Engine {
     /// When a filter is wrong.
     pub fn list(&self, options: &ListOptions) -> Result<Vec<ContainerSummary>, ListError> {
         let filters = Filters::parse(&options.filters, &|name| self.ancestor(name))?;
-        let network_id = |name: &str| self.network_id(name);
+        let network_id = |name: &str| {
+            let found = self.network_named(name);
+            found.map(|entry| entry.id.clone()).unwrap_or_default()
+        };
         let before = self.bound(filters.bound("before"))?;
         let since = self.bound(filters.bound("since"))?;
         let all = options.all || options.limit > 0 || filters.names_a_state();
@@ -189,7 +193,7 @@ impl Engine {
                     MountKind::Bind | MountKind::Tmpfs { .. } => mount.source.clone(),
                 })
                 .collect(),
-            networks: vec![network_name(record).to_owned()],
+            networks: network_names(record),
             size_rw,
             size_root_fs,
         }
@@ -231,6 +235,14 @@ pub(crate) fn network_name(record: &ContainerRecord) -> &str {
         "" | "default" => "bridge",
         other => other,
     }
+}
+
+/// Returns the names of the networks that a container is on, or will be.
+pub(crate) fn network_names(record: &ContainerRecord) -> Vec<String> {
+    let asked = endpoints::asked(record);
+    let mut names: Vec<String> = asked.into_iter().map(|endpoint| endpoint.network).collect();
+    names.sort();
+    names
 }
 
 /// Returns the ports of a container, published or only exposed.

@@ -1,6 +1,6 @@
 //! Messages to the engine's types and back.
 
-mod options;
+pub(crate) mod options;
 
 use std::time::SystemTime;
 

@@ -178,7 +178,7 @@ fn weight(number: u32) -> Result<u16, Status> {
         .map_err(|_too_large| invalid("Range of blkio weight is from 10 to 1000".to_owned()))
 }
 
-fn endpoint(endpoint: v1::EndpointConfig) -> EndpointOptions {
+pub(crate) fn endpoint(endpoint: v1::EndpointConfig) -> EndpointOptions {
     EndpointOptions {
         network: endpoint.network,
         aliases: endpoint.aliases,
@@ -188,6 +188,7 @@ fn endpoint(endpoint: v1::EndpointConfig) -> EndpointOptions {
         links: endpoint.links,
         driver_opts: endpoint.driver_opts.into_iter().collect(),
         link_local_ips: endpoint.link_local_ips,
+        gw_priority: endpoint.gw_priority,
     }
 }
 

@@ -7,6 +7,7 @@
 use std::io;
 
 use super::Forward;
+use super::expression::octets;
 use crate::Protocol;
 use crate::netlink::{Failure, Message, Socket, attributes};
 
@@ -37,7 +38,7 @@ struct Destination<'a> {
 pub(super) fn forget(socket: &mut Socket, forwards: &[Forward]) -> io::Result<()> {
     let forwards: Vec<_> = forwards
         .iter()
-        .filter(|forward| forward.protocol == Protocol::Udp)
+        .filter(|forward| forward.protocol == Protocol::Udp && forward.host_ip.is_ipv4())
         .collect();
     if forwards.is_empty() {
         return Ok(());
@@ -71,7 +72,7 @@ pub(super) fn forget(socket: &mut Socket, forwards: &[Forward]) -> io::Result<()
 fn matches(forward: &Forward, destination: &Destination<'_>) -> bool {
     destination.protocol == forward.protocol.number()
         && destination.port == forward.host_port
-        && (forward.host_ip.is_unspecified() || destination.address == forward.host_ip.octets())
+        && (forward.host_ip.is_unspecified() || destination.address == octets(forward.host_ip))
 }
 
 /// Returns the bytes that name the flow to the kernel, its id, and its destination.

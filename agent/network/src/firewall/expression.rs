@@ -1,17 +1,19 @@
 //! The instructions that rules are made of. A rule is a small program over 4-byte registers.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
+use crate::Subnet;
 use crate::netlink::Message;
 
 /// A 4-byte register of the rule machine; values longer than that use the following ones as well.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Register(u32);
+pub(super) struct Register(pub(super) u32);
 
-/// The registers that the rules here use, which lie next to each other.
+/// The first register that the rules here use; the others follow.
 pub(super) const FIRST: Register = Register(8);
-pub(super) const SECOND: Register = Register(9);
-pub(super) const THIRD: Register = Register(10);
+
+/// The registers that the name of an interface fills.
+const NAME_REGISTERS: u32 = 4;
 
 /// What can be looked at without reading the packet.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +44,7 @@ pub(super) enum Connection {
 #[derive(Debug)]
 pub(super) struct Program<'a> {
     list: &'a mut Message,
+    is_ipv4: bool,
 }
 
 /// Attribute numbers of the kernel's nf_tables interface, in its names.
@@ -61,8 +64,48 @@ const NFT_CMP_NEQ: u32 = 1;
 // === impl Program ===
 
 impl<'a> Program<'a> {
-    pub(super) fn new(list: &'a mut Message) -> Self {
-        Self { list }
+    pub(super) fn new(list: &'a mut Message, is_ipv4: bool) -> Self {
+        Self { list, is_ipv4 }
+    }
+
+    /// Returns the register after an address that begins in the first one plus `offset`.
+    pub(super) fn after_address(&self, offset: u32) -> Register {
+        let length = if self.is_ipv4 { 1 } else { 4 };
+        Register(FIRST.0 + offset + length)
+    }
+
+    /// Goes on only for packets that go between two interfaces of which the set has the pair.
+    pub(super) fn between(&mut self, set: &str) -> &mut Self {
+        self.meta(Meta::InputInterface, FIRST)
+            .meta(Meta::OutputInterface, Register(FIRST.0 + NAME_REGISTERS))
+            .member(set)
+    }
+
+    /// Goes on only for packets of an interface that the set has.
+    pub(super) fn interface_in(&mut self, meta: Meta, set: &str) -> &mut Self {
+        self.meta(meta, FIRST).member(set)
+    }
+
+    fn member(&mut self, set: &str) -> &mut Self {
+        self.expression("lookup", |data| {
+            data.text(1, set).be32(2, FIRST.0);
+        })
+    }
+
+    /// Goes on only for packets of this protocol to this port.
+    pub(super) fn service(&mut self, protocol: u8, port: u16) -> &mut Self {
+        self.meta(Meta::TransportProtocol, FIRST)
+            .compare(&[protocol], true)
+            .field(Field::DestinationPort, FIRST)
+            .compare(&port.to_be_bytes(), true)
+    }
+
+    /// Puts a value into registers, from the first one on.
+    pub(super) fn load(&mut self, bytes: &[u8], to: Register) -> &mut Self {
+        self.expression("immediate", |data| {
+            data.be32(1, to.0);
+            value(data, 2, bytes);
+        })
     }
 
     /// Goes on only for packets of (or, negated, not of) this interface.
@@ -73,11 +116,10 @@ impl<'a> Program<'a> {
     }
 
     /// Goes on only for packets whose address lies in the network.
-    pub(super) fn network(&mut self, field: Field, subnet: crate::Subnet) -> &mut Self {
-        let mask = subnet.broadcast().to_bits() ^ subnet.network().to_bits();
-        self.field(field, FIRST)
-            .mask((!mask).to_be_bytes())
-            .compare(&subnet.network().octets(), true)
+    pub(super) fn network(&mut self, field: Field, subnet: Subnet) -> &mut Self {
+        let (first, last) = (octets(subnet.network()), octets(subnet.last()));
+        let mask: Vec<u8> = first.iter().zip(last).map(|(a, b)| !(a ^ b)).collect();
+        self.field(field, FIRST).mask(&mask).compare(&first, true)
     }
 
     /// Goes on only for packets to one of the machine's own addresses.
@@ -104,7 +146,7 @@ impl<'a> Program<'a> {
         self.expression("ct", |data| {
             data.be32(1, FIRST.0).be32(2, key);
         })
-        .mask(bits.to_ne_bytes())
+        .mask(&bits.to_ne_bytes())
         .compare(&[0; 4], false)
     }
 
@@ -122,10 +164,12 @@ impl<'a> Program<'a> {
     pub(super) fn field(&mut self, field: Field, to: Register) -> &mut Self {
         const NETWORK_HEADER: u32 = 1;
         const TRANSPORT_HEADER: u32 = 2;
-        let (base, offset, length) = match field {
-            Field::SourceAddress => (NETWORK_HEADER, 12, 4),
-            Field::DestinationAddress => (NETWORK_HEADER, 16, 4),
-            Field::DestinationPort => (TRANSPORT_HEADER, 2, 2),
+        let (base, offset, length) = match (field, self.is_ipv4) {
+            (Field::SourceAddress, true) => (NETWORK_HEADER, 12, 4),
+            (Field::SourceAddress, false) => (NETWORK_HEADER, 8, 16),
+            (Field::DestinationAddress, true) => (NETWORK_HEADER, 16, 4),
+            (Field::DestinationAddress, false) => (NETWORK_HEADER, 24, 16),
+            (Field::DestinationPort, _) => (TRANSPORT_HEADER, 2, 2),
         };
         self.expression("payload", |data| {
             data.be32(1, to.0)
@@ -143,14 +187,16 @@ impl<'a> Program<'a> {
         })
     }
 
-    /// Translates the destination to the address and port in the first two registers.
+    /// Translates the destination to the address and port in the registers from the first on.
     pub(super) fn redirect(&mut self) {
         const DESTINATION: u32 = 1;
+        let port = self.after_address(0);
+        let family = if self.is_ipv4 { libc::AF_INET } else { libc::AF_INET6 };
         self.expression("nat", |data| {
             data.be32(1, DESTINATION)
-                .be32(2, libc::AF_INET.cast_unsigned())
+                .be32(2, family.cast_unsigned())
                 .be32(3, FIRST.0)
-                .be32(5, SECOND.0);
+                .be32(5, port.0);
         });
     }
 
@@ -177,11 +223,12 @@ impl<'a> Program<'a> {
         });
     }
 
-    fn mask(&mut self, mask: [u8; 4]) -> &mut Self {
+    fn mask(&mut self, mask: &[u8]) -> &mut Self {
+        let length = u32::try_from(mask.len()).unwrap_or_default();
         self.expression("bitwise", |data| {
-            data.be32(1, FIRST.0).be32(2, FIRST.0).be32(3, 4);
-            value(data, 4, &mask);
-            value(data, 5, &[0; 4]);
+            data.be32(1, FIRST.0).be32(2, FIRST.0).be32(3, length);
+            value(data, 4, mask);
+            value(data, 5, &vec![0; mask.len()]);
         })
     }
 
@@ -210,8 +257,17 @@ pub(super) fn value(message: &mut Message, kind: u16, bytes: &[u8]) {
 }
 
 /// Returns the bytes of values that lie next to each other in registers, each padded to four bytes.
-pub(super) fn address_and_port(address: Ipv4Addr, port: u16) -> [u8; 8] {
-    let [a, b, c, d] = address.octets();
-    let [high, low] = port.to_be_bytes();
-    [a, b, c, d, high, low, 0, 0]
+pub(super) fn address_and_port(address: IpAddr, port: u16) -> Vec<u8> {
+    let mut bytes = octets(address);
+    bytes.extend(port.to_be_bytes());
+    bytes.extend([0; 2]);
+    bytes
+}
+
+/// Returns the bytes of an address.
+pub(super) fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
 }

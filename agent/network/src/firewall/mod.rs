@@ -1,8 +1,8 @@
-//! Address translation and packet filtering: one nftables table that nobody else touches.
+//! Address translation and packet filtering: nftables tables that nobody else touches.
 //!
-//! The rules never change while containers come and go. What changes is one map from published ports
-//! to containers, an element at a time; every change is one transaction of the kernel. The whole
-//! table can be replaced the same way, without a moment in which it is missing.
+//! The rules change when networks come and go; then the whole table is replaced, without a moment in
+//! which it is missing. While containers come and go only one map changes, from published ports to
+//! containers, an element at a time. Every change is one transaction of the kernel.
 //!
 //! The kernel is spoken to directly, so that the `nft` program needs not be installed; it shows
 //! the table all the same: `nft list table ip berth`.
@@ -10,22 +10,33 @@
 mod conntrack;
 mod expression;
 mod rules;
+mod table;
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use nix::sys::socket::SockProtocol;
 
-use crate::Protocol;
 use crate::netlink::message::flag;
 use crate::netlink::{Failure, Message, Socket};
-use rules::Step;
+use crate::{Protocol, Subnet};
+use table::{Step, Table};
 
 /// A connection to the firewall of one network namespace.
 #[derive(Debug)]
 pub(crate) struct Firewall {
     socket: Socket,
-    bridge: String,
+    /// Whether there is a table for IPv6; nothing: nobody has looked.
+    has_ipv6: Option<bool>,
+}
+
+/// What the firewall needs to know of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NetworkRules {
+    pub(crate) bridge: String,
+    pub(crate) subnets: Vec<Subnet>,
+    pub(crate) internal: bool,
+    pub(crate) masquerade: bool,
 }
 
 /// One published port and the container that it leads to.
@@ -33,9 +44,10 @@ pub(crate) struct Firewall {
 pub(crate) struct Forward {
     pub(crate) protocol: Protocol,
     /// Unspecified for all addresses of the machine.
-    pub(crate) host_ip: Ipv4Addr,
+    pub(crate) host_ip: IpAddr,
     pub(crate) host_port: u16,
-    pub(crate) container_ip: Ipv4Addr,
+    /// Of the same family.
+    pub(crate) container_ip: IpAddr,
     pub(crate) container_port: u16,
 }
 
@@ -47,41 +59,86 @@ pub(crate) struct FirewallError {
     pub(crate) source: io::Error,
 }
 
+const IPV4: Table = Table { is_ipv4: true };
+const IPV6: Table = Table { is_ipv4: false };
+
 // === impl Firewall ===
 
 impl Firewall {
     /// Connects to the firewall of the calling thread's namespace.
-    pub(crate) fn open(bridge: &str) -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         Ok(Self {
             socket: Socket::open(SockProtocol::NetlinkNetFilter)?,
-            bridge: bridge.to_owned(),
+            has_ipv6: None,
         })
     }
 
     /// Says whether the table is there; other programs may flush the whole firewall.
     pub(crate) fn is_set_up(&mut self) -> io::Result<bool> {
-        Ok(self.socket.query(rules::find_table())?.is_some())
+        Ok(self.socket.query(IPV4.find())?.is_some())
     }
 
-    /// Puts the table in place, replacing an older one, with these published ports.
+    /// Puts the tables in place, replacing older ones, with these published ports.
     pub(crate) fn replace(
         &mut self,
-        subnet: crate::Subnet,
+        networks: &[NetworkRules],
         forwards: &[Forward],
     ) -> Result<(), FirewallError> {
-        let mut steps = rules::table(&self.bridge, subnet);
-        steps.extend(rules::add_forwards(forwards));
-        self.commit(steps)
+        let wants_ipv6 = networks.iter().any(|network| network.subnets.iter().any(|s| !s.is_ipv4()));
+        let mut steps = rules::replace(IPV4, networks);
+        steps.extend(rules::add_forwards(IPV4, forwards));
+        if wants_ipv6 {
+            steps.extend(rules::replace(IPV6, networks));
+            steps.extend(rules::add_forwards(IPV6, forwards));
+        } else if self.knows_ipv6() {
+            steps.extend(rules::clear(IPV6));
+        }
+        self.commit(steps)?;
+        self.has_ipv6 = Some(wants_ipv6);
+        Ok(())
+    }
+
+    /// Takes the tables away.
+    pub(crate) fn clear(&mut self) -> Result<(), FirewallError> {
+        let mut steps = rules::clear(IPV4);
+        if self.knows_ipv6() {
+            steps.extend(rules::clear(IPV6));
+        }
+        self.commit(steps)?;
+        self.has_ipv6 = Some(false);
+        Ok(())
+    }
+
+    fn knows_ipv6(&mut self) -> bool {
+        match self.has_ipv6 {
+            Some(known) => known,
+            // A kernel without IPv6 refuses the question.
+            None => self.socket.query(IPV6.find()).is_ok_and(|found| found.is_some()),
+        }
+    }
+
+    /// Sends the questions for names of the namespace to these ports (protocol and number) of an
+    /// address of its own.
+    pub(crate) fn serve_names(
+        &mut self,
+        at: IpAddr,
+        ports: [(u8, u16); 2],
+    ) -> Result<(), FirewallError> {
+        self.commit(rules::name_service(IPV4, at, ports))
     }
 
     pub(crate) fn add(&mut self, forwards: &[Forward]) -> Result<(), FirewallError> {
-        self.commit(rules::add_forwards(forwards).collect())?;
+        let mut steps = rules::add_forwards(IPV4, forwards);
+        steps.extend(rules::add_forwards(IPV6, forwards));
+        self.commit(steps)?;
         self.forget_flows(forwards);
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, forwards: &[Forward]) -> Result<(), FirewallError> {
-        self.commit(rules::remove_forwards(forwards).collect())?;
+        let mut steps = rules::remove_forwards(IPV4, forwards);
+        steps.extend(rules::remove_forwards(IPV6, forwards));
+        self.commit(steps)?;
         self.forget_flows(forwards);
         Ok(())
     }

@@ -1,8 +1,12 @@
-//! The table's content, in words of the kernel.
+//! The tables' content, in words of the kernel.
 //!
-//! As `nft` would write it, for the bridge `berth0`:
+//! As `nft` would write it, for IPv4; a second table of the same name is there for IPv6 while some
+//! network has it:
 //!
 //! ```text
+//! set bridges   { type ifname }           # of all networks
+//! set internal  { type ifname }           # of those that nothing enters or leaves
+//! set within    { type ifname . ifname }  # each bridge and itself
 //! map published-any { type inet_proto . inet_service : ipv4_addr . inet_service }
 //! map published-at  { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service }
 //! chain guard {            # hook prerouting, before everything else
@@ -11,344 +15,222 @@
 //! chain inbound, local {   # hooks prerouting and output, translation
 //!     dnat to meta l4proto . ip daddr . th dport map @published-at
 //!     fib daddr type local dnat to meta l4proto . th dport map @published-any }
-//! chain outbound {         # hook postrouting, translation
+//! chain outbound {         # hook postrouting, translation; the first two for each network
 //!     ip saddr SUBNET oifname != "berth0" masquerade
 //!     ip saddr SUBNET oifname "berth0" ct status dnat masquerade
-//!     ip saddr 127.0.0.0/8 oifname "berth0" masquerade }
+//!     ip saddr 127.0.0.0/8 oifname @bridges masquerade }
 //! chain entry {            # hook forward
-//!     oifname "berth0" ct state established,related accept
-//!     oifname "berth0" ct status dnat accept
-//!     oifname "berth0" iifname != "berth0" drop }
+//!     iifname . oifname @within accept
+//!     iifname @internal drop
+//!     oifname @internal drop
+//!     oifname @bridges ct state established,related accept
+//!     oifname @bridges ct status dnat accept
+//!     oifname @bridges drop }
 //! ```
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use super::Forward;
-use super::expression::{
-    Connection, FIRST, Field, Meta, Program, SECOND, THIRD, address_and_port, value,
-};
+use super::expression::{Connection, FIRST, Field, Meta, Register};
+use super::table::{CHAINS, Step, Table, ifname};
+use super::{Forward, NetworkRules};
 use crate::Subnet;
-use crate::netlink::Message;
-use crate::netlink::message::flag;
-
-/// One message of a change, with words for what it does.
-pub(super) struct Step {
-    pub(super) name: &'static str,
-    pub(super) message: Message,
-}
-
-const TABLE: &str = "berth";
 
 /// The maps of ports published on every address and on a particular one.
-const PUBLISHED_ANY: &str = "published-any";
-const PUBLISHED_AT: &str = "published-at";
+pub(super) const PUBLISHED_ANY: &str = "published-any";
+pub(super) const PUBLISHED_AT: &str = "published-at";
 
-const LOOPBACK: Subnet = Subnet::containing(Ipv4Addr::LOCALHOST, 8);
-
-/// How many map elements go into one message, whose list must stay below 64 KiB.
-const ELEMENTS: usize = 256;
+const BRIDGES: &str = "bridges";
+const INTERNAL: &str = "internal";
+const WITHIN: &str = "within";
 
 /// Types of values as `nft` numbers them, six bits for each part of a concatenation. The kernel
 /// only keeps them for `nft`.
 const TYPE_ADDRESS: u32 = 7;
+const TYPE_ADDRESS6: u32 = 8;
 const TYPE_PROTOCOL: u32 = 12;
 const TYPE_PORT: u32 = 13;
+const TYPE_INTERFACE: u32 = 41;
 
-/// Attribute numbers that tables, chains, rules, maps and elements share.
-const OF_TABLE: u16 = 1;
-const NAME: u16 = 2;
-
-struct Chain {
-    name: &'static str,
-    kind: &'static str,
-    hook: i32,
-    priority: i32,
+fn loopback() -> Subnet {
+    Subnet::containing(Ipv4Addr::LOCALHOST.into(), 8)
 }
 
-/// The chains in the order of the packet's way.
-const CHAINS: [Chain; 5] = [
-    Chain {
-        name: "guard",
-        kind: "filter",
-        hook: libc::NF_INET_PRE_ROUTING,
-        priority: libc::NF_IP_PRI_RAW,
-    },
-    Chain {
-        name: "inbound",
-        kind: "nat",
-        hook: libc::NF_INET_PRE_ROUTING,
-        priority: libc::NF_IP_PRI_NAT_DST,
-    },
-    Chain {
-        name: "local",
-        kind: "nat",
-        hook: libc::NF_INET_LOCAL_OUT,
-        priority: libc::NF_IP_PRI_NAT_DST,
-    },
-    Chain {
-        name: "entry",
-        kind: "filter",
-        hook: libc::NF_INET_FORWARD,
-        priority: libc::NF_IP_PRI_FILTER,
-    },
-    Chain {
-        name: "outbound",
-        kind: "nat",
-        hook: libc::NF_INET_POST_ROUTING,
-        priority: libc::NF_IP_PRI_NAT_SRC,
-    },
-];
-
-pub(super) fn find_table() -> Message {
-    let mut message = message(libc::NFT_MSG_GETTABLE, 0);
-    message.text(OF_TABLE, TABLE);
-    message
-}
-
-/// Returns the steps that replace the table, whether it is there or not.
-pub(super) fn table(bridge: &str, subnet: Subnet) -> Vec<Step> {
-    let mut steps = vec![
-        table_step("find the firewall's table", libc::NFT_MSG_NEWTABLE),
-        table_step("clear the firewall's table", libc::NFT_MSG_DELTABLE),
-        table_step("create the firewall's table", libc::NFT_MSG_NEWTABLE),
-        map(PUBLISHED_ANY, 1, &[TYPE_PROTOCOL, TYPE_PORT]),
-        map(PUBLISHED_AT, 2, &[TYPE_PROTOCOL, TYPE_ADDRESS, TYPE_PORT]),
-    ];
-    steps.extend(CHAINS.iter().map(chain));
-    steps.extend(guard());
-    steps.extend(redirection("inbound"));
-    steps.extend(redirection("local"));
-    steps.extend(entry(bridge));
-    steps.extend(outbound(bridge, subnet));
+/// Returns the steps that replace a table, whether it is there or not.
+pub(super) fn replace(table: Table, networks: &[NetworkRules]) -> Vec<Step> {
+    let mut steps = clear(table);
+    let (address, length) = if table.is_ipv4 { (TYPE_ADDRESS, 4) } else { (TYPE_ADDRESS6, 16) };
+    steps.push(table.create());
+    let target = (&[address, TYPE_PORT][..], length + 4);
+    steps.extend([
+        table.map(PUBLISHED_ANY, 1, (&[TYPE_PROTOCOL, TYPE_PORT], 8), target),
+        table.map(PUBLISHED_AT, 2, (&[TYPE_PROTOCOL, address, TYPE_PORT], length + 8), target),
+        table.set(BRIDGES, 3, &[TYPE_INTERFACE], 16),
+        table.set(INTERNAL, 4, &[TYPE_INTERFACE], 16),
+        table.set(WITHIN, 5, &[TYPE_INTERFACE, TYPE_INTERFACE], 32),
+    ]);
+    let names = networks.iter().map(|network| ifname(&network.bridge));
+    let names: Vec<Vec<u8>> = names.collect();
+    let internal = networks.iter().filter(|network| network.internal);
+    let internal: Vec<Vec<u8>> = internal.map(|network| ifname(&network.bridge)).collect();
+    let within: Vec<Vec<u8>> = names.iter().map(|name| name.repeat(2)).collect();
+    for (set, members) in [(BRIDGES, names), (INTERNAL, internal), (WITHIN, within)] {
+        steps.extend(table.add_members("list the bridges", set, &members));
+    }
+    steps.extend(CHAINS.iter().map(|chain| table.chain(chain)));
+    if table.is_ipv4 {
+        steps.extend(guard(table));
+    }
+    steps.extend(redirection(table, "inbound"));
+    steps.extend(redirection(table, "local"));
+    steps.extend(entry(table));
+    for network in networks {
+        steps.extend(outbound(table, network));
+    }
+    if table.is_ipv4 {
+        steps.push(loopback_outbound(table));
+    }
     steps
+}
+
+/// Returns the steps after which there is no table.
+pub(super) fn clear(table: Table) -> Vec<Step> {
+    vec![table.find_or_create(), table.remove()]
 }
 
 /// Keeps others from the machine's loopback services, which the loopback routing that published
 /// ports need on the bridge would open, and from ports published on loopback only, which would be
 /// translated before the kernel sees how wrong the address is.
-fn guard() -> [Step; 2] {
+fn guard(table: Table) -> [Step; 2] {
     [Field::DestinationAddress, Field::SourceAddress].map(|field| {
-        rule("add the rules that guard loopback", "guard", |program| {
+        table.rule("add the rules that guard loopback", "guard", |program| {
             program
                 .interface(Meta::InputInterface, "lo", false)
-                .network(field, LOOPBACK)
+                .network(field, loopback())
                 .drop();
         })
     })
 }
 
-fn redirection(chain: &'static str) -> [Step; 2] {
+fn redirection(table: Table, chain: &'static str) -> [Step; 2] {
     let name = "add the rules for published ports";
-    let at = rule(name, chain, |program| {
+    let at = table.rule(name, chain, |program| {
+        let port = program.after_address(1);
         program
             .meta(Meta::TransportProtocol, FIRST)
-            .field(Field::DestinationAddress, SECOND)
-            .field(Field::DestinationPort, THIRD)
+            .field(Field::DestinationAddress, Register(FIRST.0 + 1))
+            .field(Field::DestinationPort, port)
             .lookup(PUBLISHED_AT)
             .redirect();
     });
-    let any = rule(name, chain, |program| {
+    let any = table.rule(name, chain, |program| {
         program
             .local_destination()
             .meta(Meta::TransportProtocol, FIRST)
-            .field(Field::DestinationPort, SECOND)
+            .field(Field::DestinationPort, Register(FIRST.0 + 1))
             .lookup(PUBLISHED_ANY)
             .redirect();
     });
     [at, any]
 }
 
-/// Keeps neighbours of the machine, who may use it as a router, from ports that are not published.
-fn entry(bridge: &str) -> [Step; 3] {
+/// Keeps neighbours of the machine, who may use it as a router, and containers of other networks from
+/// ports that are not published.
+fn entry(table: Table) -> [Step; 6] {
     let name = "add the rules for forwarding";
-    let accept = |connection| {
-        rule(name, "entry", |program| {
+    let to_bridges = |connection| {
+        table.rule(name, "entry", |program| {
             program
-                .interface(Meta::OutputInterface, bridge, true)
+                .interface_in(Meta::OutputInterface, BRIDGES)
                 .connection(connection)
                 .accept();
         })
     };
-    let refuse = rule(name, "entry", |program| {
-        program
-            .interface(Meta::OutputInterface, bridge, true)
-            .interface(Meta::InputInterface, bridge, false)
-            .drop();
-    });
+    let internal = |meta| {
+        table.rule(name, "entry", |program| {
+            program.interface_in(meta, INTERNAL).drop();
+        })
+    };
     [
-        accept(Connection::Established),
-        accept(Connection::Redirected),
-        refuse,
+        table.rule(name, "entry", |program| program.between(WITHIN).accept()),
+        internal(Meta::InputInterface),
+        internal(Meta::OutputInterface),
+        to_bridges(Connection::Established),
+        to_bridges(Connection::Redirected),
+        table.rule(name, "entry", |program| {
+            program.interface_in(Meta::OutputInterface, BRIDGES).drop();
+        }),
     ]
 }
 
 /// Containers speak to the world with the machine's address. So they do to each other through a
-/// published port, since the answer would otherwise take the short way and not be translated back;
-/// and so does the machine's loopback address, which means nothing to a container.
-fn outbound(bridge: &str, subnet: Subnet) -> [Step; 3] {
+/// published port, since the answer would otherwise take the short way and not be translated back.
+fn outbound(table: Table, network: &NetworkRules) -> Vec<Step> {
     let name = "add the rules for address translation";
-    let world = rule(name, "outbound", |program| {
-        program
-            .network(Field::SourceAddress, subnet)
-            .interface(Meta::OutputInterface, bridge, false)
-            .masquerade();
-    });
-    let hairpin = rule(name, "outbound", |program| {
-        program
-            .network(Field::SourceAddress, subnet)
-            .interface(Meta::OutputInterface, bridge, true)
-            .connection(Connection::Redirected)
-            .masquerade();
-    });
-    let loopback = rule(name, "outbound", |program| {
-        program
-            .network(Field::SourceAddress, LOOPBACK)
-            .interface(Meta::OutputInterface, bridge, true)
-            .masquerade();
-    });
-    [world, hairpin, loopback]
-}
-
-pub(super) fn add_forwards(forwards: &[Forward]) -> impl Iterator<Item = Step> {
-    elements(forwards, "add published ports", libc::NFT_MSG_NEWSETELEM)
-}
-
-pub(super) fn remove_forwards(forwards: &[Forward]) -> impl Iterator<Item = Step> {
-    elements(forwards, "remove published ports", libc::NFT_MSG_DELSETELEM)
-}
-
-fn elements(forwards: &[Forward], name: &'static str, kind: i32) -> impl Iterator<Item = Step> {
-    let (any, at): (Vec<Forward>, Vec<_>) = forwards
-        .iter()
-        .partition(|forward| forward.host_ip.is_unspecified());
-    [(PUBLISHED_ANY, any), (PUBLISHED_AT, at)]
-        .into_iter()
-        .flat_map(move |(map, forwards)| {
-            let messages: Vec<_> = forwards
-                .chunks(ELEMENTS)
-                .map(|forwards| Step {
-                    name,
-                    message: elements_message(kind, map, forwards),
-                })
-                .collect();
-            messages
-        })
-}
-
-fn elements_message(kind: i32, map: &str, forwards: &[Forward]) -> Message {
-    const ELEMENTS_LIST: u16 = 3;
-    const ELEMENT: u16 = 1;
-    const KEY: u16 = 1;
-    const DATA: u16 = 2;
-    let adding = kind == libc::NFT_MSG_NEWSETELEM;
-    let flags = if adding {
-        libc::NLM_F_CREATE | libc::NLM_F_EXCL
-    } else {
-        0
-    };
-    let mut message = message(kind, flags);
-    message
-        .text(OF_TABLE, TABLE)
-        .text(NAME, map)
-        .nested(ELEMENTS_LIST, |list| {
-            for forward in forwards {
-                list.nested(ELEMENT, |element| {
-                    value(element, KEY, &key(forward));
-                    if adding {
-                        let target = address_and_port(forward.container_ip, forward.container_port);
-                        value(element, DATA, &target);
-                    }
-                });
-            }
-        });
-    message
-}
-
-fn key(forward: &Forward) -> Vec<u8> {
-    let [high, low] = forward.host_port.to_be_bytes();
-    let mut key = vec![forward.protocol.number(), 0, 0, 0];
-    if !forward.host_ip.is_unspecified() {
-        key.extend(forward.host_ip.octets());
+    let bridge = &network.bridge;
+    let mut steps = Vec::new();
+    let own = network.subnets.iter().filter(|subnet| subnet.is_ipv4() == table.is_ipv4);
+    for subnet in own {
+        if network.masquerade && !network.internal {
+            steps.push(table.rule(name, "outbound", |program| {
+                program
+                    .network(Field::SourceAddress, *subnet)
+                    .interface(Meta::OutputInterface, bridge, false)
+                    .masquerade();
+            }));
+        }
+        steps.push(table.rule(name, "outbound", |program| {
+            program
+                .network(Field::SourceAddress, *subnet)
+                .interface(Meta::OutputInterface, bridge, true)
+                .connection(Connection::Redirected)
+                .masquerade();
+        }));
     }
-    key.extend([high, low, 0, 0]);
-    key
+    steps
 }
 
-fn table_step(name: &'static str, kind: i32) -> Step {
-    let flags = if kind == libc::NFT_MSG_NEWTABLE {
-        libc::NLM_F_CREATE
-    } else {
-        0
-    };
-    let mut message = message(kind, flags);
-    message.text(OF_TABLE, TABLE);
-    Step { name, message }
+/// The machine's loopback address means nothing to a container.
+fn loopback_outbound(table: Table) -> Step {
+    table.rule("add the rules for address translation", "outbound", |program| {
+        program
+            .network(Field::SourceAddress, loopback())
+            .interface_in(Meta::OutputInterface, BRIDGES)
+            .masquerade();
+    })
 }
 
-fn chain(chain: &Chain) -> Step {
-    const HOOK: u16 = 4;
-    const KIND: u16 = 7;
-    const CHAIN_NAME: u16 = 3;
-    let mut message = message(libc::NFT_MSG_NEWCHAIN, libc::NLM_F_CREATE);
-    message
-        .text(OF_TABLE, TABLE)
-        .text(CHAIN_NAME, chain.name)
-        .nested(HOOK, |hook| {
-            hook.be32(1, chain.hook.cast_unsigned())
-                .be32(2, chain.priority.cast_unsigned());
-        })
-        .text(KIND, chain.kind);
-    Step {
-        name: "add the firewall's chains",
-        message,
+pub(super) fn add_forwards(table: Table, forwards: &[Forward]) -> Vec<Step> {
+    elements(table, forwards, true)
+}
+
+pub(super) fn remove_forwards(table: Table, forwards: &[Forward]) -> Vec<Step> {
+    elements(table, forwards, false)
+}
+
+fn elements(table: Table, forwards: &[Forward], adding: bool) -> Vec<Step> {
+    let own = forwards.iter().filter(|forward| forward.host_ip.is_ipv4() == table.is_ipv4);
+    let (any, at): (Vec<Forward>, Vec<_>) =
+        own.partition(|forward| forward.host_ip.is_unspecified());
+    let mut steps = Vec::new();
+    for (map, forwards) in [(PUBLISHED_ANY, any), (PUBLISHED_AT, at)] {
+        steps.extend(table.change_forwards(map, &forwards, adding));
     }
+    steps
 }
 
-fn map(name: &str, id: u32, key: &[u32]) -> Step {
-    const FLAGS: u16 = 3;
-    const KEY_TYPE: u16 = 4;
-    const KEY_LENGTH: u16 = 5;
-    const DATA_TYPE: u16 = 6;
-    const DATA_LENGTH: u16 = 7;
-    const ID: u16 = 10;
-    const FLAG_MAP: u32 = 0x8;
-    let concatenated = |types: &[u32]| types.iter().fold(0, |all, one| all << 6 | one);
-    let length = u32::try_from(key.len() * 4).unwrap_or_default();
-    let mut message = message(libc::NFT_MSG_NEWSET, libc::NLM_F_CREATE);
-    message
-        .text(OF_TABLE, TABLE)
-        .text(NAME, name)
-        .be32(FLAGS, FLAG_MAP)
-        .be32(KEY_TYPE, concatenated(key))
-        .be32(KEY_LENGTH, length)
-        .be32(DATA_TYPE, concatenated(&[TYPE_ADDRESS, TYPE_PORT]))
-        .be32(DATA_LENGTH, 8)
-        .be32(ID, id);
-    Step {
-        name: "add the firewall's maps",
-        message,
+/// Returns the steps that send a container's questions for names to this port of its own loopback.
+pub(super) fn name_service(table: Table, at: IpAddr, ports: [(u8, u16); 2]) -> Vec<Step> {
+    let mut steps = clear(table);
+    steps.extend([table.create(), table.chain(&CHAINS[2])]);
+    for (protocol, port) in ports {
+        steps.push(table.rule("send questions for names to the agent", "local", |program| {
+            program
+                .network(Field::DestinationAddress, Subnet::containing(at, 32))
+                .service(protocol, 53)
+                .load(&super::expression::octets(at), FIRST)
+                .load(&port.to_be_bytes(), Register(FIRST.0 + 1))
+                .redirect();
+        }));
     }
-}
-
-fn rule(name: &'static str, chain: &str, program: impl FnOnce(&mut Program<'_>)) -> Step {
-    const EXPRESSIONS: u16 = 4;
-    let mut message = message(
-        libc::NFT_MSG_NEWRULE,
-        libc::NLM_F_CREATE | libc::NLM_F_APPEND,
-    );
-    message
-        .text(OF_TABLE, TABLE)
-        .text(NAME, chain)
-        .nested(EXPRESSIONS, |list| program(&mut Program::new(list)));
-    Step { name, message }
-}
-
-fn message(kind: i32, flags: i32) -> Message {
-    /// All tables here are of the IPv4 family; version and resource id are zero.
-    const FAMILY_HEADER: [u8; 4] = [flag(libc::NFPROTO_IPV4) as u8, 0, 0, 0];
-    Message::new(
-        flag(libc::NFNL_SUBSYS_NFTABLES << 8 | kind),
-        flag(flags),
-        &FAMILY_HEADER,
-    )
+    steps
 }

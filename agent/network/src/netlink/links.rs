@@ -1,19 +1,18 @@
-//! Interfaces, addresses and routes of one network namespace.
+//! Interfaces of one network namespace.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use nix::sys::socket::SockProtocol;
 
 use super::message::{flag, read_u32};
 use super::{Failure, Message, Socket, attributes};
-use crate::Subnet;
+use crate::definition::{IpvlanMode, MacvlanMode};
 
 /// A connection to the kernel's tables of one namespace.
 #[derive(Debug)]
 pub(crate) struct Links {
-    socket: Socket,
+    pub(super) socket: Socket,
 }
 
 /// What is known about an interface.
@@ -23,30 +22,49 @@ pub(crate) struct Link {
     pub(crate) name: String,
     /// The index of the bridge that it is a port of.
     pub(crate) controller: Option<u32>,
+    /// A text that somebody gave it.
+    pub(crate) alias: String,
 }
 
-/// A pair of connected interfaces: one is a port of a bridge here, the other goes to a namespace.
+/// An interface for a container, made inside its namespace from the start, since moving one costs ten
+/// times as much.
 #[derive(Debug)]
-pub(crate) struct Pair<'a> {
+pub(crate) struct Inside<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) mac: Option<[u8; 6]>,
+    pub(crate) namespace: BorrowedFd<'a>,
+    pub(crate) mtu: Option<u32>,
+}
+
+/// The machine's side of a container's interface: a port of a bridge.
+#[derive(Debug)]
+pub(crate) struct Port<'a> {
     pub(crate) name: &'a str,
     pub(crate) bridge: u32,
-    pub(crate) peer_name: &'a str,
-    pub(crate) peer_mac: [u8; 6],
-    pub(crate) peer_namespace: BorrowedFd<'a>,
+    /// It does not talk to other ports that are isolated.
+    pub(crate) isolated: bool,
 }
 
-const CREATE: u16 = flag(libc::NLM_F_CREATE | libc::NLM_F_EXCL);
-const FAMILY: u8 = flag(libc::AF_INET) as u8;
+/// How a container's interface relates to its parent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Child {
+    Macvlan(MacvlanMode),
+    Ipvlan(IpvlanMode),
+}
+
+pub(super) const CREATE: u16 = flag(libc::NLM_F_CREATE | libc::NLM_F_EXCL);
 const UP: u32 = libc::IFF_UP.cast_unsigned();
 
-/// Attributes that the C library's bindings lack: of a veth pair and of a bridge's port.
+/// Attributes that the C library's bindings lack: of a veth pair, of a bridge's port, of others.
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_MODE: u16 = 1;
+const IFLA_VLAN_ID: u16 = 1;
 
-/// The lengths of the headers that the kernel's answers begin with.
+/// The length of the header that the kernel's answers begin with.
 const LINK_HEADER: usize = 16;
-const ADDRESS_HEADER: usize = 8;
-const ROUTE_HEADER: usize = 12;
 
 // === impl Links ===
 
@@ -66,59 +84,135 @@ impl Links {
     }
 
     pub(crate) fn ports_of(&mut self, bridge: u32) -> io::Result<Vec<Link>> {
-        let message = Message::new(libc::RTM_GETLINK, 0, &link_header(0, false));
-        let answers = self.socket.dump(message)?;
-        let links = answers.iter().filter_map(|answer| parse_link(answer));
-        Ok(links
-            .filter(|link| link.controller == Some(bridge))
-            .collect())
+        let mut links = self.all()?;
+        links.retain(|link| link.controller == Some(bridge));
+        Ok(links)
     }
 
-    /// Creates a bridge and brings it up.
-    pub(crate) fn create_bridge(&mut self, name: &str, mac: [u8; 6]) -> io::Result<()> {
+    pub(crate) fn all(&mut self) -> io::Result<Vec<Link>> {
+        let message = Message::new(libc::RTM_GETLINK, 0, &link_header(0, false));
+        let answers = self.socket.dump(message)?;
+        Ok(answers.iter().filter_map(|answer| parse_link(answer)).collect())
+    }
+
+    /// Creates a bridge, marked by an alias, and brings it up.
+    pub(crate) fn create_bridge(
+        &mut self,
+        name: &str,
+        mac: [u8; 6],
+        (mtu, alias): (Option<u32>, &str),
+    ) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWLINK, CREATE, &link_header(0, true));
         message
             .text(libc::IFLA_IFNAME, name)
-            .attribute(libc::IFLA_ADDRESS, &mac)
+            .text(libc::IFLA_IFALIAS, alias)
+            .attribute(libc::IFLA_ADDRESS, &mac);
+        if let Some(mtu) = mtu {
+            message.u32(libc::IFLA_MTU, mtu);
+        }
+        message.nested(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "bridge");
+        });
+        self.execute(vec![message])
+    }
+
+    /// Creates an interface that leads nowhere, marked by an alias, and brings it up.
+    pub(crate) fn create_dummy(&mut self, name: &str, alias: &str) -> io::Result<()> {
+        let mut message = Message::new(libc::RTM_NEWLINK, CREATE, &link_header(0, true));
+        message
+            .text(libc::IFLA_IFNAME, name)
+            .text(libc::IFLA_IFALIAS, alias)
             .nested(libc::IFLA_LINKINFO, |info| {
-                info.text(libc::IFLA_INFO_KIND, "bridge");
+                info.text(libc::IFLA_INFO_KIND, "dummy");
             });
         self.execute(vec![message])
     }
 
-    /// Creates the pair with the far end inside its namespace from the start, since moving an
-    /// interface costs ten times as much, and brings the near end up as a port that may send a frame
-    /// back to where it came from, as a container that calls its own published port needs.
-    pub(crate) fn create_pair(&mut self, pair: &Pair<'_>) -> io::Result<()> {
-        let mut create = Message::new(libc::RTM_NEWLINK, CREATE, &link_header(0, false));
-        create
-            .text(libc::IFLA_IFNAME, pair.name)
-            .u32(libc::IFLA_MASTER, pair.bridge)
+    /// Creates a VLAN on an interface, marked by an alias, and brings it up.
+    pub(crate) fn create_vlan(
+        &mut self,
+        name: &str,
+        alias: &str,
+        (parent, id): (u32, u16),
+    ) -> io::Result<()> {
+        let mut message = Message::new(libc::RTM_NEWLINK, CREATE, &link_header(0, true));
+        message
+            .text(libc::IFLA_IFNAME, name)
+            .text(libc::IFLA_IFALIAS, alias)
+            .u32(libc::IFLA_LINK, parent)
             .nested(libc::IFLA_LINKINFO, |info| {
-                info.text(libc::IFLA_INFO_KIND, "veth");
+                info.text(libc::IFLA_INFO_KIND, "vlan");
                 info.nested(libc::IFLA_INFO_DATA, |data| {
-                    data.nested(VETH_INFO_PEER, |peer| {
-                        let namespace = pair.peer_namespace.as_raw_fd().cast_unsigned();
-                        peer.raw(&link_header(0, false))
-                            .text(libc::IFLA_IFNAME, pair.peer_name)
-                            .attribute(libc::IFLA_ADDRESS, &pair.peer_mac)
-                            .u32(libc::IFLA_NET_NS_FD, namespace);
-                    });
+                    data.attribute(IFLA_VLAN_ID, &id.to_ne_bytes());
                 });
             });
+        self.execute(vec![message])
+    }
+
+    /// Creates a pair of which one end is inside a namespace and the other a port that may send a
+    /// frame back to where it came from, as a container that calls its own published port needs.
+    pub(crate) fn create_pair(&mut self, port: &Port<'_>, inside: &Inside<'_>) -> io::Result<()> {
+        let mut create = Message::new(libc::RTM_NEWLINK, CREATE, &link_header(0, false));
+        create
+            .text(libc::IFLA_IFNAME, port.name)
+            .u32(libc::IFLA_MASTER, port.bridge);
+        if let Some(mtu) = inside.mtu {
+            create.u32(libc::IFLA_MTU, mtu);
+        }
+        create.nested(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "veth");
+            info.nested(libc::IFLA_INFO_DATA, |data| {
+                data.nested(VETH_INFO_PEER, |peer| {
+                    peer.raw(&link_header(0, false));
+                    describe(peer, inside);
+                });
+            });
+        });
         let mut bring_up = Message::new(libc::RTM_NEWLINK, 0, &link_header(0, true));
         bring_up
-            .text(libc::IFLA_IFNAME, pair.name)
-            .nested(libc::IFLA_LINKINFO, port_that_sends_back);
+            .text(libc::IFLA_IFNAME, port.name)
+            .nested(libc::IFLA_LINKINFO, |info| as_port(info, port.isolated));
         self.execute(vec![create, bring_up])
     }
 
+    /// Creates an interface on a parent inside a namespace.
+    pub(crate) fn create_child(
+        &mut self,
+        parent: u32,
+        child: Child,
+        inside: &Inside<'_>,
+    ) -> io::Result<()> {
+        let mut message = Message::new(libc::RTM_NEWLINK, CREATE, &link_header(0, false));
+        message.u32(libc::IFLA_LINK, parent);
+        describe(&mut message, inside);
+        message.nested(libc::IFLA_LINKINFO, |info| match child {
+            Child::Macvlan(mode) => {
+                info.text(libc::IFLA_INFO_KIND, "macvlan");
+                info.nested(libc::IFLA_INFO_DATA, |data| {
+                    data.u32(IFLA_MACVLAN_MODE, macvlan_number(mode));
+                });
+            }
+            Child::Ipvlan(mode) => {
+                info.text(libc::IFLA_INFO_KIND, "ipvlan");
+                info.nested(libc::IFLA_INFO_DATA, |data| {
+                    data.attribute(IFLA_IPVLAN_MODE, &ipvlan_number(mode).to_ne_bytes());
+                });
+            }
+        });
+        self.execute(vec![message])
+    }
+
     /// Makes an existing interface a port of a bridge again.
-    pub(crate) fn connect_port(&mut self, index: u32, bridge: u32) -> io::Result<()> {
+    pub(crate) fn connect_port(
+        &mut self,
+        index: u32,
+        bridge: u32,
+        isolated: bool,
+    ) -> io::Result<()> {
         let mut connect = Message::new(libc::RTM_NEWLINK, 0, &link_header(index, true));
         connect.u32(libc::IFLA_MASTER, bridge);
         let mut set_mode = Message::new(libc::RTM_NEWLINK, 0, &link_header(index, true));
-        set_mode.nested(libc::IFLA_LINKINFO, port_that_sends_back);
+        set_mode.nested(libc::IFLA_LINKINFO, |info| as_port(info, isolated));
         self.execute(vec![connect, set_mode])
     }
 
@@ -127,100 +221,8 @@ impl Links {
         self.execute(vec![loopback_up()])
     }
 
-    /// Brings up loopback and the named interface, with its address and a default route.
-    pub(crate) fn configure(
-        &mut self,
-        name: &str,
-        address: Ipv4Addr,
-        subnet: Subnet,
-    ) -> io::Result<()> {
-        let index = self.by_name(name)?.ok_or(io::ErrorKind::NotFound)?.index;
-        let up = Message::new(libc::RTM_NEWLINK, 0, &link_header(index, true));
-        let route_header = [
-            FAMILY,
-            0,
-            0,
-            0,
-            libc::RT_TABLE_MAIN,
-            libc::RTPROT_BOOT,
-            libc::RT_SCOPE_UNIVERSE,
-            libc::RTN_UNICAST,
-            0,
-            0,
-            0,
-            0,
-        ];
-        let mut route = Message::new(libc::RTM_NEWROUTE, CREATE, &route_header);
-        route
-            .attribute(libc::RTA_GATEWAY, &subnet.gateway().octets())
-            .u32(libc::RTA_OIF, index);
-        self.execute(vec![
-            loopback_up(),
-            up,
-            address_message(libc::RTM_NEWADDR, index, address, subnet),
-            route,
-        ])
-    }
-
     pub(crate) fn bring_up(&mut self, index: u32) -> io::Result<()> {
-        self.execute(vec![Message::new(
-            libc::RTM_NEWLINK,
-            0,
-            &link_header(index, true),
-        )])
-    }
-
-    pub(crate) fn add_address(
-        &mut self,
-        index: u32,
-        address: Ipv4Addr,
-        subnet: Subnet,
-    ) -> io::Result<()> {
-        self.execute(vec![address_message(
-            libc::RTM_NEWADDR,
-            index,
-            address,
-            subnet,
-        )])
-    }
-
-    pub(crate) fn remove_address(
-        &mut self,
-        index: u32,
-        address: Ipv4Addr,
-        subnet: Subnet,
-    ) -> io::Result<()> {
-        self.execute(vec![address_message(
-            libc::RTM_DELADDR,
-            index,
-            address,
-            subnet,
-        )])
-    }
-
-    /// Returns all addresses with the interfaces that have them and the networks that they lie in.
-    pub(crate) fn addresses(&mut self) -> io::Result<Vec<(u32, Ipv4Addr, Subnet)>> {
-        let mut header = [0; ADDRESS_HEADER];
-        header[0] = FAMILY;
-        let message = Message::new(libc::RTM_GETADDR, 0, &header);
-        let answers = self.socket.dump(message)?;
-        Ok(answers
-            .iter()
-            .filter_map(|answer| parse_address(answer))
-            .collect())
-    }
-
-    /// Returns the networks that have routes, with the interfaces that these go through. Default
-    /// routes are left out.
-    pub(crate) fn routed_networks(&mut self) -> io::Result<Vec<(Option<u32>, Subnet)>> {
-        let mut header = [0; ROUTE_HEADER];
-        header[0] = FAMILY;
-        let message = Message::new(libc::RTM_GETROUTE, 0, &header);
-        let answers = self.socket.dump(message)?;
-        Ok(answers
-            .iter()
-            .filter_map(|answer| parse_route(answer))
-            .collect())
+        self.execute(vec![up(index)])
     }
 
     /// Removes an interface; that it is gone already is fine.
@@ -232,18 +234,49 @@ impl Links {
         }
     }
 
-    fn execute(&mut self, messages: Vec<Message>) -> io::Result<()> {
+    pub(super) fn execute(&mut self, messages: Vec<Message>) -> io::Result<()> {
         self.socket
             .execute(messages, |_| true)
             .map_err(|Failure { error, .. }| error)
     }
 }
 
-fn port_that_sends_back(info: &mut Message) {
+fn describe(message: &mut Message, inside: &Inside<'_>) {
+    message.text(libc::IFLA_IFNAME, inside.name);
+    if let Some(mac) = inside.mac {
+        message.attribute(libc::IFLA_ADDRESS, &mac);
+    }
+    if let Some(mtu) = inside.mtu {
+        message.u32(libc::IFLA_MTU, mtu);
+    }
+    message.u32(libc::IFLA_NET_NS_FD, inside.namespace.as_raw_fd().cast_unsigned());
+}
+
+fn as_port(info: &mut Message, isolated: bool) {
     info.text(libc::IFLA_INFO_SLAVE_KIND, "bridge");
     info.nested(libc::IFLA_INFO_SLAVE_DATA, |data| {
         data.attribute(IFLA_BRPORT_MODE, &[1]);
+        if isolated {
+            data.attribute(IFLA_BRPORT_ISOLATED, &[1]);
+        }
     });
+}
+
+fn macvlan_number(mode: MacvlanMode) -> u32 {
+    match mode {
+        MacvlanMode::Private => 1,
+        MacvlanMode::Vepa => 2,
+        MacvlanMode::Bridge => 4,
+        MacvlanMode::Passthru => 8,
+    }
+}
+
+fn ipvlan_number(mode: IpvlanMode) -> u16 {
+    match mode {
+        IpvlanMode::L2 => 0,
+        IpvlanMode::L3 => 1,
+        IpvlanMode::L3s => 2,
+    }
 }
 
 fn link_header(index: u32, up: bool) -> [u8; LINK_HEADER] {
@@ -256,25 +289,13 @@ fn link_header(index: u32, up: bool) -> [u8; LINK_HEADER] {
     header
 }
 
-/// In a new namespace the loopback interface is always the first.
-fn loopback_up() -> Message {
-    Message::new(libc::RTM_NEWLINK, 0, &link_header(1, true))
+pub(super) fn up(index: u32) -> Message {
+    Message::new(libc::RTM_NEWLINK, 0, &link_header(index, true))
 }
 
-fn address_message(kind: u16, index: u32, address: Ipv4Addr, subnet: Subnet) -> Message {
-    let mut header = [0; ADDRESS_HEADER];
-    header[0] = FAMILY;
-    header[1] = subnet.prefix();
-    header[4..8].copy_from_slice(&index.to_ne_bytes());
-    let flags = if kind == libc::RTM_NEWADDR { CREATE } else { 0 };
-    let mut message = Message::new(kind, flags, &header);
-    message
-        .attribute(libc::IFA_LOCAL, &address.octets())
-        .attribute(libc::IFA_ADDRESS, &address.octets());
-    if kind == libc::RTM_NEWADDR {
-        message.attribute(libc::IFA_BROADCAST, &subnet.broadcast().octets());
-    }
-    message
+/// In a new namespace the loopback interface is always the first.
+pub(super) fn loopback_up() -> Message {
+    up(1)
 }
 
 fn parse_link(payload: &[u8]) -> Option<Link> {
@@ -283,43 +304,19 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
         index: read_u32(&header[4..])?,
         name: String::new(),
         controller: None,
+        alias: String::new(),
+    };
+    let text = |value: &[u8]| {
+        let value = value.strip_suffix(&[0]).unwrap_or(value);
+        String::from_utf8_lossy(value).into_owned()
     };
     for (kind, value) in attributes(rest) {
         match kind {
-            libc::IFLA_IFNAME => {
-                let name = value.strip_suffix(&[0]).unwrap_or(value);
-                link.name = String::from_utf8_lossy(name).into_owned();
-            }
+            libc::IFLA_IFNAME => link.name = text(value),
+            libc::IFLA_IFALIAS => link.alias = text(value),
             libc::IFLA_MASTER => link.controller = read_u32(value),
             _ => {}
         }
     }
     Some(link)
-}
-
-fn parse_address(payload: &[u8]) -> Option<(u32, Ipv4Addr, Subnet)> {
-    let (header, rest) = payload.split_first_chunk::<ADDRESS_HEADER>()?;
-    let local = |wanted| {
-        let mut all = attributes(rest);
-        all.find_map(|(kind, value)| (kind == wanted).then(|| ipv4(value)).flatten())
-    };
-    // On point-to-point links the second is the other side's address.
-    let address = local(libc::IFA_LOCAL).or_else(|| local(libc::IFA_ADDRESS))?;
-    let index = read_u32(&header[4..])?;
-    Some((index, address, Subnet::containing(address, header[1])))
-}
-
-fn parse_route(payload: &[u8]) -> Option<(Option<u32>, Subnet)> {
-    let (header, rest) = payload.split_first_chunk::<ROUTE_HEADER>()?;
-    let find =
-        |wanted| attributes(rest).find_map(|(kind, value)| (kind == wanted).then_some(value));
-    let destination = ipv4(find(libc::RTA_DST)?)?;
-    let interface = find(libc::RTA_OIF).and_then(read_u32);
-    (header[1] > 0).then(|| (interface, Subnet::containing(destination, header[1])))
-}
-
-fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    bytes
-        .first_chunk()
-        .map(|octets: &[u8; 4]| Ipv4Addr::from(*octets))
 }

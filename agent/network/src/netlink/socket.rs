@@ -32,6 +32,9 @@ pub(crate) struct Failure {
 /// Larger than any datagram that the kernel sends.
 const BUFFER: usize = 64 * 1024;
 
+/// How much the kernel keeps for a socket, in each direction.
+const LARGEST_CHANGE: usize = 8 * 1024 * 1024;
+
 /// The kernel answers at once; this only keeps a bug from blocking an attach for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -59,6 +62,10 @@ impl Socket {
         )?;
         let patience = TimeVal::new(PATIENCE.as_secs().cast_signed(), 0);
         setsockopt(&fd, sockopt::ReceiveTimeout, &patience)?;
+        // Changes of many networks are one request, and each of its parts is answered. A namespace
+        // whose owner may not ask for more has few.
+        let _ = setsockopt(&fd, sockopt::SndBufForce, &LARGEST_CHANGE);
+        let _ = setsockopt(&fd, sockopt::RcvBufForce, &LARGEST_CHANGE);
         Ok(Self {
             fd,
             sequence: 0,

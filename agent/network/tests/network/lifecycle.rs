@@ -227,9 +227,9 @@ fn a_killed_agent_finds_its_containers_and_drops_what_leaked() {
     machine.agent(async |network| {
         let found = network.attachment("live").unwrap();
         assert_eq!(found, live);
-        network.restore(&["live".to_owned()]).await.unwrap();
+        network.restore(&["live".to_owned()], Vec::new()).await.unwrap();
         // Restoring again changes nothing.
-        network.restore(&["live".to_owned()]).await.unwrap();
+        network.restore(&["live".to_owned()], Vec::new()).await.unwrap();
         assert_eq!(network.attachment("live"), Some(live.clone()));
         assert_eq!(network.attachment("dead"), None);
         assert_eq!(machine.namespaces(), ["live"]);
@@ -262,7 +262,7 @@ fn a_killed_agent_finds_its_containers_and_drops_what_leaked() {
     });
     // What was forgotten stays forgotten, and nothing live means nothing is kept.
     machine.agent(async |network| {
-        network.restore(&[]).await.unwrap();
+        network.restore(&[], Vec::new()).await.unwrap();
         assert_eq!(machine.namespaces(), [""; 0]);
         eventually("all interfaces are gone", || {
             machine.interfaces().is_empty()
@@ -280,7 +280,7 @@ fn a_port_taken_while_the_agent_was_down_stays_published() {
     let _server = Space::of(&one).serve_tcp("one", ANY, 80);
     let _thief = machine.space.serve_tcp("thief", ANY, 8080);
     machine.agent(async |network| {
-        network.restore(&["one".to_owned()]).await.unwrap();
+        network.restore(&["one".to_owned()], Vec::new()).await.unwrap();
         assert_eq!(
             machine.world.tcp(MACHINE, 8080),
             Some(format!("one {WORLD}"))
@@ -361,7 +361,7 @@ fn a_removed_bridge_is_made_again_and_live_containers_return_to_it() {
     });
     let _server = Space::of(&one).serve_tcp("one", ANY, 80);
     machine.agent(async |network| {
-        network.restore(&["one".to_owned()]).await.unwrap();
+        network.restore(&["one".to_owned()], Vec::new()).await.unwrap();
         assert_eq!(
             machine.world.tcp(MACHINE, 8080),
             Some(format!("one {WORLD}"))

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use berth_agent_network::{
-    AttachRequest, Attachment, HostPort, Network, NetworkConfig, NetworkMode, PortRequest, Protocol,
+    AttachRequest, Attachment, HostPort, Network, NetworkConfig, PortRequest, Protocol,
 };
 use berth_agent_state::State;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -245,9 +245,8 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
 
 pub(crate) fn on_bridge(ports: &[PortRequest]) -> AttachRequest {
     AttachRequest {
-        mode: NetworkMode::Bridge,
         ports: ports.to_vec(),
-        mac: None,
+        ..AttachRequest::default()
     }
 }
 

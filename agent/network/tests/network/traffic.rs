@@ -252,7 +252,7 @@ fn no_network_means_loopback_and_the_machines_network_means_no_namespace() {
         let mode = |mode| AttachRequest {
             mode,
             ports: vec![port(8080, 80, Protocol::Tcp)],
-            mac: None,
+            ..AttachRequest::default()
         };
         let none = network
             .attach("none", mode(NetworkMode::None))

@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 use super::{nullable, push};
 use crate::Engine;
 use crate::container::record::{ContainerRecord, PublishedRecord};
-use crate::create::check::main_endpoint;
 use crate::create::merge::with_protocol;
+use crate::networks::endpoints;
+use crate::options::EndpointOptions;
 use crate::options::mode::neighbour;
-use crate::view::list::network_name;
 
 impl Engine {
     /// Returns the id of a network that is always there, the same as long as the engine exists.
@@ -26,17 +26,14 @@ impl Engine {
         let mut networks: Map<String, Value> = Map::new();
         // Who shares the network of another has none of its own.
         if neighbour(&record.host.network_mode).is_none() && !record.config.network_disabled {
-            networks.insert(network_name(record).to_owned(), self.endpoint(record));
+            let mut asked = endpoints::asked(record);
+            asked.sort_by(|a, b| a.network.cmp(&b.network));
+            for asked in asked {
+                networks.insert(asked.network.clone(), self.endpoint(record, &asked));
+            }
         }
         // As Docker, which tells these here for its default network only.
-        let is_bridge = network_name(record) == "bridge";
-        let own = |text: &str| {
-            if is_bridge {
-                text.to_owned()
-            } else {
-                String::new()
-            }
-        };
+        let bridge = network.endpoint("bridge").cloned().unwrap_or_default();
         json!({
             "Bridge": "",
             "SandboxID": network.sandbox_id,
@@ -47,51 +44,67 @@ impl Engine {
             "LinkLocalIPv6PrefixLen": 0,
             "SecondaryIPAddresses": null,
             "SecondaryIPv6Addresses": null,
-            "EndpointID": own(&network.endpoint_id),
-            "Gateway": network.gateway,
-            "GlobalIPv6Address": "",
-            "GlobalIPv6PrefixLen": 0,
-            "IPAddress": network.ip,
-            "IPPrefixLen": network.prefix,
-            "IPv6Gateway": "",
-            "MacAddress": network.mac,
+            "EndpointID": bridge.endpoint_id,
+            "Gateway": bridge.gateway,
+            "GlobalIPv6Address": bridge.ipv6,
+            "GlobalIPv6PrefixLen": bridge.ipv6_prefix,
+            "IPAddress": bridge.ip,
+            "IPPrefixLen": bridge.prefix,
+            "IPv6Gateway": bridge.ipv6_gateway,
+            "MacAddress": bridge.mac,
             "Networks": networks,
         })
     }
 
-    fn endpoint(&self, record: &ContainerRecord) -> Value {
-        let network = record.network.clone().unwrap_or_default();
-        let asked = main_endpoint(&record.host.network_mode, &record.config.networks);
-        let asked = asked.cloned().unwrap_or_default();
+    fn endpoint(&self, record: &ContainerRecord, asked: &EndpointOptions) -> Value {
+        let network = record.network.as_ref();
+        let found = network.and_then(|network| network.endpoint(&asked.network));
+        let found = found.cloned().unwrap_or_default();
+        let entry = self.network_named(&asked.network);
         let has_started = record.status.started_at.is_some() || record.network.is_some();
-        let id = if has_started {
-            self.network_id(network_name(record))
-        } else {
-            String::new()
+        let id = match &entry {
+            Some(entry) if has_started => entry.id.clone(),
+            _ => found.network_id.clone(),
         };
+        let names = entry.map(|entry| endpoints::names(record, asked, &entry));
+        let names = names.filter(|_| has_started).unwrap_or_default();
         let options = if asked.driver_opts.is_empty() {
             Value::Null
         } else {
             json!(asked.driver_opts)
         };
         json!({
-            "IPAMConfig": null,
+            "IPAMConfig": ipam(asked),
             "Links": nullable(&asked.links),
             "Aliases": nullable(&asked.aliases),
-            "MacAddress": network.mac,
+            "MacAddress": found.mac,
             "DriverOpts": options,
-            "GwPriority": 0,
+            "GwPriority": asked.gw_priority,
             "NetworkID": id,
-            "EndpointID": network.endpoint_id,
-            "Gateway": network.gateway,
-            "IPAddress": network.ip,
-            "IPPrefixLen": network.prefix,
-            "IPv6Gateway": "",
-            "GlobalIPv6Address": "",
-            "GlobalIPv6PrefixLen": 0,
-            "DNSNames": null,
+            "EndpointID": found.endpoint_id,
+            "Gateway": found.gateway,
+            "IPAddress": found.ip,
+            "IPPrefixLen": found.prefix,
+            "IPv6Gateway": found.ipv6_gateway,
+            "GlobalIPv6Address": found.ipv6,
+            "GlobalIPv6PrefixLen": found.ipv6_prefix,
+            "DNSNames": nullable(&names),
         })
     }
+}
+
+/// Returns the addresses that were asked for; nothing when none were.
+fn ipam(asked: &EndpointOptions) -> Value {
+    let mut object = Map::new();
+    for (key, text) in [("IPv4Address", &asked.ipv4_address), ("IPv6Address", &asked.ipv6_address)] {
+        if !text.is_empty() {
+            object.insert(key.to_owned(), json!(text));
+        }
+    }
+    if !asked.link_local_ips.is_empty() {
+        object.insert("LinkLocalIPs".to_owned(), json!(asked.link_local_ips));
+    }
+    if object.is_empty() { Value::Null } else { Value::Object(object) }
 }
 
 fn ports(record: &ContainerRecord, published: &[PublishedRecord]) -> Map<String, Value> {

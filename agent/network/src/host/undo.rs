@@ -1,0 +1,98 @@
+//! Parents of macvlan and ipvlan networks, and taking networks away.
+
+use std::io;
+
+use super::{Host, MARK, SetUpError, step};
+use crate::definition::{DEFAULT_NETWORK, Definition, Driver};
+use crate::firewall::Forward;
+
+// === impl Host ===
+
+impl Host {
+    /// Finds the interface that containers' interfaces are made on, or makes it.
+    pub(super) fn set_up_parent(&mut self, definition: &Definition) -> Result<u32, SetUpError> {
+        let name = definition.interface();
+        let find = "find the parent interface";
+        if let Some(link) = self.find(&name).map_err(step(find))? {
+            return Ok(link.index);
+        }
+        let is_own = match &definition.driver {
+            Driver::Macvlan(parent) => parent.interface.is_empty(),
+            Driver::Ipvlan(parent) => parent.interface.is_empty(),
+            Driver::Bridge(_) => false,
+        };
+        let mark = format!("{MARK}{}", definition.id);
+        if is_own {
+            let links = self.links().map_err(step(find))?;
+            links
+                .create_dummy(&name, &mark)
+                .map_err(step("create the parent interface"))?;
+        } else {
+            let missing = || SetUpError::NoSuchParent(name.clone());
+            let (base, id) = name.rsplit_once('.').ok_or_else(missing)?;
+            let id: u16 = id.parse().ok().filter(|id| (1..4095).contains(id)).ok_or_else(missing)?;
+            let base = self.find(base).map_err(step(find))?.ok_or_else(missing)?;
+            let links = self.links().map_err(step(find))?;
+            links
+                .create_vlan(&name, &mark, (base.index, id))
+                .map_err(step("create the VLAN"))?;
+        }
+        let made = self.find(&name).map_err(step(find))?;
+        Ok(made.ok_or(SetUpError::NoSuchParent(name))?.index)
+    }
+
+    /// Takes a network away with all that was made for it. `forwards` are those of all containers.
+    pub(crate) fn undefine(&mut self, key: &str, forwards: &[Forward]) -> Result<(), SetUpError> {
+        let Some(definition) = self.definitions.get(key).cloned() else {
+            return Ok(());
+        };
+        self.remove_interface(&definition).map_err(step("remove the bridge"))?;
+        self.definitions.remove(key);
+        let was_ready = self.ready.remove(key);
+        if self.has_rules && was_ready.is_some_and(|ready| ready.definition.bridge().is_some()) {
+            self.replace_firewall(forwards)?;
+        }
+        Ok(())
+    }
+
+    fn remove_interface(&mut self, definition: &Definition) -> io::Result<()> {
+        let Some(link) = self.find(&definition.interface())? else {
+            return Ok(());
+        };
+        let is_own = definition.bridge().is_some() || link.alias.starts_with(MARK);
+        if is_own {
+            self.links()?.remove(link.index)?;
+        }
+        Ok(())
+    }
+
+    /// Removes interfaces that were made for networks which are not known any more.
+    pub(crate) fn remove_strays(&mut self) -> io::Result<()> {
+        for link in self.links()?.all()? {
+            let stale = link.alias.strip_prefix(MARK);
+            let stale = stale
+                .is_some_and(|id| id != DEFAULT_NETWORK && !self.definitions.contains_key(id));
+            if stale {
+                tracing::info!(interface = link.name, "removing the interface of a network that is gone");
+                self.links()?.remove(link.index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a network whose interface is somebody else's.
+    pub(crate) fn check_interface(&mut self, definition: &Definition) -> Result<(), SetUpError> {
+        let Some(options) = definition.bridge() else {
+            return Ok(());
+        };
+        let name = &options.interface;
+        let is_ours = self.definitions.values().any(|other| {
+            other.id != definition.id && other.bridge().is_some_and(|b| &b.interface == name)
+        });
+        let exists = self.find(name).map_err(step("find the bridge"))?.is_some();
+        if is_ours || name == &self.default_bridge || exists {
+            return Err(SetUpError::InterfaceInUse(name.clone()));
+        }
+        Ok(())
+    }
+}
