@@ -235,7 +235,9 @@ fn address_pools(config: &Config) -> anyhow::Result<Vec<(Subnet, u8)>> {
         );
         Ok((base, pool.size))
     });
-    pools.collect::<anyhow::Result<_>>().context("default_address_pools")
+    pools
+        .collect::<anyhow::Result<_>>()
+        .context("default_address_pools")
 }
 
 fn defaults(config: &Config) -> anyhow::Result<ContainerDefaults> {

@@ -144,7 +144,10 @@ pub enum OpenError {
 impl EngineConfig {
     /// Returns the subnets that new networks may have, in order.
     pub(crate) fn address_pools(&self) -> impl Iterator<Item = Subnet> {
-        let own = self.address_pools.iter().flat_map(|(range, prefix)| range.parts(*prefix));
+        let own = self
+            .address_pools
+            .iter()
+            .flat_map(|(range, prefix)| range.parts(*prefix));
         let is_default = self.address_pools.is_empty();
         own.chain(Subnet::candidates().filter(move |_| is_default))
     }

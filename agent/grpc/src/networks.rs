@@ -57,7 +57,7 @@ impl v1::network_service_server::NetworkService for Networks {
         }))
     }
 
-    async fn connect(
+    async fn connect_container(
         &self,
         request: Request<v1::ConnectNetworkRequest>,
     ) -> Result<Response<v1::ConnectNetworkResponse>, Status> {
@@ -71,7 +71,7 @@ impl v1::network_service_server::NetworkService for Networks {
         Ok(Response::new(v1::ConnectNetworkResponse {}))
     }
 
-    async fn disconnect(
+    async fn disconnect_container(
         &self,
         request: Request<v1::DisconnectNetworkRequest>,
     ) -> Result<Response<v1::DisconnectNetworkResponse>, Status> {
@@ -87,7 +87,10 @@ impl v1::network_service_server::NetworkService for Networks {
         &self,
         request: Request<v1::RemoveNetworkRequest>,
     ) -> Result<Response<v1::RemoveNetworkResponse>, Status> {
-        let removed = self.engine.remove_network(&request.into_inner().network).await;
+        let removed = self
+            .engine
+            .remove_network(&request.into_inner().network)
+            .await;
         removed.map_err(|e| status::of(&e))?;
         Ok(Response::new(v1::RemoveNetworkResponse {}))
     }
@@ -96,7 +99,10 @@ impl v1::network_service_server::NetworkService for Networks {
         &self,
         request: Request<v1::PruneNetworksRequest>,
     ) -> Result<Response<v1::PruneNetworksResponse>, Status> {
-        let removed = self.engine.prune_networks(&request.into_inner().filters).await;
+        let removed = self
+            .engine
+            .prune_networks(&request.into_inner().filters)
+            .await;
         Ok(Response::new(v1::PruneNetworksResponse {
             removed: removed.map_err(|e| status::of(&e))?,
         }))

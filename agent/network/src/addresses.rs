@@ -37,7 +37,10 @@ pub(crate) fn next_free(pool: &Pool, last: Option<IpAddr>, used: &[IpAddr]) -> O
     let used: HashSet<&IpAddr> = used.iter().collect();
     let range = pool.range.unwrap_or(pool.subnet);
     let (first, end) = (range.network(), range.last());
-    let start = last.map(next).filter(|start| range.contains(*start)).unwrap_or(first);
+    let start = last
+        .map(next)
+        .filter(|start| range.contains(*start))
+        .unwrap_or(first);
     let is_free = |address: &IpAddr| pool.can_have(*address) && !used.contains(address);
     let found = from_to(start, end).find(is_free);
     found.or_else(|| from_to(first, start).find(is_free))
@@ -91,7 +94,10 @@ mod tests {
         let reserved = check(&pool, [10, 0, 0, 129].into(), &used);
         assert_eq!(reserved, Err(AddressError::InUse));
         let outside = check(&pool, [10, 0, 1, 1].into(), &used).unwrap_err();
-        assert_eq!(outside.to_string(), "no configured subnet or ip-range contain the IP address 10.0.1.1");
+        assert_eq!(
+            outside.to_string(),
+            "no configured subnet or ip-range contain the IP address 10.0.1.1"
+        );
     }
 
     #[test]
@@ -99,7 +105,10 @@ mod tests {
         let pool = Pool::of("fd00::/64".parse().unwrap());
         let first = next_free(&pool, None, &[]).unwrap();
         assert_eq!(first, "fd00::2".parse::<IpAddr>().unwrap());
-        assert_eq!(next_free(&pool, Some(first), &[first]).unwrap(), "fd00::3".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            next_free(&pool, Some(first), &[first]).unwrap(),
+            "fd00::3".parse::<IpAddr>().unwrap()
+        );
     }
 
     proptest! {

@@ -68,7 +68,13 @@ impl Inner {
                 .map_err(connect(id, "bring up the loopback interface"))
         });
         self.or_undo(id, made)?;
-        Ok(self.complete(id, Attached { lease, ..Attached::default() }))
+        Ok(self.complete(
+            id,
+            Attached {
+                lease,
+                ..Attached::default()
+            },
+        ))
     }
 
     fn attach_to_networks(
@@ -78,7 +84,11 @@ impl Inner {
         runtime: &Handle,
     ) -> Result<Attachment, AttachError> {
         let default = [EndpointRequest::default()];
-        let wanted = if request.endpoints.is_empty() { &default[..] } else { &request.endpoints };
+        let wanted = if request.endpoints.is_empty() {
+            &default[..]
+        } else {
+            &request.endpoints
+        };
         let mut lease = Lease::new(NetworkMode::Bridge, request.nameservers.clone());
         let mut networks = Vec::new();
         for endpoint in wanted {
@@ -101,7 +111,11 @@ impl Inner {
             self.serve_names(id, &lease, namespace, runtime)
         });
         let nameserver = self.or_undo(id, made)?;
-        let attached = Attached { lease, reservations, nameserver };
+        let attached = Attached {
+            lease,
+            reservations,
+            nameserver,
+        };
         self.publish(id, attached)
     }
 

@@ -27,10 +27,13 @@ impl Inner {
         runtime: &Handle,
     ) -> Result<Endpoint, AttachError> {
         let key = &request.network;
-        let before = self.leases().begin_change(id).map_err(|unavailable| match unavailable {
-            Unavailable::Absent => AttachError::NotAttached { id: id.to_owned() },
-            Unavailable::Changing => AttachError::AlreadyAttached { id: id.to_owned() },
-        })?;
+        let before = self
+            .leases()
+            .begin_change(id)
+            .map_err(|unavailable| match unavailable {
+                Unavailable::Absent => AttachError::NotAttached { id: id.to_owned() },
+                Unavailable::Changing => AttachError::AlreadyAttached { id: id.to_owned() },
+            })?;
         let _change = Change { network: self, id };
         if before.mode != NetworkMode::Bridge {
             return Err(AttachError::NotAttached { id: id.to_owned() });
@@ -57,7 +60,10 @@ impl Inner {
                 }
                 self.record(id, &lease)?;
                 self.settle(id, lease, nameserver)
-                    .map_err(|FirewallError { step, source }| AttachError::SetUp { step, source })?;
+                    .map_err(|FirewallError { step, source }| AttachError::SetUp {
+                        step,
+                        source,
+                    })?;
                 Ok(Self::describe_endpoint(&endpoint))
             }
             Err(error) => {
@@ -81,7 +87,10 @@ impl Inner {
     ) -> Result<Option<NameServer>, AttachError> {
         self.connect(id, lease, endpoint, ready, &namespace)?;
         set_routes(lease).map_err(connect(id, "change the default route"))?;
-        let is_served = self.leases().get_mut(id).is_some_and(|known| known.nameserver.is_some());
+        let is_served = self
+            .leases()
+            .get_mut(id)
+            .is_some_and(|known| known.nameserver.is_some());
         if is_served {
             return Ok(None);
         }
@@ -90,10 +99,13 @@ impl Inner {
 
     /// Disconnects an attached container. The calling thread is in another namespace afterwards.
     pub(crate) fn leave(&self, id: &str, key: &str) -> Result<(), DetachError> {
-        let before = self.leases().begin_change(id).map_err(|unavailable| match unavailable {
-            Unavailable::Absent => DetachError::NotConnected { id: id.to_owned() },
-            Unavailable::Changing => DetachError::Busy { id: id.to_owned() },
-        })?;
+        let before = self
+            .leases()
+            .begin_change(id)
+            .map_err(|unavailable| match unavailable {
+                Unavailable::Absent => DetachError::NotConnected { id: id.to_owned() },
+                Unavailable::Changing => DetachError::Busy { id: id.to_owned() },
+            })?;
         let _change = Change { network: self, id };
         let failed = |step| {
             let id = id.to_owned();
@@ -125,7 +137,12 @@ impl Inner {
     }
 
     /// Makes the changed lease what everybody sees, and brings the published ports to it.
-    fn settle(&self, id: &str, lease: Lease, nameserver: Option<NameServer>) -> Result<(), FirewallError> {
+    fn settle(
+        &self,
+        id: &str,
+        lease: Lease,
+        nameserver: Option<NameServer>,
+    ) -> Result<(), FirewallError> {
         let now = lease.forwards();
         let mut host = self.host();
         let mut before = Vec::new();
@@ -139,7 +156,10 @@ impl Inner {
             attached.lease = lease;
         }
         let without = |all: &[Forward], others: &[Forward]| -> Vec<Forward> {
-            all.iter().filter(|forward| !others.contains(forward)).copied().collect()
+            all.iter()
+                .filter(|forward| !others.contains(forward))
+                .copied()
+                .collect()
         };
         host.withdraw(&without(&before, &now), || self.needs().forwards)?;
         host.publish(&without(&now, &before), || self.needs().forwards)
@@ -151,7 +171,12 @@ impl Inner {
         let Some(attached) = leases.get_mut(id) else {
             return Ok(());
         };
-        for endpoint in attached.lease.endpoints.iter_mut().filter(|e| e.network == key) {
+        for endpoint in attached
+            .lease
+            .endpoints
+            .iter_mut()
+            .filter(|e| e.network == key)
+        {
             endpoint.names = names.to_vec();
         }
         // The lock keeps a change that follows from being overtaken by this.

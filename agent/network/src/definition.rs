@@ -129,7 +129,11 @@ impl Definition {
 
     /// Returns the pools that a container gets addresses of: the first of each family.
     pub(crate) fn pools_in_use(&self) -> impl Iterator<Item = &Pool> {
-        let first = |is_ipv4| self.pools.iter().find(move |pool| pool.subnet.is_ipv4() == is_ipv4);
+        let first = |is_ipv4| {
+            self.pools
+                .iter()
+                .find(move |pool| pool.subnet.is_ipv4() == is_ipv4)
+        };
         first(true).into_iter().chain(first(false))
     }
 

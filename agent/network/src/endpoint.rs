@@ -37,11 +37,13 @@ impl Inner {
             let mut pools = definition.pools.iter();
             let pool = pools.find(|pool| pool.subnet.contains(*wanted));
             let pool = pool.ok_or(crate::AddressError::Outside(*wanted))?;
-            self.leases().take_address(id, &definition.id, pool, Some(*wanted))?;
+            self.leases()
+                .take_address(id, &definition.id, pool, Some(*wanted))?;
             addresses.push((*wanted, pool.subnet));
         }
         for pool in definition.pools_in_use() {
-            let is_given = |(address, _): &(IpAddr, Subnet)| address.is_ipv4() == pool.subnet.is_ipv4();
+            let is_given =
+                |(address, _): &(IpAddr, Subnet)| address.is_ipv4() == pool.subnet.is_ipv4();
             if !addresses.iter().any(is_given) {
                 let address = self.leases().take_address(id, &definition.id, pool, None)?;
                 addresses.push((address, pool.subnet));
@@ -58,7 +60,11 @@ impl Inner {
             network: definition.id.clone(),
             network_name: definition.name.clone(),
             interface: lease.free_interface(),
-            peer: if is_bridge { peer_name(id, &definition.id) } else { String::new() },
+            peer: if is_bridge {
+                peer_name(id, &definition.id)
+            } else {
+                String::new()
+            },
             gateways: gateways(definition, &addresses),
             addresses,
             link_local: request.link_local.clone(),
@@ -129,9 +135,16 @@ fn gateways(definition: &Definition, addresses: &[(IpAddr, Subnet)]) -> Vec<IpAd
                 Ipv6Addr::UNSPECIFIED.into()
             });
         }
-        definition.pools.iter().find(|pool| pool.subnet == *subnet)?.gateway
+        definition
+            .pools
+            .iter()
+            .find(|pool| pool.subnet == *subnet)?
+            .gateway
     };
-    addresses.iter().filter_map(|(_, subnet)| gateway(subnet)).collect()
+    addresses
+        .iter()
+        .filter_map(|(_, subnet)| gateway(subnet))
+        .collect()
 }
 
 fn mtu(definition: &Definition) -> Option<u32> {
@@ -191,7 +204,9 @@ fn configure(lease: &Lease, endpoint: &EndpointLease) -> io::Result<()> {
         set_parameter(&format!("ipv6/conf/{name}/disable_ipv6"), "0")?;
     }
     let ways_out = [true, false].into_iter().filter_map(|is_ipv4| {
-        let way_out = lease.way_out(is_ipv4).filter(|way| way.network == endpoint.network)?;
+        let way_out = lease
+            .way_out(is_ipv4)
+            .filter(|way| way.network == endpoint.network)?;
         Some(route(way_out, is_ipv4, index))
     });
     links.configure(index, &addresses, &ways_out.collect::<Vec<_>>())
@@ -216,7 +231,9 @@ pub(crate) fn set_routes(lease: &Lease) -> io::Result<()> {
 fn route(endpoint: &EndpointLease, is_ipv4: bool, index: u32) -> Route {
     Route {
         is_ipv4,
-        gateway: endpoint.gateway(is_ipv4).filter(|gateway| !gateway.is_unspecified()),
+        gateway: endpoint
+            .gateway(is_ipv4)
+            .filter(|gateway| !gateway.is_unspecified()),
         index,
     }
 }

@@ -104,7 +104,8 @@ impl EndpointLease {
     /// Returns its address of a family.
     pub(crate) fn address(&self, is_ipv4: bool) -> Option<(IpAddr, Subnet)> {
         let mut all = self.addresses.iter();
-        all.find(|(address, _)| address.is_ipv4() == is_ipv4).copied()
+        all.find(|(address, _)| address.is_ipv4() == is_ipv4)
+            .copied()
     }
 
     pub(crate) fn gateway(&self, is_ipv4: bool) -> Option<IpAddr> {
@@ -134,7 +135,10 @@ impl Lease {
                 peer: format!("{INTERFACE_PREFIX}{:08x}", address.to_bits()),
                 addresses: vec![(address.into(), subnet)],
                 gateways: vec![subnet.first_host()],
-                mac: self.mac.take().or_else(|| Some(addresses::mac_of(address.into()))),
+                mac: self
+                    .mac
+                    .take()
+                    .or_else(|| Some(addresses::mac_of(address.into()))),
                 ..EndpointLease::default()
             });
         }
@@ -142,7 +146,9 @@ impl Lease {
     }
 
     pub(crate) fn endpoint(&self, network: &str) -> Option<&EndpointLease> {
-        self.endpoints.iter().find(|endpoint| endpoint.network == network)
+        self.endpoints
+            .iter()
+            .find(|endpoint| endpoint.network == network)
     }
 
     /// Returns the endpoint that leads to the world: of those that can, the one with the highest
@@ -154,7 +160,10 @@ impl Lease {
                 && endpoint.address(is_ipv4).is_some()
         };
         let order = |endpoint: &&EndpointLease| {
-            (std::cmp::Reverse(endpoint.priority), endpoint.network_name.clone())
+            (
+                std::cmp::Reverse(endpoint.priority),
+                endpoint.network_name.clone(),
+            )
         };
         self.endpoints.iter().filter(can).min_by_key(order)
     }
@@ -163,7 +172,9 @@ impl Lease {
     /// family that the container has not is handed on otherwise.
     pub(crate) fn forwards(&self) -> Vec<Forward> {
         let target = |is_ipv4| {
-            let endpoint = self.way_out(is_ipv4).filter(|endpoint| !endpoint.peer.is_empty())?;
+            let endpoint = self
+                .way_out(is_ipv4)
+                .filter(|endpoint| !endpoint.peer.is_empty())?;
             endpoint.address(is_ipv4).map(|(address, _)| address)
         };
         let forward = |port: &PublishedPort| {
@@ -226,13 +237,20 @@ impl Leases {
             ..Entry::default()
         };
         Self {
-            entries: records.into_iter().map(|(id, lease)| (id, entry(lease))).collect(),
+            entries: records
+                .into_iter()
+                .map(|(id, lease)| (id, entry(lease)))
+                .collect(),
             last: HashMap::new(),
         }
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Lease> {
-        self.entries.get(id)?.attached.as_ref().map(|attached| &attached.lease)
+        self.entries
+            .get(id)?
+            .attached
+            .as_ref()
+            .map(|attached| &attached.lease)
     }
 
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Attached> {
@@ -241,7 +259,10 @@ impl Leases {
 
     pub(crate) fn attached(&self) -> impl Iterator<Item = (&String, &Lease)> {
         self.entries.iter().filter_map(|(id, entry)| {
-            entry.attached.as_ref().map(|attached| (id, &attached.lease))
+            entry
+                .attached
+                .as_ref()
+                .map(|attached| (id, &attached.lease))
         })
     }
 
@@ -318,7 +339,10 @@ impl Leases {
         let entries = self.entries.values();
         let used = entries.flat_map(|entry| {
             let held = entry.held.iter().filter(|(of, _)| of == network);
-            let lease = entry.attached.iter().flat_map(|attached| &attached.lease.endpoints);
+            let lease = entry
+                .attached
+                .iter()
+                .flat_map(|attached| &attached.lease.endpoints);
             let own = lease.filter(|endpoint| endpoint.network == network);
             let own = own.flat_map(|endpoint| endpoint.addresses.iter().map(|(a, _)| *a));
             held.map(|(_, address)| *address).chain(own)
@@ -336,7 +360,11 @@ impl Leases {
         entry.changing = true;
         let endpoints = attached.lease.endpoints.iter();
         entry.held = endpoints
-            .flat_map(|e| e.addresses.iter().map(|(address, _)| (e.network.clone(), *address)))
+            .flat_map(|e| {
+                e.addresses
+                    .iter()
+                    .map(|(address, _)| (e.network.clone(), *address))
+            })
             .collect();
         Ok(attached)
     }
@@ -406,11 +434,20 @@ mod tests {
         let mut leases = Leases::default();
         let wanted = IpAddr::from([10, 0, 0, 9]);
         assert!(leases.begin("one") && leases.begin("two"));
-        assert_eq!(leases.take_address("one", "n", &pool, Some(wanted)).unwrap(), wanted);
-        let error = leases.take_address("two", "n", &pool, Some(wanted)).unwrap_err();
+        assert_eq!(
+            leases
+                .take_address("one", "n", &pool, Some(wanted))
+                .unwrap(),
+            wanted
+        );
+        let error = leases
+            .take_address("two", "n", &pool, Some(wanted))
+            .unwrap_err();
         assert_eq!(error.to_string(), "Address already in use");
         // The same address of another network is another one.
-        leases.take_address("two", "m", &pool, Some(wanted)).unwrap();
+        leases
+            .take_address("two", "m", &pool, Some(wanted))
+            .unwrap();
     }
 
     #[test]
@@ -425,7 +462,11 @@ mod tests {
             ..EndpointLease::default()
         };
         let mut lease = Lease::default();
-        lease.endpoints = vec![endpoint("b", 0, false), endpoint("a", 0, true), endpoint("c", 0, false)];
+        lease.endpoints = vec![
+            endpoint("b", 0, false),
+            endpoint("a", 0, true),
+            endpoint("c", 0, false),
+        ];
         let way_out = |lease: &Lease| lease.way_out(true).unwrap().network.clone();
         assert_eq!(way_out(&lease), "b");
         lease.endpoints[2].priority = 1;

@@ -39,8 +39,7 @@ pub use definition::{
 pub use network::{Network, NetworkConfig, OpenError};
 pub use request::{
     AttachError, AttachRequest, Attachment, DetachError, Endpoint, EndpointRequest, HostPort,
-    Interface, NetworkMode,
-    ParseProtocolError, PortRequest, Protocol, PublishedPort, RestoreError,
+    Interface, NetworkMode, ParseProtocolError, PortRequest, Protocol, PublishedPort, RestoreError,
 };
 pub use resolver::Resolver;
 pub use subnet::{ParseSubnetError, Subnet};

@@ -141,15 +141,16 @@ impl Network {
         request: AttachRequest,
     ) -> Result<Attachment, AttachError> {
         let own_id = id.to_owned();
-        let work = move |inner: &Arc<Inner>, runtime: &Handle| {
-            inner.attach(&own_id, &request, runtime)
-        };
+        let work =
+            move |inner: &Arc<Inner>, runtime: &Handle| inner.attach(&own_id, &request, runtime);
         let failed = |source| AttachError::Connect {
             id: id.to_owned(),
             step: "run a thread",
             source,
         };
-        self.on_own_thread(work).await.unwrap_or_else(|error| Err(failed(error)))
+        self.on_own_thread(work)
+            .await
+            .unwrap_or_else(|error| Err(failed(error)))
     }
 
     /// Connects an attached container to one more network.
@@ -162,7 +163,11 @@ impl Network {
     /// # Cancel safety
     ///
     /// The work goes on when the future is dropped.
-    pub async fn connect(&self, id: &str, request: EndpointRequest) -> Result<Endpoint, AttachError> {
+    pub async fn connect(
+        &self,
+        id: &str,
+        request: EndpointRequest,
+    ) -> Result<Endpoint, AttachError> {
         let own_id = id.to_owned();
         let work =
             move |inner: &Arc<Inner>, runtime: &Handle| inner.join(&own_id, &request, runtime);
@@ -171,7 +176,9 @@ impl Network {
             step: "run a thread",
             source,
         };
-        self.on_own_thread(work).await.unwrap_or_else(|error| Err(failed(error)))
+        self.on_own_thread(work)
+            .await
+            .unwrap_or_else(|error| Err(failed(error)))
     }
 
     /// Disconnects an attached container from one network.
@@ -191,7 +198,9 @@ impl Network {
             step: "run a thread",
             source,
         };
-        self.on_own_thread(work).await.unwrap_or_else(|error| Err(failed(error)))
+        self.on_own_thread(work)
+            .await
+            .unwrap_or_else(|error| Err(failed(error)))
     }
 
     /// Runs work on a thread that may move into another namespace, which no other work may do after it.
@@ -208,7 +217,9 @@ impl Network {
                 // Nobody may be waiting any more.
                 let _ = sender.send(work(&inner, &runtime));
             })?;
-        receiver.await.map_err(|_panicked| io::ErrorKind::Interrupted.into())
+        receiver
+            .await
+            .map_err(|_panicked| io::ErrorKind::Interrupted.into())
     }
 
     /// Takes back everything that [`Network::attach`] made. Detaching what is not attached is fine.
@@ -322,7 +333,9 @@ impl Network {
     #[must_use]
     pub fn members(&self, network: &str) -> Vec<String> {
         let leases = self.inner.leases();
-        let on = leases.attached().filter(|(_, lease)| lease.endpoint(network).is_some());
+        let on = leases
+            .attached()
+            .filter(|(_, lease)| lease.endpoint(network).is_some());
         on.map(|(id, _)| id.clone()).collect()
     }
 
@@ -416,7 +429,10 @@ impl Inner {
                 return Ok(());
             }
             host.replace_firewall(&needs.forwards)
-                .map_err(|error| AttachError::SetUp { step: error.step, source: error.source })
+                .map_err(|error| AttachError::SetUp {
+                    step: error.step,
+                    source: error.source,
+                })
         });
         if made.is_err() {
             host.undefine(&key, &needs.forwards)?;
@@ -459,7 +475,11 @@ impl Inner {
             mode: lease.mode,
             netns: Some(self.namespaces.path(id)),
             interface: lease.endpoints.iter().find_map(first),
-            endpoints: lease.endpoints.iter().map(Self::describe_endpoint).collect(),
+            endpoints: lease
+                .endpoints
+                .iter()
+                .map(Self::describe_endpoint)
+                .collect(),
             ports: lease.ports.clone(),
             dns: self.resolver(lease),
         }

@@ -10,8 +10,8 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage,
-    bind, getsockname, listen, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, getsockname,
+    listen, setsockopt, socket, sockopt,
 };
 
 use crate::{AttachError, HostPort, PortRequest, Protocol, PublishedPort};
@@ -131,8 +131,12 @@ fn try_reserve(
 ) -> Result<Reservation, Errno> {
     let socket = bound_socket(SocketAddr::new(host_ip, host_port), protocol)?;
     let address: SockaddrStorage = getsockname(socket.as_raw_fd())?;
-    let v4 = address.as_sockaddr_in().map(nix::sys::socket::SockaddrIn::port);
-    let v6 = address.as_sockaddr_in6().map(nix::sys::socket::SockaddrIn6::port);
+    let v4 = address
+        .as_sockaddr_in()
+        .map(nix::sys::socket::SockaddrIn::port);
+    let v6 = address
+        .as_sockaddr_in6()
+        .map(nix::sys::socket::SockaddrIn6::port);
     Ok(Reservation {
         port: PublishedPort {
             host_ip,
@@ -150,7 +154,11 @@ fn bound_socket(address: SocketAddr, protocol: Protocol) -> Result<OwnedFd, Errn
         Protocol::Udp => (SockType::Datagram, SockProtocol::Udp),
         Protocol::Sctp => (SockType::Stream, SockProtocol::Sctp),
     };
-    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let family = if address.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
     let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, number)?;
     if address.is_ipv6() {
         // IPv4 has a socket of its own.

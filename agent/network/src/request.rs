@@ -210,7 +210,9 @@ pub enum AttachError {
         host_ip: IpAddr,
     },
     /// The container is not reached by IPv6.
-    #[error("ports cannot be published on the IPv6 address {host_ip}: the container has no IPv6 address")]
+    #[error(
+        "ports cannot be published on the IPv6 address {host_ip}: the container has no IPv6 address"
+    )]
     Ipv6 {
         /// The address that was asked for.
         host_ip: IpAddr,

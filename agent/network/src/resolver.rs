@@ -58,7 +58,9 @@ impl Resolver {
         let mut resolver = read(path);
         resolver.nameservers = vec![crate::names::ADDRESS.into()];
         // A name without a dot is most often a container's. The machine's wishes come after.
-        resolver.options.retain(|option| !option.starts_with("ndots:"));
+        resolver
+            .options
+            .retain(|option| !option.starts_with("ndots:"));
         resolver.options.push("ndots:0".to_owned());
         resolver
     }

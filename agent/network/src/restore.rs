@@ -43,7 +43,9 @@ impl Inner {
         let needs = self.needs();
         let mut keys: BTreeSet<String> = host.defined().into_iter().collect();
         let on_default = |(_, lease): (&String, &Lease)| lease.endpoint(DEFAULT_NETWORK).is_some();
-        let has_default = host.has_default_bridge().map_err(failed("find the bridge"))?;
+        let has_default = host
+            .has_default_bridge()
+            .map_err(failed("find the bridge"))?;
         if has_default || self.leases().attached().any(on_default) {
             keys.insert(DEFAULT_NETWORK.to_owned());
         }
@@ -55,8 +57,12 @@ impl Inner {
                 first_failure.get_or_insert(RestoreError::Network { name: key, source });
             }
         }
-        host.remove_strays().map_err(failed("remove interfaces of networks that are gone"))?;
-        let is_needed = self.leases().attached().any(|(_, lease)| !lease.endpoints.is_empty());
+        host.remove_strays()
+            .map_err(failed("remove interfaces of networks that are gone"))?;
+        let is_needed = self
+            .leases()
+            .attached()
+            .any(|(_, lease)| !lease.endpoints.is_empty());
         if is_needed {
             host.replace_firewall(&needs.forwards)
                 .map_err(|error| failed(error.step)(error.source))?;
@@ -111,8 +117,11 @@ impl Inner {
     /// wants them asks again.
     fn mend_leases(&self) {
         for (id, lease) in self.all_leases() {
-            let (broken, kept): (Vec<_>, Vec<_>) =
-                lease.endpoints.iter().cloned().partition(|endpoint| endpoint.incomplete);
+            let (broken, kept): (Vec<_>, Vec<_>) = lease
+                .endpoints
+                .iter()
+                .cloned()
+                .partition(|endpoint| endpoint.incomplete);
             if broken.is_empty() {
                 continue;
             }
@@ -120,7 +129,9 @@ impl Inner {
             mended.endpoints = kept;
             let work = || -> io::Result<()> {
                 let _namespace = self.namespaces.enter(&id)?;
-                broken.iter().try_for_each(|e| remove_interface(&e.interface, &mended))
+                broken
+                    .iter()
+                    .try_for_each(|e| remove_interface(&e.interface, &mended))
             };
             let removed = thread::scope(|scope| scope.spawn(work).join());
             if let Ok(Err(error)) = removed {
@@ -137,7 +148,9 @@ impl Inner {
 
     fn all_leases(&self) -> Vec<(String, Lease)> {
         let leases = self.leases();
-        let all = leases.attached().map(|(id, lease)| (id.clone(), lease.clone()));
+        let all = leases
+            .attached()
+            .map(|(id, lease)| (id.clone(), lease.clone()));
         all.collect()
     }
 
@@ -209,7 +222,9 @@ impl Inner {
                         attached.nameserver = Some(server);
                     }
                 }
-                Ok(Err(error)) => tracing::error!(id, %error, "names are not served to a container"),
+                Ok(Err(error)) => {
+                    tracing::error!(id, %error, "names are not served to a container")
+                }
                 Err(_panic) => tracing::error!(id, "names are not served to a container"),
             }
         }

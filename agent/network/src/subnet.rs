@@ -192,7 +192,15 @@ mod tests {
         assert_eq!(found.first_host(), IpAddr::from([172, 17, 0, 1]));
         assert_eq!(found.last(), IpAddr::from([172, 17, 255, 255]));
         assert_eq!(subnet("fd00::1:2/112").to_string(), "fd00::1:0/112");
-        for text in ["", "172.17.0.0", "172.17.0.0/0", "172.17.0.0/33", "172.17.0.0/x", "::/129", "1.2.3/8"] {
+        for text in [
+            "",
+            "172.17.0.0",
+            "172.17.0.0/0",
+            "172.17.0.0/33",
+            "172.17.0.0/x",
+            "::/129",
+            "1.2.3/8",
+        ] {
             text.parse::<Subnet>().unwrap_err();
         }
     }
@@ -208,8 +216,14 @@ mod tests {
 
     #[test]
     fn parts_fill_the_whole() {
-        let parts: Vec<String> = subnet("10.0.0.0/22").parts(24).map(|part| part.to_string()).collect();
-        assert_eq!(parts, ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24"]);
+        let parts: Vec<String> = subnet("10.0.0.0/22")
+            .parts(24)
+            .map(|part| part.to_string())
+            .collect();
+        assert_eq!(
+            parts,
+            ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24"]
+        );
         assert_eq!(subnet("255.255.255.0/24").parts(25).count(), 2);
         assert_eq!(subnet("fd00::/62").parts(64).count(), 4);
         assert_eq!(subnet("10.0.0.0/24").parts(16).count(), 0);
@@ -219,7 +233,11 @@ mod tests {
     fn special_addresses_are_nobodys() {
         let found = subnet("10.0.0.0/24");
         for (last, expected) in [(0, false), (1, true), (254, true), (255, false)] {
-            assert_eq!(found.is_host(IpAddr::from([10, 0, 0, last])), expected, "{last}");
+            assert_eq!(
+                found.is_host(IpAddr::from([10, 0, 0, last])),
+                expected,
+                "{last}"
+            );
         }
         assert!(!found.is_host(IpAddr::from([10, 0, 1, 1])));
         assert!(subnet("10.0.0.4/31").is_host(IpAddr::from([10, 0, 0, 4])));

@@ -8,6 +8,7 @@ use berth_proto::v1::build_service_client::BuildServiceClient;
 use berth_proto::v1::container_service_client::ContainerServiceClient;
 use berth_proto::v1::file_service_client::FileServiceClient;
 use berth_proto::v1::image_service_client::ImageServiceClient;
+use berth_proto::v1::network_service_client::NetworkServiceClient;
 use berth_proto::v1::system_service_client::SystemServiceClient;
 use berth_proto::v1::volume_service_client::VolumeServiceClient;
 use berth_provisioners_api::Registry;
@@ -183,6 +184,10 @@ impl Engine {
 
     pub(crate) fn volumes(&self) -> VolumeServiceClient<Channel> {
         VolumeServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub(crate) fn networks(&self) -> NetworkServiceClient<Channel> {
+        NetworkServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     pub(crate) fn files(&self) -> FileServiceClient<Channel> {

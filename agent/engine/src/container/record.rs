@@ -219,13 +219,21 @@ impl ContainerRecord {
 impl NetworkRecord {
     /// Returns the container's place on a network.
     pub(crate) fn endpoint(&self, network: &str) -> Option<&EndpointRecord> {
-        self.endpoints.iter().find(|endpoint| endpoint.network == network)
+        self.endpoints
+            .iter()
+            .find(|endpoint| endpoint.network == network)
     }
 
     /// Fills in what is told of the container as a whole.
     pub(crate) fn summarize(&mut self) {
-        let first = self.endpoints.iter().find(|endpoint| !endpoint.ip.is_empty());
-        let first = first.or(self.endpoints.first()).cloned().unwrap_or_default();
+        let first = self
+            .endpoints
+            .iter()
+            .find(|endpoint| !endpoint.ip.is_empty());
+        let first = first
+            .or(self.endpoints.first())
+            .cloned()
+            .unwrap_or_default();
         self.ip = first.ip;
         self.prefix = first.prefix;
         self.gateway = first.gateway;

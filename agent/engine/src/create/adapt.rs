@@ -35,7 +35,10 @@ impl Engine {
             "" | "default" => "bridge".to_owned(),
             other => other.to_owned(),
         };
-        let has_main = options.networks.iter().any(|e| plain(&e.network) == plain(mode));
+        let has_main = options
+            .networks
+            .iter()
+            .any(|e| plain(&e.network) == plain(mode));
         if !options.networks.is_empty() && !has_main && neighbour(mode).is_none() {
             let main = EndpointOptions {
                 network: plain(mode),

@@ -17,7 +17,6 @@ use tokio::sync::watch;
 
 pub use filter::EventFilterError;
 pub(crate) use publish::Announcement;
-#[cfg(test)]
 pub(crate) use publish::attributes;
 pub use subscription::{EventsError, Subscription};
 

@@ -138,7 +138,10 @@ impl Engine {
         container: Option<&Container>,
     ) {
         let mut all = network.labels.clone();
-        all.extend(attributes([("name", &network.name), ("type", &network.driver)]));
+        all.extend(attributes([
+            ("name", &network.name),
+            ("type", &network.driver),
+        ]));
         if let Some(container) = container {
             all.insert("container".to_owned(), container.id().to_string());
         }

@@ -21,7 +21,9 @@ pub(super) fn check(options: &NetworkOptions) -> Result<(), NetworkError> {
     }
     // Names that would not be themselves in the options of `run`.
     if name.starts_with("container:") || name.contains(['\n', '\0']) || name == "default" {
-        return Err(NetworkError::Invalid(format!("invalid network name: {name}")));
+        return Err(NetworkError::Invalid(format!(
+            "invalid network name: {name}"
+        )));
     }
     if !matches!(options.scope.as_str(), "" | "local") || options.ingress {
         return Err(NetworkError::Forbidden(NO_SWARM.to_owned()));
@@ -31,8 +33,12 @@ pub(super) fn check(options: &NetworkOptions) -> Result<(), NetworkError> {
     }
     match options.driver.as_str() {
         "" | "bridge" => bridge(&options.options),
-        "macvlan" => mode(options, option::MACVLAN_MODE, "macvlan", |m| macvlan_mode(m).is_some()),
-        "ipvlan" => mode(options, option::IPVLAN_MODE, "ipvlan", |m| ipvlan_mode(m).is_some()),
+        "macvlan" => mode(options, option::MACVLAN_MODE, "macvlan", |m| {
+            macvlan_mode(m).is_some()
+        }),
+        "ipvlan" => mode(options, option::IPVLAN_MODE, "ipvlan", |m| {
+            ipvlan_mode(m).is_some()
+        }),
         driver @ ("host" | "null") => Err(NetworkError::Forbidden(format!(
             "only one instance of \"{driver}\" network is allowed"
         ))),
@@ -59,11 +65,15 @@ fn bridge(options: &BTreeMap<String, String>) -> Result<(), NetworkError> {
         value.map_or(Ok(()), |value| Err(parse_error(key, value)))
     };
     wrong(option::MTU, &|value| value.parse::<u32>().is_ok())?;
-    wrong(option::HOST_BINDING, &|value| value.parse::<IpAddr>().is_ok())?;
+    wrong(option::HOST_BINDING, &|value| {
+        value.parse::<IpAddr>().is_ok()
+    })?;
     wrong(option::NAME, &|name| {
         name.len() <= LONGEST_INTERFACE
             && !matches!(name, "." | "..")
-            && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':')
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'/' && b != b':')
     })
 }
 
@@ -93,7 +103,10 @@ pub(super) fn pools(options: &NetworkOptions) -> Result<Vec<PoolRecord>, Network
     let mut wrong = Vec::new();
     for asked in &options.pools {
         if asked.subnet.is_empty() {
-            if asked.gateway.is_empty() && asked.ip_range.is_empty() && asked.aux_addresses.is_empty() {
+            if asked.gateway.is_empty()
+                && asked.ip_range.is_empty()
+                && asked.aux_addresses.is_empty()
+            {
                 continue;
             }
             wrong.push("every ip-range or gateway must have a corresponding subnet".to_owned());
@@ -116,7 +129,9 @@ pub(super) fn pools(options: &NetworkOptions) -> Result<Vec<PoolRecord>, Network
 fn pool(asked: &PoolOptions, wrong: &mut Vec<String>) -> Option<PoolRecord> {
     let text = &asked.subnet;
     let Ok(subnet) = text.parse::<Subnet>() else {
-        wrong.push(format!("invalid subnet {text}: invalid CIDR block notation"));
+        wrong.push(format!(
+            "invalid subnet {text}: invalid CIDR block notation"
+        ));
         return None;
     };
     if &subnet.to_string() != text && !is_same_network(text, subnet) {
@@ -139,28 +154,42 @@ fn pool(asked: &PoolOptions, wrong: &mut Vec<String>) -> Option<PoolRecord> {
         text => address("gateway", text),
     };
     let aux = asked.aux_addresses.iter();
-    let aux = aux.filter_map(|(name, text)| Some((name.clone(), address("auxiliary address", text)?)));
+    let aux =
+        aux.filter_map(|(name, text)| Some((name.clone(), address("auxiliary address", text)?)));
     let aux: BTreeMap<String, IpAddr> = aux.collect();
     let range = match asked.ip_range.as_str() {
         "" => None,
-        text => range(text, subnet).map_err(|why| wrong.push(format!("invalid ip-range {text}: {why}"))).ok(),
+        text => range(text, subnet)
+            .map_err(|why| wrong.push(format!("invalid ip-range {text}: {why}")))
+            .ok(),
     };
-    Some(PoolRecord { subnet, gateway, range, aux })
+    Some(PoolRecord {
+        subnet,
+        gateway,
+        range,
+        aux,
+    })
 }
 
 /// Whether a text names the network without host bits, in whatever spelling.
 fn is_same_network(text: &str, subnet: Subnet) -> bool {
-    let address = text.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok());
+    let address = text
+        .split_once('/')
+        .and_then(|(address, _)| address.parse::<IpAddr>().ok());
     address == Some(subnet.network())
 }
 
 fn range(text: &str, subnet: Subnet) -> Result<Subnet, String> {
-    let range: Subnet = text.parse().map_err(|_wrong| "invalid CIDR block notation".to_owned())?;
+    let range: Subnet = text
+        .parse()
+        .map_err(|_wrong| "invalid CIDR block notation".to_owned())?;
     if range.is_ipv4() != subnet.is_ipv4() {
         return Err(other_family(subnet));
     }
     if range.prefix() < subnet.prefix() {
-        return Err(format!("CIDR block is bigger than its parent subnet {subnet}"));
+        return Err(format!(
+            "CIDR block is bigger than its parent subnet {subnet}"
+        ));
     }
     if !is_same_network(text, range) {
         return Err(format!("it should be {range}"));
@@ -200,18 +229,31 @@ mod tests {
             driver: driver.to_owned(),
             ..NetworkOptions::default()
         };
-        assert_eq!(refused(&driver("host")), "only one instance of \"host\" network is allowed");
+        assert_eq!(
+            refused(&driver("host")),
+            "only one instance of \"host\" network is allowed"
+        );
         assert_eq!(
             refused(&driver("nope")),
             "could not find plugin nope in v1 plugin registry: plugin not found"
         );
         assert!(refused(&driver("overlay")).starts_with("This node is not a swarm manager."));
-        assert_eq!(refused(&NetworkOptions::default()), "invalid network name: must not be empty");
+        assert_eq!(
+            refused(&NetworkOptions::default()),
+            "invalid network name: must not be empty"
+        );
         let mut options = driver("bridge");
-        options.options.insert(option::ICC.to_owned(), "perhaps".to_owned());
-        assert_eq!(refused(&options), format!("failed to parse {} value: \"perhaps\"", option::ICC));
+        options
+            .options
+            .insert(option::ICC.to_owned(), "perhaps".to_owned());
+        assert_eq!(
+            refused(&options),
+            format!("failed to parse {} value: \"perhaps\"", option::ICC)
+        );
         let mut options = driver("macvlan");
-        options.options.insert(option::MACVLAN_MODE.to_owned(), "x".to_owned());
+        options
+            .options
+            .insert(option::MACVLAN_MODE.to_owned(), "x".to_owned());
         assert!(refused(&options).starts_with("requested macvlan mode 'x' is not valid"));
     }
 
@@ -231,7 +273,10 @@ mod tests {
              invalid auxiliary address fd00::1: parent subnet is an IPv4 block\n\
              invalid ip-range 10.0.0.0/16: CIDR block is bigger than its parent subnet 10.0.0.0/24"
         );
-        let pool = PoolOptions { subnet: "x".to_owned(), ..PoolOptions::default() };
+        let pool = PoolOptions {
+            subnet: "x".to_owned(),
+            ..PoolOptions::default()
+        };
         assert_eq!(
             refused(&with_pool(pool)),
             "invalid network config:\ninvalid subnet x: invalid CIDR block notation"
@@ -240,7 +285,10 @@ mod tests {
 
     #[test]
     fn ipv6_counts_when_it_is_enabled() {
-        let pool = PoolOptions { subnet: "fd00:1::/64".to_owned(), ..PoolOptions::default() };
+        let pool = PoolOptions {
+            subnet: "fd00:1::/64".to_owned(),
+            ..PoolOptions::default()
+        };
         let mut options = with_pool(pool);
         assert_eq!(pools(&options).expect("ignored"), []);
         options.enable_ipv6 = Some(true);

@@ -17,8 +17,10 @@ use crate::options::mode::neighbour;
 use crate::start::network_files;
 
 const SHARED: &str = "container sharing network namespace with another container or host cannot be connected to any other network";
-const HOST: &str = "cannot connect container to host network - container must be created in host network mode";
-const LEAVE_HOST: &str = "cannot disconnect container from host network - container was created in host network mode";
+const HOST: &str =
+    "cannot connect container to host network - container must be created in host network mode";
+const LEAVE_HOST: &str =
+    "cannot disconnect container from host network - container was created in host network mode";
 const NONE: &str = "container cannot be connected to multiple networks with one of the networks in private (none) mode";
 
 impl Engine {
@@ -56,7 +58,9 @@ impl Engine {
         let entry = self.find_network(network)?;
         let record = container.record();
         check_kinds(&record, &entry)?;
-        let is_connected = endpoints::asked(&record).iter().any(|e| e.network == entry.name);
+        let is_connected = endpoints::asked(&record)
+            .iter()
+            .any(|e| e.network == entry.name);
         let runs = record.status.phase.has_process();
         if is_connected && runs {
             return Err(NetworkError::AlreadyConnected {
@@ -75,7 +79,9 @@ impl Engine {
             let kept = self.endpoint_record(&with, &endpoint);
             container.change_record(|current| {
                 if let (Some(network), Some(kept)) = (&mut current.network, kept) {
-                    network.endpoints.retain(|known| known.network != kept.network);
+                    network
+                        .endpoints
+                        .retain(|known| known.network != kept.network);
                     network.endpoints.push(kept);
                     network.summarize();
                 }
@@ -127,7 +133,10 @@ impl Engine {
         let record = container.record();
         // A container may still be told to be on a network that is gone.
         let entry = self.find_network(network);
-        let name = entry.as_ref().map_or(network, |entry| entry.name.as_str()).to_owned();
+        let name = entry
+            .as_ref()
+            .map_or(network, |entry| entry.name.as_str())
+            .to_owned();
         if record.host.network_mode == "host" && name == "host" {
             return Err(NetworkError::Forbidden(LEAVE_HOST.to_owned()));
         }
@@ -166,7 +175,10 @@ impl Engine {
         let mut gone = None;
         container.change_record(|current| {
             if let Some(network) = &mut current.network {
-                let place = network.endpoints.iter().position(|e| e.network == entry.name);
+                let place = network
+                    .endpoints
+                    .iter()
+                    .position(|e| e.network == entry.name);
                 gone = place.map(|place| network.endpoints.remove(place));
                 network.summarize();
                 if let Some(attachment) = self.network.attachment(current.id.as_str()) {
@@ -200,7 +212,11 @@ impl Engine {
     }
 
     /// Brings `/etc/hosts` and `/etc/resolv.conf` of a running container to its networks.
-    fn rewrite_files(&self, container: &Container, gone: Option<&crate::container::record::EndpointRecord>) {
+    fn rewrite_files(
+        &self,
+        container: &Container,
+        gone: Option<&crate::container::record::EndpointRecord>,
+    ) {
         let record = container.record();
         let Some(attachment) = self.network.attachment(record.id.as_str()) else {
             return;
@@ -229,7 +245,9 @@ fn check_kinds(record: &ContainerRecord, entry: &NetworkEntry) -> Result<(), Net
     }
     if entry.config_only {
         let name = &entry.name;
-        return refused(&format!("cannot connect container to configuration-only network {name}"));
+        return refused(&format!(
+            "cannot connect container to configuration-only network {name}"
+        ));
     }
     if neighbour(mode).is_some() || mode == "host" {
         return refused(SHARED);
@@ -245,7 +263,10 @@ fn check_kinds(record: &ContainerRecord, entry: &NetworkEntry) -> Result<(), Net
 }
 
 /// Checks addresses that were asked for against the network.
-pub(crate) fn check_addresses(asked: &EndpointOptions, entry: &NetworkEntry) -> Result<(), NetworkError> {
+pub(crate) fn check_addresses(
+    asked: &EndpointOptions,
+    entry: &NetworkEntry,
+) -> Result<(), NetworkError> {
     let mut wrong = Vec::new();
     for text in [&asked.ipv4_address, &asked.ipv6_address] {
         if text.is_empty() {
@@ -256,7 +277,9 @@ pub(crate) fn check_addresses(asked: &EndpointOptions, entry: &NetworkEntry) -> 
             continue;
         };
         if entry.is_predefined() {
-            wrong.push("user specified IP address is supported on user defined networks only".to_owned());
+            wrong.push(
+                "user specified IP address is supported on user defined networks only".to_owned(),
+            );
         } else if !entry.has_chosen_subnet {
             wrong.push("user specified IP address is supported only when connecting to networks with user configured subnets".to_owned());
         } else if !entry.pools.iter().any(|pool| pool.subnet.contains(address)) {
@@ -264,7 +287,10 @@ pub(crate) fn check_addresses(asked: &EndpointOptions, entry: &NetworkEntry) -> 
         }
     }
     if entry.is_predefined() && !asked.aliases.is_empty() {
-        wrong.push("network-scoped alias is supported only for containers in user defined networks".to_owned());
+        wrong.push(
+            "network-scoped alias is supported only for containers in user defined networks"
+                .to_owned(),
+        );
     }
     if wrong.is_empty() {
         return Ok(());
@@ -274,7 +300,10 @@ pub(crate) fn check_addresses(asked: &EndpointOptions, entry: &NetworkEntry) -> 
         entry.name,
         wrong.join("\n")
     );
-    Err(NetworkError::Address { reason, address: None })
+    Err(NetworkError::Address {
+        reason,
+        address: None,
+    })
 }
 
 fn told(error: AttachError, record: &ContainerRecord, entry: &NetworkEntry) -> NetworkError {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use berth_agent_network::{AttachRequest, Attachment, Endpoint, EndpointRequest, Interface, NetworkMode};
+use berth_agent_network::{
+    AttachRequest, Attachment, Endpoint, EndpointRequest, Interface, NetworkMode,
+};
 
 use super::record::NetworkEntry;
 use crate::Engine;
@@ -38,7 +40,10 @@ pub(crate) fn asked(record: &ContainerRecord) -> Vec<EndpointOptions> {
 
 impl Engine {
     /// Returns the request for a container's networks.
-    pub(crate) fn attach_request(&self, record: &ContainerRecord) -> Result<AttachRequest, PortError> {
+    pub(crate) fn attach_request(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<AttachRequest, PortError> {
         let mut request = network_request::of_record(record)?;
         if request.mode != NetworkMode::Bridge {
             return Ok(request);
@@ -46,9 +51,16 @@ impl Engine {
         for asked in asked(record) {
             let entry = self.network_named(&asked.network);
             let entry = entry.ok_or_else(|| PortError::Network(asked.network.clone()))?;
-            request.endpoints.push(self.endpoint_request(record, &asked, &entry));
+            request
+                .endpoints
+                .push(self.endpoint_request(record, &asked, &entry));
         }
-        request.nameservers = record.host.dns.iter().filter_map(|text| text.parse().ok()).collect();
+        request.nameservers = record
+            .host
+            .dns
+            .iter()
+            .filter_map(|text| text.parse().ok())
+            .collect();
         Ok(request)
     }
 
@@ -67,8 +79,15 @@ impl Engine {
         let addresses = [&asked.ipv4_address, &asked.ipv6_address];
         EndpointRequest {
             network: Self::network_key(entry),
-            addresses: addresses.iter().filter_map(|text| text.parse().ok()).collect(),
-            link_local: asked.link_local_ips.iter().filter_map(|text| text.parse().ok()).collect(),
+            addresses: addresses
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
+            link_local: asked
+                .link_local_ips
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
             mac,
             names: names(record, asked, entry),
             links: links(&asked.links),
@@ -98,7 +117,11 @@ impl Engine {
     }
 
     /// Returns what the network gave to a container, as it is kept.
-    pub(crate) fn network_record(&self, record: &ContainerRecord, attachment: &Attachment) -> NetworkRecord {
+    pub(crate) fn network_record(
+        &self,
+        record: &ContainerRecord,
+        attachment: &Attachment,
+    ) -> NetworkRecord {
         let mut found = NetworkRecord {
             endpoint_id: random_hex(32),
             sandbox_id: random_hex(32),
@@ -136,16 +159,23 @@ impl Engine {
         endpoint: &Endpoint,
     ) -> Option<EndpointRecord> {
         let all = self.all_networks();
-        let entry = all.iter().find(|entry| Self::network_key(entry) == endpoint.network)?;
-        let asked = asked(record).into_iter().find(|asked| asked.network == entry.name);
+        let entry = all
+            .iter()
+            .find(|entry| Self::network_key(entry) == endpoint.network)?;
+        let asked = asked(record)
+            .into_iter()
+            .find(|asked| asked.network == entry.name);
         let address = |is_ipv4: bool| {
             let mut all = endpoint.addresses.iter();
             let found = all.find(|(address, _)| address.is_ipv4() == is_ipv4);
-            found.map_or((String::new(), 0), |(address, subnet)| (address.to_string(), subnet.prefix()))
+            found.map_or((String::new(), 0), |(address, subnet)| {
+                (address.to_string(), subnet.prefix())
+            })
         };
         let gateway = |is_ipv4: bool| {
             let mut all = endpoint.gateways.iter();
-            let found = all.find(|gateway| gateway.is_ipv4() == is_ipv4 && !gateway.is_unspecified());
+            let found =
+                all.find(|gateway| gateway.is_ipv4() == is_ipv4 && !gateway.is_unspecified());
             found.map(IpAddr::to_string).unwrap_or_default()
         };
         let ((ip, prefix), (ipv6, ipv6_prefix)) = (address(true), address(false));
@@ -166,13 +196,21 @@ impl Engine {
 }
 
 /// Returns the names of a container on a network: none on those that are always there.
-pub(crate) fn names(record: &ContainerRecord, asked: &EndpointOptions, entry: &NetworkEntry) -> Vec<String> {
+pub(crate) fn names(
+    record: &ContainerRecord,
+    asked: &EndpointOptions,
+    entry: &NetworkEntry,
+) -> Vec<String> {
     if entry.is_predefined() {
         return Vec::new();
     }
     let mut names = vec![record.name.clone()];
     let short = record.id.short().to_owned();
-    for name in asked.aliases.iter().chain([&short, &record.config.hostname]) {
+    for name in asked
+        .aliases
+        .iter()
+        .chain([&short, &record.config.hostname])
+    {
         if !name.is_empty() && !names.contains(name) {
             names.push(name.clone());
         }

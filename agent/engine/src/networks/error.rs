@@ -75,7 +75,9 @@ pub enum NetworkError {
         network: String,
     },
     /// The container is going away.
-    #[error("container {0} is marked for removal and cannot be connected or disconnected to the network")]
+    #[error(
+        "container {0} is marked for removal and cannot be connected or disconnected to the network"
+    )]
     BeingRemoved(String),
     /// The address cannot be had.
     #[error("{reason}")]
@@ -124,9 +126,11 @@ impl Classified for NetworkError {
                 ErrorClass::InvalidArgument
             }
             Self::State(error) if error.is_disk_full() => ErrorClass::Exhausted,
-            Self::Attach(_) | Self::Make(_) | Self::Detach(_) | Self::Subnets(_) | Self::State(_) => {
-                ErrorClass::Internal
-            }
+            Self::Attach(_)
+            | Self::Make(_)
+            | Self::Detach(_)
+            | Self::Subnets(_)
+            | Self::State(_) => ErrorClass::Internal,
         }
     }
 

@@ -21,7 +21,9 @@ impl Engine {
             true => Some(args.truth("dangling", false)?),
             false => None,
         };
-        let wrong_kind = args.values("type").find(|kind| !matches!(*kind, "builtin" | "custom"));
+        let wrong_kind = args
+            .values("type")
+            .find(|kind| !matches!(*kind, "builtin" | "custom"));
         if let Some(kind) = wrong_kind {
             return Err(FilterError::Sentence(format!("invalid filter: 'type'='{kind}'")).into());
         }
@@ -47,7 +49,11 @@ impl Engine {
 }
 
 fn includes(args: &FilterArgs, entry: &NetworkEntry) -> bool {
-    let kind = if entry.is_predefined() { "builtin" } else { "custom" };
+    let kind = if entry.is_predefined() {
+        "builtin"
+    } else {
+        "custom"
+    };
     args.exact_match("driver", &entry.driver)
         && args.regex_match("id", &entry.id)
         && args.regex_match("name", &entry.name)

@@ -80,7 +80,10 @@ impl Engine {
             labels: options.labels,
         };
         if let Some(definition) = entry.definition() {
-            self.network.define(definition).await.map_err(NetworkError::Make)?;
+            self.network
+                .define(definition)
+                .await
+                .map_err(NetworkError::Make)?;
         }
         let (engine, stored) = (Arc::clone(self), entry.clone());
         let work = move || engine.state.write(|w| w.put(&stored.id, &stored));
@@ -106,7 +109,9 @@ impl Engine {
         if source.is_empty() {
             return Ok(());
         }
-        let lender = self.network_named(&source).filter(|entry| entry.config_only);
+        let lender = self
+            .network_named(&source)
+            .filter(|entry| entry.config_only);
         let lender = lender.ok_or_else(|| {
             NetworkError::Invalid(format!("configuration network {source:?} not found"))
         })?;
@@ -136,9 +141,16 @@ impl Engine {
             }
             known.push(pool.subnet);
         }
-        let mut taken = self.network.taken_subnets().map_err(NetworkError::Subnets)?;
+        let mut taken = self
+            .network
+            .taken_subnets()
+            .map_err(NetworkError::Subnets)?;
         taken.extend(known);
-        let has = |is_ipv4| pools.iter().any(|pool: &PoolRecord| pool.subnet.is_ipv4() == is_ipv4);
+        let has = |is_ipv4| {
+            pools
+                .iter()
+                .any(|pool: &PoolRecord| pool.subnet.is_ipv4() == is_ipv4)
+        };
         let wants_ipv4 = options.enable_ipv4.unwrap_or(true) && !has(true);
         let wants_ipv6 = options.enable_ipv6.unwrap_or(false) && !has(false);
         if wants_ipv4 {
@@ -177,7 +189,11 @@ impl Engine {
 }
 
 fn or(text: String, otherwise: &str) -> String {
-    if text.is_empty() { otherwise.to_owned() } else { text }
+    if text.is_empty() {
+        otherwise.to_owned()
+    } else {
+        text
+    }
 }
 
 fn first_free(
@@ -225,7 +241,10 @@ mod tests {
         pool.range = Some("10.0.0.128/25".parse().expect("range"));
         assert_eq!(first_gateway(&pool), Some([10, 0, 0, 128].into()));
         let v6 = pool_of("fd00::/64".parse().expect("subnet"));
-        assert_eq!(first_gateway(&v6), Some("fd00::1".parse().expect("address")));
+        assert_eq!(
+            first_gateway(&v6),
+            Some("fd00::1".parse().expect("address"))
+        );
     }
 
     #[test]
@@ -233,8 +252,14 @@ mod tests {
         let taken = ["172.17.0.0/16", "172.18.4.0/24"].map(|t| t.parse().expect("subnet"));
         let found = first_free(Subnet::candidates(), &taken).expect("free");
         assert_eq!(found.to_string(), "172.19.0.0/16");
-        let all: Vec<Subnet> = vec!["0.0.0.0/1".parse().expect("half"), "128.0.0.0/1".parse().expect("half")];
+        let all: Vec<Subnet> = vec![
+            "0.0.0.0/1".parse().expect("half"),
+            "128.0.0.0/1".parse().expect("half"),
+        ];
         let error = first_free(Subnet::candidates(), &all).expect_err("none");
-        assert_eq!(error.to_string(), "all predefined address pools have been fully subnetted");
+        assert_eq!(
+            error.to_string(),
+            "all predefined address pools have been fully subnetted"
+        );
     }
 }

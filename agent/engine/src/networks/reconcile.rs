@@ -38,7 +38,11 @@ impl Engine {
         if attachment.mode != NetworkMode::Bridge {
             return;
         }
-        let is: BTreeSet<String> = attachment.endpoints.iter().map(|e| e.network.clone()).collect();
+        let is: BTreeSet<String> = attachment
+            .endpoints
+            .iter()
+            .map(|e| e.network.clone())
+            .collect();
         let mut wanted = BTreeSet::new();
         for asked in endpoints::asked(&record) {
             let Some(entry) = self.network_named(&asked.network) else {

@@ -117,7 +117,10 @@ impl NetworkEntry {
     }
 
     fn truth(&self, key: &str, otherwise: bool) -> bool {
-        self.options.get(key).and_then(|text| truth(text)).unwrap_or(otherwise)
+        self.options
+            .get(key)
+            .and_then(|text| truth(text))
+            .unwrap_or(otherwise)
     }
 
     /// Whether it is one of those that are always there.

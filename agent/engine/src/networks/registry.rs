@@ -52,7 +52,9 @@ impl Networks {
 impl Engine {
     /// Returns all networks, also those that are always there.
     pub(crate) fn all_networks(&self) -> Vec<Arc<NetworkEntry>> {
-        let mut all: Vec<_> = ["bridge", "host", "none"].map(|name| self.predefined(name)).into();
+        let mut all: Vec<_> = ["bridge", "host", "none"]
+            .map(|name| self.predefined(name))
+            .into();
         all.extend(self.networks.all());
         all
     }
@@ -141,5 +143,4 @@ impl Engine {
             labels: BTreeMap::new(),
         })
     }
-
 }

@@ -34,13 +34,17 @@ impl Engine {
         crate::task::outcome(work).await
     }
 
-    async fn remove_found_network(self: &Arc<Self>, entry: &NetworkEntry) -> Result<(), NetworkError> {
+    async fn remove_found_network(
+        self: &Arc<Self>,
+        entry: &NetworkEntry,
+    ) -> Result<(), NetworkError> {
         if entry.is_predefined() {
             let name = &entry.name;
             let text = format!("{name} is a pre-defined network and cannot be removed");
             return Err(NetworkError::Forbidden(text));
         }
-        let lends = |other: &Arc<NetworkEntry>| entry.config_only && other.config_from == entry.name;
+        let lends =
+            |other: &Arc<NetworkEntry>| entry.config_only && other.config_from == entry.name;
         if self.all_networks().iter().any(lends) {
             return Err(NetworkError::Lends(entry.name.clone()));
         }
@@ -48,7 +52,11 @@ impl Engine {
         // The record goes first: what is left of the kernel's part without one is cleared away when
         // the agent starts.
         let (engine, id) = (Arc::clone(self), entry.id.clone());
-        let work = move || engine.state.write(|w| w.remove::<NetworkEntry>(&id).map(drop));
+        let work = move || {
+            engine
+                .state
+                .write(|w| w.remove::<NetworkEntry>(&id).map(drop))
+        };
         crate::task::outcome(tokio::task::spawn_blocking(work)).await?;
         self.networks.remove(&entry.id);
         if let Err(error) = self.network.undefine(&entry.id).await {
@@ -65,7 +73,11 @@ impl Engine {
             return Ok(());
         }
         let endpoint = |id: &String| {
-            let name = self.containers.find(id).map(|c| c.name()).unwrap_or_default();
+            let name = self
+                .containers
+                .find(id)
+                .map(|c| c.name())
+                .unwrap_or_default();
             let short = id.get(..12).unwrap_or(id);
             format!("name:{name:?} id:{short:?}")
         };
@@ -111,8 +123,9 @@ impl Engine {
                 }
             }
         }
-        let attributes = crate::events::publish::attributes([("reclaimed", "0")]);
-        self.events.publish(EventKind::Network, "prune", "", attributes);
+        let attributes = crate::events::attributes([("reclaimed", "0")]);
+        self.events
+            .publish(EventKind::Network, "prune", "", attributes);
         Ok(removed)
     }
 }

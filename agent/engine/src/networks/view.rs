@@ -75,7 +75,10 @@ impl NetworkView {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let pools: Vec<Value> = self.pools.iter().map(pool).collect();
-        let members = self.members.iter().map(|(id, member)| (id.clone(), member.to_json()));
+        let members = self
+            .members
+            .iter()
+            .map(|(id, member)| (id.clone(), member.to_json()));
         let members: Map<String, Value> = members.collect();
         json!({
             "Name": self.name,
@@ -133,9 +136,19 @@ fn pool(pool: &PoolOptions) -> Value {
 pub(super) fn asked_pools(pools: &[PoolRecord]) -> Vec<PoolOptions> {
     let asked = pools.iter().map(|pool| PoolOptions {
         subnet: pool.subnet.to_string(),
-        gateway: pool.gateway.map(|address| address.to_string()).unwrap_or_default(),
-        ip_range: pool.range.map(|range| range.to_string()).unwrap_or_default(),
-        aux_addresses: pool.aux.iter().map(|(name, a)| (name.clone(), a.to_string())).collect(),
+        gateway: pool
+            .gateway
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
+        ip_range: pool
+            .range
+            .map(|range| range.to_string())
+            .unwrap_or_default(),
+        aux_addresses: pool
+            .aux
+            .iter()
+            .map(|(name, a)| (name.clone(), a.to_string()))
+            .collect(),
     });
     asked.collect()
 }

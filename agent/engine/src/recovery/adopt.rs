@@ -153,7 +153,7 @@ impl Engine {
         let taken = container.with_record(|record| record.status.clone());
         container.correct(as_found(&taken, &found));
         if let Some(attachment) = self.network.attachment(container.id().as_str()) {
-            container.change_record(|record| refresh_network(record, &attachment));
+            container.change_record(|record| refresh_network(self, record, &attachment));
         }
         container.set_running(Some(found.clone()));
         self.store_behind(container);

@@ -63,8 +63,13 @@ impl Engine {
 
     /// Tells a container's address to those that are linked to it, now that it may be another.
     pub(super) fn refresh_links(&self, container: &Container) {
-        let address = container
-            .with_record(|record| record.network.as_ref()?.endpoint("bridge").map(|e| e.ip.clone()));
+        let address = container.with_record(|record| {
+            record
+                .network
+                .as_ref()?
+                .endpoint("bridge")
+                .map(|e| e.ip.clone())
+        });
         let Some(Ok(address)) = address.map(|text| text.parse::<IpAddr>()) else {
             return;
         };

@@ -243,7 +243,9 @@ pub(crate) fn refresh_network(
     let now = engine.network_record(record, attachment);
     let addresses = |network: &NetworkRecord| -> Vec<(String, String, String)> {
         let endpoints = network.endpoints.iter();
-        endpoints.map(|e| (e.network_id.clone(), e.ip.clone(), e.ipv6.clone())).collect()
+        endpoints
+            .map(|e| (e.network_id.clone(), e.ip.clone(), e.ipv6.clone()))
+            .collect()
     };
     let is_known = record
         .network

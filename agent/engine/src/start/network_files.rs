@@ -104,20 +104,36 @@ pub(crate) fn follow(
     const LONGEST: u64 = 1024 * 1024;
     let files = paths(folder);
     let mut text = String::new();
-    File::open(&files.hosts)?.take(LONGEST).read_to_string(&mut text)?;
+    File::open(&files.hosts)?
+        .take(LONGEST)
+        .read_to_string(&mut text)?;
     let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
     let is_gone = |line: &&str| {
         let word = first(line).unwrap_or_default();
         !word.is_empty() && gone.is_some_and(|e| e.ip == word || e.ipv6 == word)
     };
-    let mut lines: Vec<String> = text.lines().filter(|l| !is_gone(l)).map(str::to_owned).collect();
+    let mut lines: Vec<String> = text
+        .lines()
+        .filter(|l| !is_gone(l))
+        .map(str::to_owned)
+        .collect();
     let names = own_names(&record.config.hostname, &record.config.domainname);
-    for (address, _) in network.endpoints.iter().flat_map(|endpoint| &endpoint.addresses) {
-        if !lines.iter().any(|line| first(line) == Some(address.to_string())) {
+    for (address, _) in network
+        .endpoints
+        .iter()
+        .flat_map(|endpoint| &endpoint.addresses)
+    {
+        if !lines
+            .iter()
+            .any(|line| first(line) == Some(address.to_string()))
+        {
             lines.push(format!("{address}\t{names}"));
         }
     }
-    let hosts = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let hosts = lines
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect::<String>();
     if hosts != text {
         std::fs::write(&files.hosts, hosts)?;
     }
@@ -194,7 +210,10 @@ mod tests {
             }),
             endpoints: vec![Endpoint {
                 network: "bridge".to_owned(),
-                addresses: vec![([172, 17, 0, 2].into(), "172.17.0.0/16".parse().expect("subnet"))],
+                addresses: vec![(
+                    [172, 17, 0, 2].into(),
+                    "172.17.0.0/16".parse().expect("subnet"),
+                )],
                 ..Endpoint::default()
             }],
             ports: Vec::new(),

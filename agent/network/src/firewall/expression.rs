@@ -191,7 +191,11 @@ impl<'a> Program<'a> {
     pub(super) fn redirect(&mut self) {
         const DESTINATION: u32 = 1;
         let port = self.after_address(0);
-        let family = if self.is_ipv4 { libc::AF_INET } else { libc::AF_INET6 };
+        let family = if self.is_ipv4 {
+            libc::AF_INET
+        } else {
+            libc::AF_INET6
+        };
         self.expression("nat", |data| {
             data.be32(1, DESTINATION)
                 .be32(2, family.cast_unsigned())

@@ -84,7 +84,9 @@ impl Firewall {
         networks: &[NetworkRules],
         forwards: &[Forward],
     ) -> Result<(), FirewallError> {
-        let wants_ipv6 = networks.iter().any(|network| network.subnets.iter().any(|s| !s.is_ipv4()));
+        let wants_ipv6 = networks
+            .iter()
+            .any(|network| network.subnets.iter().any(|s| !s.is_ipv4()));
         let mut steps = rules::replace(IPV4, networks);
         steps.extend(rules::add_forwards(IPV4, forwards));
         if wants_ipv6 {
@@ -113,7 +115,10 @@ impl Firewall {
         match self.has_ipv6 {
             Some(known) => known,
             // A kernel without IPv6 refuses the question.
-            None => self.socket.query(IPV6.find()).is_ok_and(|found| found.is_some()),
+            None => self
+                .socket
+                .query(IPV6.find())
+                .is_ok_and(|found| found.is_some()),
         }
     }
 

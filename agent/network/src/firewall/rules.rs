@@ -58,12 +58,21 @@ fn loopback() -> Subnet {
 /// Returns the steps that replace a table, whether it is there or not.
 pub(super) fn replace(table: Table, networks: &[NetworkRules]) -> Vec<Step> {
     let mut steps = clear(table);
-    let (address, length) = if table.is_ipv4 { (TYPE_ADDRESS, 4) } else { (TYPE_ADDRESS6, 16) };
+    let (address, length) = if table.is_ipv4 {
+        (TYPE_ADDRESS, 4)
+    } else {
+        (TYPE_ADDRESS6, 16)
+    };
     steps.push(table.create());
     let target = (&[address, TYPE_PORT][..], length + 4);
     steps.extend([
         table.map(PUBLISHED_ANY, 1, (&[TYPE_PROTOCOL, TYPE_PORT], 8), target),
-        table.map(PUBLISHED_AT, 2, (&[TYPE_PROTOCOL, address, TYPE_PORT], length + 8), target),
+        table.map(
+            PUBLISHED_AT,
+            2,
+            (&[TYPE_PROTOCOL, address, TYPE_PORT], length + 8),
+            target,
+        ),
         table.set(BRIDGES, 3, &[TYPE_INTERFACE], 16),
         table.set(INTERNAL, 4, &[TYPE_INTERFACE], 16),
         table.set(WITHIN, 5, &[TYPE_INTERFACE, TYPE_INTERFACE], 32),
@@ -168,7 +177,10 @@ fn outbound(table: Table, network: &NetworkRules) -> Vec<Step> {
     let name = "add the rules for address translation";
     let bridge = &network.bridge;
     let mut steps = Vec::new();
-    let own = network.subnets.iter().filter(|subnet| subnet.is_ipv4() == table.is_ipv4);
+    let own = network
+        .subnets
+        .iter()
+        .filter(|subnet| subnet.is_ipv4() == table.is_ipv4);
     for subnet in own {
         if network.masquerade && !network.internal {
             steps.push(table.rule(name, "outbound", |program| {
@@ -191,12 +203,16 @@ fn outbound(table: Table, network: &NetworkRules) -> Vec<Step> {
 
 /// The machine's loopback address means nothing to a container.
 fn loopback_outbound(table: Table) -> Step {
-    table.rule("add the rules for address translation", "outbound", |program| {
-        program
-            .network(Field::SourceAddress, loopback())
-            .interface_in(Meta::OutputInterface, BRIDGES)
-            .masquerade();
-    })
+    table.rule(
+        "add the rules for address translation",
+        "outbound",
+        |program| {
+            program
+                .network(Field::SourceAddress, loopback())
+                .interface_in(Meta::OutputInterface, BRIDGES)
+                .masquerade();
+        },
+    )
 }
 
 pub(super) fn add_forwards(table: Table, forwards: &[Forward]) -> Vec<Step> {
@@ -208,7 +224,9 @@ pub(super) fn remove_forwards(table: Table, forwards: &[Forward]) -> Vec<Step> {
 }
 
 fn elements(table: Table, forwards: &[Forward], adding: bool) -> Vec<Step> {
-    let own = forwards.iter().filter(|forward| forward.host_ip.is_ipv4() == table.is_ipv4);
+    let own = forwards
+        .iter()
+        .filter(|forward| forward.host_ip.is_ipv4() == table.is_ipv4);
     let (any, at): (Vec<Forward>, Vec<_>) =
         own.partition(|forward| forward.host_ip.is_unspecified());
     let mut steps = Vec::new();
@@ -223,14 +241,18 @@ pub(super) fn name_service(table: Table, at: IpAddr, ports: [(u8, u16); 2]) -> V
     let mut steps = clear(table);
     steps.extend([table.create(), table.chain(&CHAINS[2])]);
     for (protocol, port) in ports {
-        steps.push(table.rule("send questions for names to the agent", "local", |program| {
-            program
-                .network(Field::DestinationAddress, Subnet::containing(at, 32))
-                .service(protocol, 53)
-                .load(&super::expression::octets(at), FIRST)
-                .load(&port.to_be_bytes(), Register(FIRST.0 + 1))
-                .redirect();
-        }));
+        steps.push(table.rule(
+            "send questions for names to the agent",
+            "local",
+            |program| {
+                program
+                    .network(Field::DestinationAddress, Subnet::containing(at, 32))
+                    .service(protocol, 53)
+                    .load(&super::expression::octets(at), FIRST)
+                    .load(&port.to_be_bytes(), Register(FIRST.0 + 1))
+                    .redirect();
+            },
+        ));
     }
     steps
 }

@@ -193,7 +193,11 @@ impl Table {
         forwards: &[Forward],
         adding: bool,
     ) -> Vec<Step> {
-        let name = if adding { "add published ports" } else { "remove published ports" };
+        let name = if adding {
+            "add published ports"
+        } else {
+            "remove published ports"
+        };
         let pair = |forward: &Forward| {
             let target = address_and_port(forward.container_ip, forward.container_port);
             (key(forward), adding.then_some(target))
@@ -227,7 +231,10 @@ impl Table {
         const KEY: u16 = 1;
         const DATA: u16 = 2;
         let (kind, flags) = if adding {
-            (libc::NFT_MSG_NEWSETELEM, libc::NLM_F_CREATE | libc::NLM_F_EXCL)
+            (
+                libc::NFT_MSG_NEWSETELEM,
+                libc::NLM_F_CREATE | libc::NLM_F_EXCL,
+            )
         } else {
             (libc::NFT_MSG_DELSETELEM, 0)
         };
@@ -249,7 +256,11 @@ impl Table {
     }
 
     fn message(self, kind: i32, flags: i32) -> Message {
-        let family = if self.is_ipv4 { libc::NFPROTO_IPV4 } else { libc::NFPROTO_IPV6 };
+        let family = if self.is_ipv4 {
+            libc::NFPROTO_IPV4
+        } else {
+            libc::NFPROTO_IPV6
+        };
         // Version and resource id are zero.
         let family_header = [flag(family).to_le_bytes()[0], 0, 0, 0];
         Message::new(

@@ -150,12 +150,18 @@ impl Host {
             let found = self.find(&interface).map_err(step("find the bridge"))?;
             let is_there = found.is_some_and(|link| link.index == ready.index);
             let has_rules = self.has_rules
-                && self.firewall()?.is_set_up().map_err(step("find the firewall's table"))?;
+                && self
+                    .firewall()?
+                    .is_set_up()
+                    .map_err(step("find the firewall's table"))?;
             if is_there && has_rules {
                 return Ok(ready);
             }
             if self.has_rules {
-                tracing::warn!(interface, "the container network was taken away, setting it up again");
+                tracing::warn!(
+                    interface,
+                    "the container network was taken away, setting it up again"
+                );
             }
         }
         let needs = needs();
@@ -187,7 +193,10 @@ impl Host {
         }
         let ready = Ready { index, definition };
         self.ready.insert(key.to_owned(), ready.clone());
-        tracing::info!(network = ready.definition.name, "the container network is set up");
+        tracing::info!(
+            network = ready.definition.name,
+            "the container network is set up"
+        );
         Ok(ready)
     }
 
@@ -221,10 +230,14 @@ impl Host {
         options: &BridgeOptions,
         definition: &Definition,
     ) -> Result<u32, SetUpError> {
-        let existing = self.find(&options.interface).map_err(step("find the bridge"))?;
+        let existing = self
+            .find(&options.interface)
+            .map_err(step("find the bridge"))?;
         let index = match existing {
             Some(link) => link.index,
-            None => self.create_bridge(options, definition).map_err(step("create the bridge"))?,
+            None => self
+                .create_bridge(options, definition)
+                .map_err(step("create the bridge"))?,
         };
         let has_ipv6 = definition.pools.iter().any(|pool| !pool.subnet.is_ipv4());
         // Before the addresses, which a bridge without IPv6 cannot have.
@@ -234,7 +247,11 @@ impl Host {
         Ok(index)
     }
 
-    fn create_bridge(&mut self, options: &BridgeOptions, definition: &Definition) -> io::Result<u32> {
+    fn create_bridge(
+        &mut self,
+        options: &BridgeOptions,
+        definition: &Definition,
+    ) -> io::Result<u32> {
         let gateways = definition.pools.iter().filter_map(|pool| pool.gateway);
         let first = gateways.min_by_key(|gateway| !gateway.is_ipv4());
         let mac = mac_of(first.unwrap_or(IpAddr::from([0, 0, 0, 1])));
@@ -341,7 +358,12 @@ fn rules(ready: &Ready) -> Option<NetworkRules> {
     let options = ready.definition.bridge()?;
     Some(NetworkRules {
         bridge: options.interface.clone(),
-        subnets: ready.definition.pools.iter().map(|pool| pool.subnet).collect(),
+        subnets: ready
+            .definition
+            .pools
+            .iter()
+            .map(|pool| pool.subnet)
+            .collect(),
         internal: ready.definition.internal,
         masquerade: options.masquerade,
     })

@@ -45,7 +45,10 @@ impl Host {
         let routes = links.routed_networks()?.into_iter();
         let routes = routes.filter(|(index, _)| index.is_none() || *index != own);
         taken.extend(routes.map(|(_, subnet)| subnet));
-        let others = self.definitions.values().filter(|other| Some(other.id.as_str()) != but);
+        let others = self
+            .definitions
+            .values()
+            .filter(|other| Some(other.id.as_str()) != but);
         taken.extend(others.flat_map(|other| other.pools.iter().map(|pool| pool.subnet)));
         Ok(taken)
     }

@@ -30,7 +30,11 @@ impl Host {
         } else {
             let missing = || SetUpError::NoSuchParent(name.clone());
             let (base, id) = name.rsplit_once('.').ok_or_else(missing)?;
-            let id: u16 = id.parse().ok().filter(|id| (1..4095).contains(id)).ok_or_else(missing)?;
+            let id: u16 = id
+                .parse()
+                .ok()
+                .filter(|id| (1..4095).contains(id))
+                .ok_or_else(missing)?;
             let base = self.find(base).map_err(step(find))?.ok_or_else(missing)?;
             let links = self.links().map_err(step(find))?;
             links
@@ -46,7 +50,8 @@ impl Host {
         let Some(definition) = self.definitions.get(key).cloned() else {
             return Ok(());
         };
-        self.remove_interface(&definition).map_err(step("remove the bridge"))?;
+        self.remove_interface(&definition)
+            .map_err(step("remove the bridge"))?;
         self.definitions.remove(key);
         let was_ready = self.ready.remove(key);
         if self.has_rules && was_ready.is_some_and(|ready| ready.definition.bridge().is_some()) {
@@ -70,10 +75,13 @@ impl Host {
     pub(crate) fn remove_strays(&mut self) -> io::Result<()> {
         for link in self.links()?.all()? {
             let stale = link.alias.strip_prefix(MARK);
-            let stale = stale
-                .is_some_and(|id| id != DEFAULT_NETWORK && !self.definitions.contains_key(id));
+            let stale =
+                stale.is_some_and(|id| id != DEFAULT_NETWORK && !self.definitions.contains_key(id));
             if stale {
-                tracing::info!(interface = link.name, "removing the interface of a network that is gone");
+                tracing::info!(
+                    interface = link.name,
+                    "removing the interface of a network that is gone"
+                );
                 self.links()?.remove(link.index)?;
             }
         }

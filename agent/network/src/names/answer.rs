@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use simple_dns::rdata::{A, AAAA, PTR, RData};
-use simple_dns::{CLASS, Label, Name, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE};
+use simple_dns::{
+    CLASS, Label, Name, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE,
+};
 
 use super::question::{HEADER, Question};
 use super::zone::Known;
@@ -16,11 +18,18 @@ const MOST: usize = 1000;
 
 /// Returns the answer to a question about somebody who is known. `turn` decides who comes first;
 /// `room` is how many bytes the answer may have.
-pub(super) fn known(question: &Question<'_>, known: &Known, turn: usize, room: usize) -> Option<Vec<u8>> {
+pub(super) fn known(
+    question: &Question<'_>,
+    known: &Known,
+    turn: usize,
+    room: usize,
+) -> Option<Vec<u8>> {
     let mut records = Vec::new();
     match known {
         Known::Addresses(addresses) => {
-            let wanted = addresses.iter().filter(|address| is_asked(question.kind, **address));
+            let wanted = addresses
+                .iter()
+                .filter(|address| is_asked(question.kind, **address));
             records.extend(wanted.map(|address| data(*address)));
             if !records.is_empty() {
                 let first = turn % records.len();
@@ -75,12 +84,21 @@ fn is_asked(kind: u16, address: IpAddr) -> bool {
 
 fn data(address: IpAddr) -> RData<'static> {
     match address {
-        IpAddr::V4(v4) => RData::A(A { address: v4.to_bits() }),
-        IpAddr::V6(v6) => RData::AAAA(AAAA { address: v6.to_bits() }),
+        IpAddr::V4(v4) => RData::A(A {
+            address: v4.to_bits(),
+        }),
+        IpAddr::V6(v6) => RData::AAAA(AAAA {
+            address: v6.to_bits(),
+        }),
     }
 }
 
-fn build(question: &Question<'_>, code: RCODE, records: &[RData<'_>], cut: bool) -> Option<Vec<u8>> {
+fn build(
+    question: &Question<'_>,
+    code: RCODE,
+    records: &[RData<'_>],
+    cut: bool,
+) -> Option<Vec<u8>> {
     let mut packet = Packet::new_reply(question.id);
     packet.set_flags(PacketFlag::RECURSION_AVAILABLE);
     if question.recursion_desired {
@@ -98,7 +116,9 @@ fn build(question: &Question<'_>, code: RCODE, records: &[RData<'_>], cut: bool)
         kind => QTYPE::TYPE(TYPE::from(kind)),
     };
     let class = QCLASS::try_from(question.class).ok()?;
-    packet.questions.push(simple_dns::Question::new(name.clone(), kind, class, false));
+    packet
+        .questions
+        .push(simple_dns::Question::new(name.clone(), kind, class, false));
     let record = |data: &RData<'_>| {
         ResourceRecord::new(name.clone(), CLASS::IN, TIME_TO_LIVE, data.clone()).into_owned()
     };
@@ -113,15 +133,27 @@ mod tests {
     fn question(name: &str, kind: TYPE) -> Vec<u8> {
         let mut packet = Packet::new_query(9);
         let name = Name::new(name).unwrap();
-        packet.questions.push(simple_dns::Question::new(name, kind.into(), CLASS::IN.into(), false));
+        packet.questions.push(simple_dns::Question::new(
+            name,
+            kind.into(),
+            CLASS::IN.into(),
+            false,
+        ));
         packet.build_bytes_vec().unwrap()
     }
 
     fn answers(bytes: &[u8]) -> Vec<RData<'static>> {
         let packet = Packet::parse(bytes).unwrap();
         assert!(packet.has_flags(PacketFlag::RESPONSE));
-        assert_eq!((packet.id(), packet.rcode(), packet.questions.len()), (9, RCODE::NoError, 1));
-        packet.answers.into_iter().map(|record| record.rdata.into_owned()).collect()
+        assert_eq!(
+            (packet.id(), packet.rcode(), packet.questions.len()),
+            (9, RCODE::NoError, 1)
+        );
+        packet
+            .answers
+            .into_iter()
+            .map(|record| record.rdata.into_owned())
+            .collect()
     }
 
     #[test]
@@ -142,8 +174,16 @@ mod tests {
         let none = known(&Question::parse(&asked).unwrap(), &known_as, 0, 512).unwrap();
         assert_eq!(answers(&none).len(), 0);
         let asked = question("2.0.0.10.in-addr.arpa", TYPE::PTR);
-        let name = known(&Question::parse(&asked).unwrap(), &Known::Name("db.net".to_owned()), 0, 512);
-        assert_eq!(answers(&name.unwrap()), [RData::PTR(PTR(Name::new("db.net").unwrap()))]);
+        let name = known(
+            &Question::parse(&asked).unwrap(),
+            &Known::Name("db.net".to_owned()),
+            0,
+            512,
+        );
+        assert_eq!(
+            answers(&name.unwrap()),
+            [RData::PTR(PTR(Name::new("db.net").unwrap()))]
+        );
     }
 
     #[test]

@@ -64,8 +64,12 @@ pub(super) async fn ask(
                 return Some(answer);
             }
             Ok(Ok(answer)) => last = Some(answer),
-            Ok(Err(error)) => tracing::debug!(server = %server.address, %error, "name server not asked"),
-            Err(_elapsed) => tracing::debug!(server = %server.address, "name server does not answer"),
+            Ok(Err(error)) => {
+                tracing::debug!(server = %server.address, %error, "name server not asked")
+            }
+            Err(_elapsed) => {
+                tracing::debug!(server = %server.address, "name server does not answer")
+            }
         }
     }
     last
@@ -107,7 +111,9 @@ async fn over_udp(fd: OwnedFd, address: SocketAddr, message: &[u8]) -> io::Resul
 }
 
 async fn over_tcp(fd: OwnedFd, address: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpSocket::from_std_stream(fd.into()).connect(address).await?;
+    let mut stream = TcpSocket::from_std_stream(fd.into())
+        .connect(address)
+        .await?;
     write_message(&mut stream, message).await?;
     let answer = read_message(&mut stream).await?;
     if is_answer(message, &answer) {
@@ -132,8 +138,16 @@ fn is_answer(asked: &[u8], answer: &[u8]) -> bool {
 }
 
 /// Opens a socket in a namespace, by a thread that ends there.
-async fn open(namespace: Option<Arc<File>>, is_ipv4: bool, transport: Transport) -> io::Result<OwnedFd> {
-    let family = if is_ipv4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
+async fn open(
+    namespace: Option<Arc<File>>,
+    is_ipv4: bool,
+    transport: Transport,
+) -> io::Result<OwnedFd> {
+    let family = if is_ipv4 {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
     let kind = match transport {
         Transport::Udp => SockType::Datagram,
         Transport::Tcp => SockType::Stream,
@@ -148,7 +162,9 @@ async fn open(namespace: Option<Arc<File>>, is_ipv4: bool, transport: Transport)
             Ok(socket(family, kind, flags, None)?)
         };
         let thread = std::thread::Builder::new().spawn(inside)?;
-        thread.join().unwrap_or_else(|_panic| Err(io::ErrorKind::Interrupted.into()))
+        thread
+            .join()
+            .unwrap_or_else(|_panic| Err(io::ErrorKind::Interrupted.into()))
     };
     tokio::task::spawn_blocking(work).await?
 }

@@ -61,7 +61,10 @@ impl<'a> Question<'a> {
 
     /// Returns the name in small letters, without a dot at its end.
     pub(super) fn name(&self) -> String {
-        let labels = self.labels.iter().map(|label| String::from_utf8_lossy(label).to_lowercase());
+        let labels = self
+            .labels
+            .iter()
+            .map(|label| String::from_utf8_lossy(label).to_lowercase());
         labels.collect::<Vec<_>>().join(".")
     }
 }

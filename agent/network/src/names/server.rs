@@ -68,7 +68,10 @@ impl Sockets {
         let tcp = TcpListener::bind((ADDRESS, 0))?;
         udp.set_nonblocking(true)?;
         tcp.set_nonblocking(true)?;
-        let ports = [(UDP, udp.local_addr()?.port()), (TCP, tcp.local_addr()?.port())];
+        let ports = [
+            (UDP, udp.local_addr()?.port()),
+            (TCP, tcp.local_addr()?.port()),
+        ];
         let mut firewall = Firewall::open()?;
         firewall
             .serve_names(ADDRESS.into(), ports)
@@ -200,8 +203,13 @@ impl Client {
             return Vec::new();
         }
         if !own.is_empty() {
-            let own = own.into_iter().filter(|address| *address != Ipv4Addr::from(ADDRESS));
-            let own = own.map(|address| Upstream { address, on_machine: false });
+            let own = own
+                .into_iter()
+                .filter(|address| *address != Ipv4Addr::from(ADDRESS));
+            let own = own.map(|address| Upstream {
+                address,
+                on_machine: false,
+            });
             return own.collect();
         }
         let machines = Resolver::of_host(&network.config.resolv_conf).nameservers;

@@ -43,7 +43,11 @@ fn on_network(leases: &Leases, asker: &EndpointLease, name: &str) -> Vec<IpAddr>
         let Some(endpoint) = lease.endpoint(&asker.network) else {
             continue;
         };
-        if endpoint.names.iter().any(|word| word.to_lowercase() == meant) {
+        if endpoint
+            .names
+            .iter()
+            .any(|word| word.to_lowercase() == meant)
+        {
             found.extend(endpoint.addresses.iter().map(|(address, _)| *address));
         }
     }
@@ -53,13 +57,13 @@ fn on_network(leases: &Leases, asker: &EndpointLease, name: &str) -> Vec<IpAddr>
 }
 
 fn name_of(leases: &Leases, own: &Lease, address: IpAddr) -> Option<String> {
-    let shared = |endpoint: &&EndpointLease| {
-        endpoint.has_names && own.endpoint(&endpoint.network).is_some()
-    };
+    let shared =
+        |endpoint: &&EndpointLease| endpoint.has_names && own.endpoint(&endpoint.network).is_some();
     let mut endpoints = leases
         .attached()
         .flat_map(|(_, lease)| lease.endpoints.iter().filter(shared));
-    let endpoint = endpoints.find(|endpoint| endpoint.addresses.iter().any(|(a, _)| *a == address))?;
+    let endpoint =
+        endpoints.find(|endpoint| endpoint.addresses.iter().any(|(a, _)| *a == address))?;
     let name = endpoint.names.first()?;
     Some(format!("{name}.{}", endpoint.network_name))
 }
@@ -76,7 +80,9 @@ fn reversed(name: &str) -> Option<IpAddr> {
     let mut n_digits = 0;
     for digit in digits.rsplit('.') {
         n_digits += 1;
-        let value = u128::from_str_radix(digit, 16).ok().filter(|_| digit.len() == 1)?;
+        let value = u128::from_str_radix(digit, 16)
+            .ok()
+            .filter(|_| digit.len() == 1)?;
         bits = bits << 4 | value;
     }
     (n_digits == 32).then(|| Ipv6Addr::from_bits(bits).into())
@@ -104,14 +110,19 @@ mod tests {
         for (id, endpoints) in all {
             let mut lease = Lease::new(NetworkMode::Bridge, Vec::new());
             lease.endpoints = endpoints;
-            let attached = Attached { lease, ..Attached::default() };
+            let attached = Attached {
+                lease,
+                ..Attached::default()
+            };
             leases.put(id, attached);
         }
         leases
     }
 
     fn addresses(last: &[u8]) -> Option<Known> {
-        Some(Known::Addresses(last.iter().map(|last| [10, 0, 0, *last].into()).collect()))
+        Some(Known::Addresses(
+            last.iter().map(|last| [10, 0, 0, *last].into()).collect(),
+        ))
     }
 
     #[test]
@@ -131,7 +142,10 @@ mod tests {
         assert_eq!(ask("web"), addresses(&[2]));
         assert_eq!(ask("far"), None);
         assert_eq!(ask("db1.two"), None);
-        assert_eq!(ask("3.0.0.10.in-addr.arpa"), Some(Known::Name("db1.one".to_owned())));
+        assert_eq!(
+            ask("3.0.0.10.in-addr.arpa"),
+            Some(Known::Name("db1.one".to_owned()))
+        );
         assert_eq!(ask("5.0.0.10.in-addr.arpa"), None);
         // Nobody but the one that has the link knows it.
         assert_eq!(look_up(&leases, "db1", "data"), None);
@@ -141,9 +155,18 @@ mod tests {
     #[test]
     fn addresses_are_read_backwards() {
         let v6 = "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa";
-        assert_eq!(reversed(v6), Some("4321:0:1:2:3:4:567:89ab".parse().unwrap()));
+        assert_eq!(
+            reversed(v6),
+            Some("4321:0:1:2:3:4:567:89ab".parse().unwrap())
+        );
         assert_eq!(reversed("4.3.2.1.in-addr.arpa"), Some([1, 2, 3, 4].into()));
-        for text in ["3.2.1.in-addr.arpa", "a.ip6.arpa", "x.in-addr.arpa", "in-addr.arpa", "10.ip6.arpa"] {
+        for text in [
+            "3.2.1.in-addr.arpa",
+            "a.ip6.arpa",
+            "x.in-addr.arpa",
+            "in-addr.arpa",
+            "10.ip6.arpa",
+        ] {
             assert_eq!(reversed(text), None, "{text}");
         }
     }

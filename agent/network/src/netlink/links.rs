@@ -92,7 +92,10 @@ impl Links {
     pub(crate) fn all(&mut self) -> io::Result<Vec<Link>> {
         let message = Message::new(libc::RTM_GETLINK, 0, &link_header(0, false));
         let answers = self.socket.dump(message)?;
-        Ok(answers.iter().filter_map(|answer| parse_link(answer)).collect())
+        Ok(answers
+            .iter()
+            .filter_map(|answer| parse_link(answer))
+            .collect())
     }
 
     /// Creates a bridge, marked by an alias, and brings it up.
@@ -249,7 +252,10 @@ fn describe(message: &mut Message, inside: &Inside<'_>) {
     if let Some(mtu) = inside.mtu {
         message.u32(libc::IFLA_MTU, mtu);
     }
-    message.u32(libc::IFLA_NET_NS_FD, inside.namespace.as_raw_fd().cast_unsigned());
+    message.u32(
+        libc::IFLA_NET_NS_FD,
+        inside.namespace.as_raw_fd().cast_unsigned(),
+    );
 }
 
 fn as_port(info: &mut Message, isolated: bool) {

@@ -35,15 +35,21 @@ impl Links {
         route: &[Route],
     ) -> io::Result<()> {
         let mut messages = vec![loopback_up(), up(index)];
-        messages.extend(addresses.iter().map(|(address, subnet)| {
-            address_message(libc::RTM_NEWADDR, index, *address, *subnet)
-        }));
+        messages.extend(
+            addresses.iter().map(|(address, subnet)| {
+                address_message(libc::RTM_NEWADDR, index, *address, *subnet)
+            }),
+        );
         messages.extend(route.iter().map(route_message));
         self.execute(messages)
     }
 
     /// Replaces the default route, or takes it away.
-    pub(crate) fn set_default_route(&mut self, is_ipv4: bool, route: Option<Route>) -> io::Result<()> {
+    pub(crate) fn set_default_route(
+        &mut self,
+        is_ipv4: bool,
+        route: Option<Route>,
+    ) -> io::Result<()> {
         if let Some(route) = route {
             return self.execute(vec![route_message(&route)]);
         }
@@ -62,12 +68,32 @@ impl Links {
         }
     }
 
-    pub(crate) fn add_address(&mut self, index: u32, address: IpAddr, subnet: Subnet) -> io::Result<()> {
-        self.execute(vec![address_message(libc::RTM_NEWADDR, index, address, subnet)])
+    pub(crate) fn add_address(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+        subnet: Subnet,
+    ) -> io::Result<()> {
+        self.execute(vec![address_message(
+            libc::RTM_NEWADDR,
+            index,
+            address,
+            subnet,
+        )])
     }
 
-    pub(crate) fn remove_address(&mut self, index: u32, address: IpAddr, subnet: Subnet) -> io::Result<()> {
-        self.execute(vec![address_message(libc::RTM_DELADDR, index, address, subnet)])
+    pub(crate) fn remove_address(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+        subnet: Subnet,
+    ) -> io::Result<()> {
+        self.execute(vec![address_message(
+            libc::RTM_DELADDR,
+            index,
+            address,
+            subnet,
+        )])
     }
 
     /// Returns all addresses with the interfaces that have them and the networks that they lie in.
@@ -177,7 +203,11 @@ fn parse_route(payload: &[u8]) -> Option<(Option<u32>, Subnet)> {
 
 fn parse(family: u8, bytes: &[u8]) -> Option<IpAddr> {
     if family == FAMILIES[0] {
-        return bytes.first_chunk().map(|octets: &[u8; 4]| Ipv4Addr::from(*octets).into());
+        return bytes
+            .first_chunk()
+            .map(|octets: &[u8; 4]| Ipv4Addr::from(*octets).into());
     }
-    bytes.first_chunk().map(|octets: &[u8; 16]| Ipv6Addr::from(*octets).into())
+    bytes
+        .first_chunk()
+        .map(|octets: &[u8; 16]| Ipv6Addr::from(*octets).into())
 }

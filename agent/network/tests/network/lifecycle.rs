@@ -227,9 +227,15 @@ fn a_killed_agent_finds_its_containers_and_drops_what_leaked() {
     machine.agent(async |network| {
         let found = network.attachment("live").unwrap();
         assert_eq!(found, live);
-        network.restore(&["live".to_owned()], Vec::new()).await.unwrap();
+        network
+            .restore(&["live".to_owned()], Vec::new())
+            .await
+            .unwrap();
         // Restoring again changes nothing.
-        network.restore(&["live".to_owned()], Vec::new()).await.unwrap();
+        network
+            .restore(&["live".to_owned()], Vec::new())
+            .await
+            .unwrap();
         assert_eq!(network.attachment("live"), Some(live.clone()));
         assert_eq!(network.attachment("dead"), None);
         assert_eq!(machine.namespaces(), ["live"]);
@@ -280,7 +286,10 @@ fn a_port_taken_while_the_agent_was_down_stays_published() {
     let _server = Space::of(&one).serve_tcp("one", ANY, 80);
     let _thief = machine.space.serve_tcp("thief", ANY, 8080);
     machine.agent(async |network| {
-        network.restore(&["one".to_owned()], Vec::new()).await.unwrap();
+        network
+            .restore(&["one".to_owned()], Vec::new())
+            .await
+            .unwrap();
         assert_eq!(
             machine.world.tcp(MACHINE, 8080),
             Some(format!("one {WORLD}"))
@@ -338,7 +347,8 @@ fn the_firewall_can_be_read_with_the_usual_program() {
             format!("udp . {MACHINE} . 5353 : {ip} . 53"),
             "iifname != \"lo\" ip daddr 127.0.0.0/8 drop".to_owned(),
             "ip saddr 172.17.0.0/16 oifname != \"berth0\" masquerade".to_owned(),
-            "oifname \"berth0\" ct state established,related accept".to_owned(),
+            "oifname @bridges ct state established,related accept".to_owned(),
+            "elements = { \"berth0\" }".to_owned(),
         ] {
             assert!(listing.contains(&line), "{line}:\n{listing}");
         }
@@ -361,7 +371,10 @@ fn a_removed_bridge_is_made_again_and_live_containers_return_to_it() {
     });
     let _server = Space::of(&one).serve_tcp("one", ANY, 80);
     machine.agent(async |network| {
-        network.restore(&["one".to_owned()], Vec::new()).await.unwrap();
+        network
+            .restore(&["one".to_owned()], Vec::new())
+            .await
+            .unwrap();
         assert_eq!(
             machine.world.tcp(MACHINE, 8080),
             Some(format!("one {WORLD}"))

@@ -6,5 +6,7 @@
 )]
 
 mod lifecycle;
+mod names;
 mod support;
 mod traffic;
+mod users;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use berth_proto::v1::{InspectImageRequest, InspectRequest, InspectVolumeRequest, Volume};
+use berth_proto::v1::{
+    InspectImageRequest, InspectNetworkRequest, InspectRequest, InspectVolumeRequest, Volume,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -11,7 +13,7 @@ use crate::failure::{Failure, Outcome};
 use crate::template::{self, Missing, Options, Template};
 use crate::ui;
 
-/// Show everything about containers, images and volumes, as JSON
+/// Show everything about containers, images, volumes and networks, as JSON
 #[derive(Debug, clap::Args)]
 #[command(mut_args(crate::switch::with_value))]
 #[command(after_help = "Examples:
@@ -26,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     size: bool,
 
-    /// container, image or volume; all are tried if not given
+    /// container, image, volume or network; all are tried if not given
     #[arg(long = "type", value_name = "KIND")]
     kind: Option<Kind>,
 }
@@ -55,6 +57,18 @@ pub(crate) struct ImageArgs {
 pub(crate) struct VolumeArgs {
     #[command(flatten)]
     what: What,
+}
+
+/// Show everything about networks, as JSON
+#[derive(Debug, clap::Args)]
+#[command(mut_args(crate::switch::with_value))]
+pub(crate) struct NetworkArgs {
+    #[command(flatten)]
+    what: What,
+
+    /// More of what a swarm knows, of which there is none
+    #[arg(long, short, hide = true)]
+    verbose: bool,
 }
 
 /// What is shown, and how.
@@ -99,12 +113,23 @@ impl From<VolumeArgs> for Args {
     }
 }
 
+impl From<NetworkArgs> for Args {
+    fn from(NetworkArgs { what, verbose: _ }: NetworkArgs) -> Self {
+        Self {
+            what,
+            size: false,
+            kind: None,
+        }
+    }
+}
+
 /// Kinds of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     Container,
     Image,
     Volume,
+    Network,
 }
 
 /// Prints objects; what is missing is told at the end.
@@ -178,7 +203,12 @@ const OF_OBJECTS: Options = Options {
 };
 
 /// Words with which an agent says that it has no such thing.
-const ABSENT: [&str; 3] = ["container-not-found", "image-not-found", "volume-not-found"];
+const ABSENT: [&str; 4] = [
+    "container-not-found",
+    "image-not-found",
+    "volume-not-found",
+    "network-not-found",
+];
 
 /// Looks for an object, of whatever kind if none is given.
 async fn find(
@@ -189,7 +219,7 @@ async fn find(
 ) -> Result<Value, Failure> {
     let kinds = match kind {
         Some(kind) => vec![kind],
-        None => vec![Kind::Container, Kind::Image, Kind::Volume],
+        None => vec![Kind::Container, Kind::Image, Kind::Network, Kind::Volume],
     };
     for each in kinds {
         match find_kind(engine, name, each, size).await {
@@ -219,6 +249,10 @@ async fn find_kind(engine: &Engine, name: &str, kind: Kind, size: bool) -> Resul
         Kind::Image => {
             let request = InspectImageRequest { name };
             engine.images().inspect(request).await?.into_inner().json
+        }
+        Kind::Network => {
+            let request = InspectNetworkRequest { network: name };
+            engine.networks().inspect(request).await?.into_inner().json
         }
         Kind::Volume => {
             let request = InspectVolumeRequest { name };

@@ -13,6 +13,7 @@ mod login;
 mod logout;
 pub(crate) mod machine;
 mod man;
+mod network;
 mod output;
 mod pruned;
 mod system;
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     /// Commands on images, under their long names
     #[command(subcommand, arg_required_else_help = true)]
     Image(image::LongCommand),
+    /// Make networks, and connect containers to them
+    #[command(subcommand, arg_required_else_help = true)]
+    Network(network::Command),
     /// Make, list and remove volumes
     #[command(subcommand, arg_required_else_help = true)]
     Volume(volume::Command),
@@ -77,6 +81,7 @@ impl Command {
             Self::Machine(command) => command.run(global).await,
             Self::Container(command) => command.run(global).await,
             Self::Image(command) => command.run(global).await,
+            Self::Network(command) => command.run(global).await,
             Self::Volume(command) => command.run(global).await,
             Self::System(command) => command.run(global).await,
             Self::Completion(args) => completion::run(&args),

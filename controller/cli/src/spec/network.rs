@@ -46,6 +46,11 @@ fn set(endpoint: &mut EndpointConfig, name: &str, value: &str) -> Result<(), Str
         "alias" => endpoint.aliases.push(value.to_owned()),
         "ip" => value.clone_into(&mut endpoint.ipv4_address),
         "ip6" => value.clone_into(&mut endpoint.ipv6_address),
+        "gw-priority" => {
+            endpoint.gw_priority = value
+                .parse()
+                .map_err(|_none| format!("invalid gw-priority ({value}): invalid syntax"))?;
+        }
         "link-local-ip" => endpoint.link_local_ips.push(value.to_owned()),
         "mac-address" => {
             check_mac_address(value)?;

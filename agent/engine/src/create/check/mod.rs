@@ -14,7 +14,7 @@ use crate::options::ContainerOptions;
 use crate::spec::{DeviceError, DeviceRule};
 
 pub(super) use identity::check_hostname;
-pub(crate) use network::{main_endpoint, parse_mac};
+pub(crate) use network::parse_mac;
 pub use sysctl::SysctlError;
 pub use ulimit::UlimitError;
 

@@ -88,10 +88,7 @@ fn macs(options: &ContainerOptions, config: &MergedConfig) -> Result<(), Invalid
 }
 
 /// Returns what is asked of the network that the mode names.
-pub(crate) fn main_endpoint<'a>(
-    mode: &str,
-    endpoints: &'a [EndpointOptions],
-) -> Option<&'a EndpointOptions> {
+fn main_endpoint<'a>(mode: &str, endpoints: &'a [EndpointOptions]) -> Option<&'a EndpointOptions> {
     endpoints
         .iter()
         .find(|endpoint| plain(&endpoint.network) == plain(mode))

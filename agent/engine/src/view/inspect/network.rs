@@ -96,7 +96,10 @@ impl Engine {
 /// Returns the addresses that were asked for; nothing when none were.
 fn ipam(asked: &EndpointOptions) -> Value {
     let mut object = Map::new();
-    for (key, text) in [("IPv4Address", &asked.ipv4_address), ("IPv6Address", &asked.ipv6_address)] {
+    for (key, text) in [
+        ("IPv4Address", &asked.ipv4_address),
+        ("IPv6Address", &asked.ipv6_address),
+    ] {
         if !text.is_empty() {
             object.insert(key.to_owned(), json!(text));
         }
@@ -104,7 +107,11 @@ fn ipam(asked: &EndpointOptions) -> Value {
     if !asked.link_local_ips.is_empty() {
         object.insert("LinkLocalIPs".to_owned(), json!(asked.link_local_ips));
     }
-    if object.is_empty() { Value::Null } else { Value::Object(object) }
+    if object.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(object)
+    }
 }
 
 fn ports(record: &ContainerRecord, published: &[PublishedRecord]) -> Map<String, Value> {

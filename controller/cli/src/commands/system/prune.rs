@@ -1,6 +1,6 @@
 //! `berth system prune`.
 
-use crate::commands::{container, image, pruned::Pruned, volume};
+use crate::commands::{container, image, network, pruned::Pruned, volume};
 use crate::engine::Global;
 use crate::failure::{Failure, Outcome};
 use crate::ui;
@@ -44,6 +44,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
     let engine = global.engine().await?;
     let mut all = Pruned::default();
     all.add(container::prune::prune(&engine, args.filter.clone()).await?);
+    all.add(network::prune::prune(&engine, args.filter.clone()).await?);
     if args.volumes {
         all.add(volume::prune::prune(&engine, args.filter.clone(), false).await?);
     }
@@ -53,7 +54,7 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
 }
 
 fn question(args: &Args) -> String {
-    let mut text = "WARNING! This will remove:\n  - all stopped containers\n".to_owned();
+    let mut text = "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n".to_owned();
     if args.volumes {
         text.push_str("  - all anonymous volumes not used by at least one container\n");
     }
