@@ -253,6 +253,7 @@ fn hostile_questions_hurt_nobody() {
             stream.write_all(&[0xff, 0xff, 1, 2, 3]).unwrap();
         });
         assert_eq!(ask(&web, "web").1, [Ipv4Addr::new(10, 1, 0, 2)]);
+        drop(web);
         network.detach("web").await.unwrap();
         eventually("the interface is gone", || machine.interfaces().is_empty());
     });
