@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::control_groups::control_groups;
+
 /// Where an agent lives.
 #[derive(Clone, Debug)]
 pub struct Ground {
@@ -208,24 +210,6 @@ fn mounts(ground: &Ground) -> Vec<String> {
         .filter(|place| place.starts_with(data.as_ref()) || place.starts_with(run.as_ref()))
         .map(str::to_owned)
         .collect()
-}
-
-fn control_groups(seen: &BTreeSet<String>) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut left = vec![(PathBuf::from("/sys/fs/cgroup"), 0)];
-    while let Some((folder, depth)) = left.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                continue;
-            }
-            if seen.contains(entry.file_name().to_string_lossy().as_ref()) {
-                found.push(entry.path().to_string_lossy().into_owned());
-            } else if depth < 4 {
-                left.push((entry.path(), depth + 1));
-            }
-        }
-    }
-    found
 }
 
 /// Processes of containers, which have the data root in their mounts, and of the agent, which are in

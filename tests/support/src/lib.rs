@@ -9,6 +9,7 @@
 )]
 
 mod agents;
+mod control_groups;
 mod image;
 mod inventory;
 mod machine;
@@ -25,6 +26,7 @@ mod traces;
 mod wait;
 
 pub use agents::{AGENTS_VERSION, FakeAgents};
+pub use control_groups::remove_control_groups;
 pub use image::{Image, Layer, Platform, busybox_layer};
 pub use inventory::{Ground, Inventory};
 pub use machine::Machine;

@@ -94,8 +94,15 @@ pub(crate) async fn channel(
     host: &Host,
     config: ClientConfig,
 ) -> Result<Channel, tonic::transport::Error> {
+    channel_over(host.connect("127.0.0.1:2376").expect("TCP"), config).await
+}
+
+/// Speaks over a connection that is there already.
+pub(crate) async fn channel_over(
+    stream: std::net::TcpStream,
+    config: ClientConfig,
+) -> Result<Channel, tonic::transport::Error> {
     let connector = TlsConnector::from(Arc::new(config));
-    let stream = host.connect("127.0.0.1:2376").expect("TCP");
     stream.set_nonblocking(true).expect("non-blocking");
     let stream = std::sync::Mutex::new(Some(stream));
     let connect = service_fn(move |_uri| {

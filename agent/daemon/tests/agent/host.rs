@@ -182,15 +182,7 @@ impl Host {
 
     /// Connects to a TCP address of the host.
     pub(crate) fn connect(&self, address: &str) -> std::io::Result<std::net::TcpStream> {
-        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.holder.id()))?;
-        let address = address.to_owned();
-        // Entering a namespace is for one thread, which ends with it.
-        std::thread::spawn(move || {
-            setns(namespace, CloneFlags::CLONE_NEWNET)?;
-            std::net::TcpStream::connect(address)
-        })
-        .join()
-        .expect("connecting thread")
+        connect_in(self.holder.id(), address)
     }
 
     /// Returns the names in a folder of the host, sorted, without hidden ones.
@@ -238,6 +230,19 @@ impl Drop for Host {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// Connects to an address in the network namespace of a process.
+pub(crate) fn connect_in(pid: u32, address: &str) -> std::io::Result<std::net::TcpStream> {
+    let namespace = fs::File::open(format!("/proc/{pid}/ns/net"))?;
+    let address = address.to_owned();
+    // Entering a namespace is for one thread, which ends with it.
+    std::thread::spawn(move || {
+        setns(namespace, CloneFlags::CLONE_NEWNET)?;
+        std::net::TcpStream::connect(address)
+    })
+    .join()
+    .expect("connecting thread")
 }
 
 /// Starts the process that keeps a host's namespaces.

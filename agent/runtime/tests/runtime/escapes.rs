@@ -34,7 +34,8 @@ async fn exchanger(container: &Container, volume: &Path, names: &[&str]) -> Runn
     running
 }
 
-/// CVE-2021-30465: a mount's target is exchanged for a link to the machine while the mount is made.
+/// CVE-2021-30465, CVE-2024-45310: a mount's target is exchanged for a link to the machine while the mount, or the
+/// directory for it, is made.
 #[tokio::test]
 async fn a_target_that_becomes_a_link_while_it_is_mounted_leads_nowhere() {
     let attacker = Container::new();

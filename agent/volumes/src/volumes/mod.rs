@@ -265,7 +265,12 @@ impl Shared {
             .create(&trash)?;
         let place = trash.join(name::random());
         match fs::rename(self.root.join(name), &place) {
-            Ok(()) => Ok(Some(place)),
+            Ok(()) => {
+                // On the disk before the record changes: after a power failure the files would be back, with a record
+                // of another volume or with none.
+                fs::File::open(&self.root)?.sync_all()?;
+                Ok(Some(place))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

@@ -3,7 +3,7 @@
 use berth_proto::v1::wait_request::Condition;
 use berth_proto::v1::{ContainerConfig, HostConfig};
 
-use super::{exec, host_with_secret, words};
+use super::{exec, host_with_secret, run, words};
 use crate::client::command;
 use crate::host::{PATIENCE, until};
 
@@ -101,4 +101,41 @@ async fn a_container_full_of_processes_can_still_be_told_of_and_removed() {
     drop(exec(&client, words(&id, &["true"])).await);
     client.stop(&id, 0).await.expect("stop");
     client.remove(&id, false, true).await.expect("remove");
+}
+
+/// CVE-2022-36109: a user whose own group was not among its groups passed by what is closed to that group.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_group_of_a_user_is_one_of_its_groups() {
+    let (_host, client, _) = host_with_secret().await;
+    let id = client.run_detached("", command(&["sleep", "100"])).await;
+    let show = ["grep", "Groups", "/proc/self/status"];
+    for (user, groups) in [
+        ("", "0 10"),
+        ("app", "10 1001"),
+        ("1000", "10 1001"),
+        ("1000:1001", "1001"),
+        ("77:7", "7"),
+        ("77", "0"),
+    ] {
+        let mut config = with_host(
+            &show,
+            HostConfig {
+                auto_remove: true,
+                ..Default::default()
+            },
+        );
+        config.user = user.to_owned();
+        let mut options = words(&id, &show);
+        options.user = user.to_owned();
+        for ran in [run(&client, config).await, exec(&client, options).await] {
+            let line = ran.expect(user).stdout;
+            let mut found: Vec<u32> = line
+                .split_whitespace()
+                .filter_map(|word| word.parse().ok())
+                .collect();
+            found.sort_unstable();
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(" "), groups, "user {user:?}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use berth_proto::v1::wait_request::Condition;
 use berth_proto::v1::{ContainerConfig, HostConfig};
 
 use crate::client::{Client, command, sh};
-use crate::host::{Host, PATIENCE};
+use crate::host::{Host, PATIENCE, until};
 use crate::robust::ground::{inventory, quiet_inventory};
 
 /// A host whose data root is on a small filesystem of its own.
@@ -31,6 +31,45 @@ fn fill(host: &Host) -> PathBuf {
 fn free(host: &Host, ballast: &std::path::Path) {
     let freed = host.enter("rm").arg("-f").arg(ballast).status();
     assert!(freed.expect("rm").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_said_and_work_goes_on_when_it_is_not() {
+    let (host, client) = small("size=64m").await;
+    let seen = std::collections::BTreeSet::new();
+    assert_eq!(client.sh("echo fine").await.stdout, "fine\n");
+    let waiting = client
+        .create(
+            "waiting",
+            command(&["sh", "-c", "echo started; exec sleep 100"]),
+        )
+        .await
+        .expect("create");
+    let before = quiet_inventory(&host, &seen);
+    let ballast = fill(&host);
+    let error = client.create("", sh("true")).await.expect_err("no room");
+    assert!(
+        error.message().contains("No space left on device"),
+        "{}",
+        error.message()
+    );
+    if let Err(error) = client.start(&waiting).await {
+        let said = error.message();
+        assert!(said.contains("No space left on device"), "{said}");
+    }
+    // Lists and removals need no room.
+    assert_eq!(client.list(&[]).await.expect("list").len(), 1);
+    free(&host, &ballast);
+    client.start(&waiting).await.expect("start");
+    until("its output", async || {
+        client.log_text(&waiting).await == "started\n"
+    })
+    .await;
+    client.stop(&waiting, 0).await.expect("stop");
+    assert_eq!(client.sh("echo again").await.stdout, "again\n");
+    tokio::task::block_in_place(|| {
+        before.assert_returns("after the full disk", PATIENCE, || inventory(&host, &seen));
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,10 @@ pub(crate) struct Promise {
     pub(crate) is_doomed: bool,
     /// Its output is 1, 2, 3… a line each.
     pub(crate) counts: bool,
+    /// Limits of memory in bytes that it may have; empty: nobody has set one.
+    pub(crate) limits: Vec<i64>,
+    /// It is being frozen or let run on.
+    pub(crate) pauses: bool,
 }
 
 /// Everything that clients know.
@@ -59,6 +63,8 @@ impl Journal {
             runs: Fact::No,
             is_doomed: false,
             counts,
+            limits: Vec::new(),
+            pauses: false,
         };
         self.notes().containers.insert(name.to_owned(), promise);
     }

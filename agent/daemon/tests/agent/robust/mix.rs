@@ -32,7 +32,7 @@ pub(crate) struct Worker {
     cut: Arc<AtomicBool>,
     /// Makes names that no other round has had.
     next: Arc<AtomicU64>,
-    /// Where an image can be pulled from.
+    /// Where an image can be pulled from; empty: nowhere.
     registry: Arc<str>,
     /// A container that counts and that nobody touches.
     anchor: Arc<str>,
@@ -59,13 +59,23 @@ impl Mix {
         macro_rules! work {
             ($($step:ident),+) => { $( tasks.spawn(worker.clone().repeat(stringify!($step), async |w: &Worker| w.$step().await)); )+ };
         }
-        work!(run, run, life, publish, pull, build, follow);
+        work!(
+            run, run, life, publish, build, follow, copy, commit, export, update, logs
+        );
+        if !registry.is_empty() {
+            work!(pull);
+        }
         Self { worker, tasks }
     }
 
     /// What comes from now on was not promised by an agent that lives.
     pub(crate) fn cut(&self) {
         self.worker.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// Leaves clients alone whose agent will never answer.
+    pub(crate) async fn abandon(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Waits until every client has noticed.
@@ -95,22 +105,26 @@ impl Worker {
         }
     }
 
-    fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::SeqCst)
     }
 
-    fn name(&self, kind: &str) -> String {
+    pub(crate) fn name(&self, kind: &str) -> String {
         format!("{kind}-{}", self.next.fetch_add(1, Ordering::SeqCst))
     }
 
     /// Notes that something is not as it must be, unless the agent is being killed.
-    fn check(&self, holds: bool, what: impl FnOnce() -> String) {
+    pub(crate) fn check(&self, holds: bool, what: impl FnOnce() -> String) {
         if !holds && !self.is_cut() {
             self.journal.fault(what());
         }
     }
 
-    async fn create(&self, name: &str, config: ContainerConfig) -> Result<String, Status> {
+    pub(crate) async fn create(
+        &self,
+        name: &str,
+        config: ContainerConfig,
+    ) -> Result<String, Status> {
         let counts = config.command.last().is_some_and(|last| last == COUNTER);
         self.journal.creating(name, counts);
         let id = self.client.create(name, config).await?;
@@ -121,14 +135,14 @@ impl Worker {
         Ok(id)
     }
 
-    async fn start(&self, name: &str) -> Result<(), Status> {
+    pub(crate) async fn start(&self, name: &str) -> Result<(), Status> {
         self.journal.note(name, |promise| promise.runs = Fact::Open);
         self.client.start(name).await?;
         self.journal.note(name, |promise| promise.runs = Fact::Yes);
         Ok(())
     }
 
-    async fn remove(&self, name: &str) -> Result<(), Status> {
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), Status> {
         self.journal.note(name, |promise| {
             promise.exists = Fact::Open;
             promise.runs = Fact::Open;
@@ -138,7 +152,11 @@ impl Worker {
         Ok(())
     }
 
-    async fn exec(&self, name: &str, words: &[&str]) -> Result<crate::client::Ran, Status> {
+    pub(crate) async fn exec(
+        &self,
+        name: &str,
+        words: &[&str],
+    ) -> Result<crate::client::Ran, Status> {
         let options = v1::ExecOptions {
             container: name.to_owned(),
             command: words.iter().map(|word| (*word).to_owned()).collect(),
@@ -196,12 +214,14 @@ impl Worker {
     /// Another name and back again, other limits, and a pause.
     async fn pause_and_rename(&self, name: &str) -> Result<(), Status> {
         let containers = || self.client.containers.clone();
+        self.journal.note(name, |promise| promise.pauses = true);
         let container = name.to_owned();
         containers().pause(v1::PauseRequest { container }).await?;
         let container = name.to_owned();
         containers()
             .unpause(v1::UnpauseRequest { container })
             .await?;
+        self.journal.note(name, |promise| promise.pauses = false);
         let other = format!("{name}-renamed");
         self.journal
             .note(name, |promise| promise.names.push(other.clone()));
@@ -290,7 +310,7 @@ impl Worker {
         self.remove_image(&reference).await
     }
 
-    async fn remove_image(&self, reference: &str) -> Result<(), Status> {
+    pub(crate) async fn remove_image(&self, reference: &str) -> Result<(), Status> {
         self.journal.note_image(reference, Fact::Open);
         let request = v1::RemoveImageRequest {
             name: reference.to_owned(),
@@ -314,13 +334,15 @@ impl Worker {
             .logs(request)
             .await?
             .into_inner();
-        let mut expected = 1_u64;
+        let mut former = 0_u64;
         while let Some(line) = lines.message().await? {
             for text in String::from_utf8_lossy(&line.data).lines() {
-                self.check(text == expected.to_string(), || {
-                    format!("the followed log has {text:?} where {expected} belongs")
+                let number = text.parse().unwrap_or(0);
+                // A boot has it begin anew.
+                self.check(number == former + 1 || number == 1, || {
+                    format!("the followed log has {text:?} after {former}")
                 });
-                expected += 1;
+                former = number;
             }
             if self.is_cut() {
                 break;

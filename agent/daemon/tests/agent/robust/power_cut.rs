@@ -7,14 +7,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use berth_proto::v1::{HostConfig, RestartPolicy};
-use berth_tests_support::wait_until;
+use berth_tests_support::{
+    Fault, FaultyRegistry, Image, Progress, Random, busybox_layer, wait_until,
+};
 
 use crate::client::{Client, command};
-use crate::host::{Host, until};
-use crate::robust::mix::COUNTER;
+use crate::host::{Host, PATIENCE, until};
+use crate::robust::ground::{inventory, quiet_inventory};
+use crate::robust::journal::{Fact, Journal};
+use crate::robust::mix::{COUNTER, Mix};
+use crate::robust::verify;
 
+/// Steps within which a cut comes: about what the mix does in a second.
+const STEPS: u64 = 800;
 /// A container that was there long before and is to run after each boot.
 const OLD: &str = "old";
 
@@ -137,4 +146,69 @@ async fn after_a_power_cut_containers_do_what_their_options_say() {
         assert!(!runs(&client, name).await, "{name}");
     }
     client.start(&last).await.expect("start");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_cut_at_any_step_loses_nothing_that_was_promised() {
+    let cuts = std::env::var("BERTH_POWER_CUTS");
+    let cuts: u64 = cuts.map_or(3, |text| text.parse().expect("a number of cuts"));
+    let mut random = Random::from_environment("BERTH_KILL_SEED");
+    let next = Arc::new(AtomicU64::new(0));
+    let image = Image::new(&[busybox_layer()]);
+    let (mut host, disk) = first_boot().await;
+    for number in 0..cuts {
+        let client = host.client().await;
+        let registry = FaultyRegistry::start(host.holder_pid(), &[("small", &image)], Fault::None);
+        let inside = |name: &str| {
+            let path = host.path(name);
+            let path = path.strip_prefix("/").expect("absolute").to_owned();
+            PathBuf::from(format!("/proc/{}/root", host.holder_pid())).join(path)
+        };
+        let progress = Progress::watch(&[inside("data"), inside("run")]);
+        let before = quiet_inventory(&host, &progress.names());
+        let journal = Arc::new(Journal::default());
+        journal.creating(OLD, true);
+        journal.note(OLD, |promise| promise.exists = Fact::Yes);
+        let at = progress.steps() + 1 + random.below(STEPS);
+        let mix = Mix::start(&client, &journal, &next, &registry.reference("small"), OLD);
+        let came = tokio::task::block_in_place(|| progress.wait_for(at, PATIENCE));
+        mix.cut();
+        let seen = progress.names();
+        tokio::task::block_in_place(|| {
+            cut(&disk);
+            host.power_off();
+            // The kernel goes on here, and so would they.
+            berth_tests_support::remove_control_groups(&seen);
+        });
+        mix.join().await;
+        drop((client, progress, registry));
+        let mut notes = journal.notes().clone();
+        assert!(came, "cut {number}: no step {at} came; {:#?}", notes.faults);
+        tokio::task::block_in_place(|| boot(&mut host, &disk));
+        let client = host.client().await;
+        until("the container that is to run after a boot", async || {
+            runs(&client, OLD).await
+        })
+        .await;
+        for promise in notes.containers.values_mut() {
+            promise.runs = Fact::Open;
+        }
+        for exists in notes.images.values_mut() {
+            // A pull does not wait for the disk; what is there must be whole all the same.
+            *exists = Fact::Open;
+        }
+        let faults = verify::faults(&client, &notes).await;
+        assert!(faults.is_empty(), "cut {number}, step {at}: {faults:#?}");
+        verify::clear(&client, &[OLD]).await;
+        tokio::task::block_in_place(|| {
+            let what = format!("cut {number}, step {at}");
+            let take = || {
+                inventory(&host, &seen)
+                    .without("process")
+                    .without("interface")
+            };
+            let before = before.without("process").without("interface");
+            before.assert_returns(&what, PATIENCE, take);
+        });
+    }
 }

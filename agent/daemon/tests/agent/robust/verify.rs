@@ -60,7 +60,16 @@ async fn check(
     if object["Id"] != found.id.as_str() {
         return Err(format!("inspect shows {}", object["Id"]));
     }
-    let runs = found.state() == ContainerState::Running;
+    let limit = object["HostConfig"]["Memory"].as_i64().unwrap_or_default();
+    if !promise.limits.is_empty() && !promise.limits.contains(&limit) {
+        return Err(format!("its limit is {limit}"));
+    }
+    let is_frozen = found.state() == ContainerState::Paused && promise.pauses;
+    if is_frozen {
+        let thawed = client.unpause(&found.id).await;
+        thawed.map_err(|error| format!("it is frozen for good: {}", error.message()))?;
+    }
+    let runs = is_frozen || found.state() == ContainerState::Running;
     match (promise.runs, runs) {
         (Fact::Yes, false) if !promise.is_doomed => {
             return Err(format!("it should run, but {}", found.status));

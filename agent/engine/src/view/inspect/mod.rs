@@ -85,6 +85,8 @@ impl Engine {
             "Name": "overlayfs",
             "Data": {
                 "LowerDir": lower.join(":"),
+                // It is mounted where its processes are, and nowhere on the machine.
+                "MergedDir": record.status.pid.map_or_else(String::new, |pid| format!("/proc/{pid}/root")),
                 "UpperDir": prepared.upper,
                 "WorkDir": prepared.work,
             },

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use berth_proto::REASON_TRAILER;
 use berth_proto::v1::{LogsRequest, LogsResponse, StreamKind};
+use futures::{FutureExt as _, StreamExt as _};
 use jiff::Zoned;
 use prost_types::Timestamp;
 use tonic::Status;
@@ -17,6 +18,9 @@ use crate::units::moment;
 
 /// How long an agent that was lost while its log was followed may take to come back.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes that are worth a write although more are there.
+const ENOUGH: usize = 64 * 1024;
 
 /// How often it is asked meanwhile.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -83,24 +87,73 @@ async fn show(
         Ok(records) => records.into_inner(),
         Err(status) => return Ok(Err(status)),
     };
+    let mut pending = Pending::default();
     loop {
-        let record = match records.message().await {
-            Ok(Some(record)) => record,
-            Ok(None) => return Ok(Ok(())),
-            Err(status) => return Ok(Err(status)),
+        let next = match records.next().now_or_never() {
+            Some(next) if pending.text.len() < ENOUGH => next,
+            next => {
+                pending.write(writers, request).await?;
+                match next {
+                    Some(next) => next,
+                    None => records.next().await,
+                }
+            }
         };
+        let record = match next {
+            Some(Ok(record)) => record,
+            end => {
+                pending.write(writers, request).await?;
+                return Ok(end.transpose().map(drop));
+            }
+        };
+        if record.lost_bytes > 0 || record.stream() != pending.stream {
+            pending.write(writers, request).await?;
+        }
         if record.lost_bytes > 0 {
             ui::warn(&format!(
                 "{} bytes of the log are missing here",
                 record.lost_bytes
             ));
         }
-        writers
-            .write(record.stream(), &prefix.lines(&record))
-            .await?;
+        pending.add(record, prefix);
+    }
+}
+
+/// Lines of one stream that are written together: with times, each of them comes by itself, and a write of its own would
+/// take longer than its way here.
+#[derive(Debug, Default)]
+struct Pending {
+    stream: StreamKind,
+    text: Vec<u8>,
+    /// Where to go on after them.
+    cursor: String,
+}
+
+// === impl Pending ===
+
+impl Pending {
+    fn add(&mut self, record: LogsResponse, prefix: &mut Prefix) {
+        self.stream = record.stream();
+        self.text.extend_from_slice(&prefix.lines(&record));
         if !record.cursor.is_empty() {
-            request.resume = record.cursor;
+            self.cursor = record.cursor;
         }
+    }
+
+    /// Writes what there is, and notes in the request how far that is.
+    async fn write(
+        &mut self,
+        writers: &mut Writers,
+        request: &mut LogsRequest,
+    ) -> std::io::Result<()> {
+        if !self.text.is_empty() {
+            writers.write(self.stream, &self.text).await?;
+            self.text.clear();
+        }
+        if !self.cursor.is_empty() {
+            request.resume = std::mem::take(&mut self.cursor);
+        }
+        Ok(())
     }
 }
 
