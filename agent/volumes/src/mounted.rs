@@ -75,7 +75,7 @@ pub(crate) fn detach(place: &Path) -> io::Result<()> {
 /// Tells whether something is mounted at `place` itself.
 pub(crate) fn is_at(place: &Path) -> io::Result<bool> {
     let real = real(place);
-    Ok(all()?.iter().any(|found| *found == real))
+    Ok(all()?.contains(&real))
 }
 
 /// Returns the first place below `folder`, or it itself, that something is mounted at.

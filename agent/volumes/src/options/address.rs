@@ -60,7 +60,7 @@ fn resolve(name: &str) -> io::Result<IpAddr> {
     let found: Vec<IpAddr> = found.by_ref().map(|address| address.ip()).collect();
     let older = found.iter().find(|address| address.is_ipv4());
     older
-        .or(found.first())
+        .or_else(|| found.first())
         .copied()
         .ok_or_else(|| unknown("no such host".to_owned()))
 }
