@@ -107,6 +107,11 @@ async fn work_and_cut(
     journal
 }
 
+#[expect(clippy::print_stderr, reason = "what a long run has done")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
 async fn runs(client: &Client, name: &str) -> bool {
     let object = client.inspect(name).await.expect("inspect");
     object["State"]["Running"] == true
@@ -114,7 +119,6 @@ async fn runs(client: &Client, name: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "boots a machine several times"]
-#[expect(clippy::print_stderr, reason = "what a long run has done")]
 async fn a_machine_that_loses_its_power_keeps_what_it_promised() {
     let mut guest = Guest::new();
     let client = guest.client().await;
@@ -142,7 +146,7 @@ async fn a_machine_that_loses_its_power_keeps_what_it_promised() {
         }
         let faults = verify::faults(&client, &notes).await;
         assert!(faults.is_empty(), "{cut:?}: {faults:#?}");
-        eprintln!("{cut:?} after {:?}", notes.answered);
+        tell(&format!("{cut:?} after {:?}", notes.answered));
         let kept = [OLD, OTHERS[0].0, OTHERS[1].0, OTHERS[2].0, OTHERS[3].0];
         verify::clear(&client, &kept).await;
         assert_returns(&client, &format!("{cut:?}"), &before).await;
