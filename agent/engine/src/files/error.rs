@@ -30,6 +30,12 @@ pub enum FilesError {
         /// The container as asked for.
         container: String,
     },
+    /// Something on the way, or what only a directory can be, is none.
+    #[error("lstat {path}: not a directory")]
+    NotDirectoryAt {
+        /// The path as asked for.
+        path: String,
+    },
     /// Archives are unpacked into directories only.
     #[error("extraction point is not a directory")]
     NotDirectory,
@@ -110,6 +116,7 @@ impl Classified for FilesError {
             Self::NotFound { .. } => ErrorClass::NotFound,
             Self::BeingRemoved(_) | Self::Ended => ErrorClass::Conflict,
             Self::NotDirectory
+            | Self::NotDirectoryAt { .. }
             | Self::RootReadOnly
             | Self::VolumeReadOnly
             | Self::Kernels(_)
@@ -130,7 +137,7 @@ impl Classified for FilesError {
         match self {
             Self::Lookup(error) => error.reason(),
             Self::NotFound { .. } => "path-not-found",
-            Self::NotDirectory => "not-a-directory",
+            Self::NotDirectory | Self::NotDirectoryAt { .. } => "not-a-directory",
             Self::RootReadOnly | Self::VolumeReadOnly | Self::Kernels(_) => "read-only",
             Self::User { .. } => "user-not-found",
             Self::BeingRemoved(_) | Self::Ended => "wrong-state",

@@ -57,6 +57,11 @@ pub(super) fn missing(container: &str, path: &str, source: std::io::Error) -> Fi
             container: container.to_owned(),
         };
     }
+    if source.kind() == std::io::ErrorKind::NotADirectory {
+        return FilesError::NotDirectoryAt {
+            path: path.to_owned(),
+        };
+    }
     FilesError::read(path, source)
 }
 

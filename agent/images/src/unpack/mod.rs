@@ -5,6 +5,7 @@
 //! followed. That is what Docker gets from unpacking in a chroot.
 
 mod attributes;
+mod data;
 mod error;
 mod name;
 #[cfg(test)]
@@ -14,8 +15,7 @@ mod whiteout;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, Seek as _, SeekFrom};
-use std::os::unix::fs::MetadataExt as _;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -252,7 +252,7 @@ impl Unpacker<'_> {
         let mut file = parent.create_file(base, 0o600).map_err(fail)?;
         if let Err(error) = self.fill(&mut file, path, entry, tar) {
             // Half of a file would be taken for all of it, and might fill a disk.
-            take_back(parent, base, &file);
+            data::take_back(parent, base, &file);
             return Err(error);
         }
         let (uid, gid) = self.owner(entry);
@@ -291,7 +291,7 @@ impl Unpacker<'_> {
         tar: &mut TarReader<R>,
     ) -> Result<(), UnpackError> {
         self.done.size = self.done.size.saturating_add(entry.size);
-        write_data(file, entry, tar).map_err(|error| match error {
+        data::write(file, entry, tar).map_err(|error| match error {
             TarError::Write(source) => UnpackError::entry(path, source),
             error => error.into(),
         })
@@ -418,31 +418,4 @@ const KERNELS: &str = "these are no files but the kernel's own";
 enum Changed {
     Added,
     Replaced,
-}
-
-/// Removes a file that was just made, unless somebody else has its name by now.
-fn take_back(parent: &Directory, base: &OsStr, file: &File) {
-    let is_same = file.metadata().is_ok_and(|own| {
-        let found = parent.attributes(base);
-        found.is_ok_and(|found| found.identity == (own.dev(), own.ino()))
-    });
-    if is_same && let Err(error) = parent.unlink(base) {
-        tracing::warn!(name = %base.display(), %error, "half of a file stays");
-    }
-}
-
-fn write_data<R: BufRead>(
-    file: &mut File,
-    entry: &Entry,
-    tar: &mut TarReader<R>,
-) -> Result<(), TarError> {
-    let EntryKind::File { sparse: Some(map) } = &entry.kind else {
-        return tar.copy(entry.size, file);
-    };
-    for &(offset, length) in &map.pieces {
-        file.seek(SeekFrom::Start(offset))
-            .map_err(TarError::Write)?;
-        tar.copy(length, file)?;
-    }
-    file.set_len(map.real_size).map_err(TarError::Write)
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use super::path::{base, ends_in_slash, evaluate, means_contents, split};
+use super::path::{base, ends_in_slash, evaluate, means_contents, says_folder, split};
 use super::place::Side;
 use crate::ui::quote;
 
@@ -43,9 +43,12 @@ pub(crate) struct Source {
 /// Finds what is to be copied from here. Links before the last part are followed; the last one is
 /// when that is asked, or the path ends in a slash.
 pub(crate) fn source(path: &str, follow: bool) -> Result<Source, LocalError> {
-    let look = |path: &str, source: io::Error| LocalError::Look {
-        path: PathBuf::from(path),
-        source,
+    let look = |path: &str, source: io::Error| match source.kind() {
+        io::ErrorKind::NotADirectory if says_folder(path) => LocalError::NotFolder,
+        _ => LocalError::Look {
+            path: PathBuf::from(path),
+            source,
+        },
     };
     let resolved = if follow || ends_in_slash(path) || means_contents(path) {
         let trimmed = path.trim_end_matches('.').trim_end_matches('/');
@@ -61,8 +64,8 @@ pub(crate) fn source(path: &str, follow: bool) -> Result<Source, LocalError> {
         format!("{}/{name}", folder.trim_end_matches('/'))
     };
     let metadata = fs::symlink_metadata(&resolved).map_err(|e| look(path, e))?;
-    if ends_in_slash(path) && !metadata.is_dir() {
-        return Err(look(path, io::ErrorKind::NotADirectory.into()));
+    if says_folder(path) && !metadata.is_dir() {
+        return Err(LocalError::NotFolder);
     }
     Ok(Source {
         is_folder: metadata.is_dir(),
@@ -179,7 +182,10 @@ mod tests {
         let error = source(&at("none"), false).unwrap_err();
         let expected = format!("lstat {}: no such file or directory", at("none"));
         assert_eq!(error.to_string(), expected);
-        source(&at("real/file/"), false).unwrap_err();
+        for path in ["real/file/", "real/file/."] {
+            let error = source(&at(path), false).unwrap_err();
+            assert_eq!(error.to_string(), "not a directory", "{path}");
+        }
     }
 
     #[test]

@@ -142,6 +142,11 @@ async fn what_cannot_be_copied_is_refused_in_dockers_words() {
             "Could not find the file /none in container box"
         );
         assert_eq!(reason(&status), "path-not-found");
+        for path in ["/data/from-image/", "/data/from-image/."] {
+            let status = files.get("box", path).await.expect_err("no folder");
+            let expected = format!("lstat {path}: not a directory");
+            assert_eq!(status.message(), expected);
+        }
         client.start(&id).await.expect("start");
     }
     let status = files.get("none", "/x").await.expect_err("no container");

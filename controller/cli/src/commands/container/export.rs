@@ -1,6 +1,8 @@
 //! `berth export`.
 
+use std::fs::FileType;
 use std::io::Write as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use berth_proto::v1::{ExportRequest, ExportResponse};
@@ -66,9 +68,24 @@ fn check(path: &Path) -> Result<(), String> {
         ));
     }
     match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err("cannot write to a directory".to_owned()),
-        Ok(found) if !found.is_file() => Err("cannot write to a device".to_owned()),
+        Ok(found) if !found.is_file() => {
+            Err(format!("cannot write to {}", kind(found.file_type())))
+        }
         _ => Ok(()),
+    }
+}
+
+fn kind(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a named pipe (FIFO)"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_char_device() {
+        "a character device file"
+    } else {
+        "a block device file"
     }
 }
 
