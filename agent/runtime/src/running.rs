@@ -139,10 +139,7 @@ impl Running {
             _ => return Err(ControlError::NotRunning { id: id() }),
         };
         warn!(id = id(), "a supervisor's socket is gone");
-        signal_pidfd(&pidfd, signal).map_err(|source| ControlError::Supervisor {
-            id: id(),
-            source: source.into(),
-        })
+        signal_pidfd(&pidfd, signal).map_err(|source| ControlError::Supervisor { id: id(), source })
     }
 
     /// Sets the size of the container's terminal.

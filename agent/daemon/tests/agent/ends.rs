@@ -318,55 +318,53 @@ fn limit(pid: &serde_json::Value, controller: &str, v1: &str, v2: &str) -> Strin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_update_that_the_disk_refuses_leaves_no_limit_behind() {
-    let host = Host::with_data_on_tmpfs("size=64m");
+async fn an_update_that_the_kernel_refuses_in_part_leaves_no_limit_behind() {
+    let host = Host::new();
     let client = host.client().await;
     client.import().await;
-    let id = client
-        .run_detached("web", command(&["sleep", "1000"]))
-        .await;
+    // Nobody below it may have more of a processor than that.
+    let parent = format!("berth-test-update-{}", std::process::id());
+    let group = Path::new("/sys/fs/cgroup/cpu").join(&parent);
+    fs::create_dir(&group).expect("group");
+    fs::write(group.join("cpu.cfs_quota_us"), "50000").expect("quota");
+    let config = ContainerConfig {
+        host: Some(HostConfig {
+            resources: Some(v1::Resources {
+                cgroup_parent: format!("/{parent}"),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        ..command(&["sleep", "1000"])
+    };
+    let id = client.run_detached("web", config).await;
     let pid = client.inspect(&id).await.expect("inspect")["State"]["Pid"].clone();
     let limits = || {
         [
             limit(&pid, "memory", "memory.limit_in_bytes", "memory.max"),
-            limit(&pid, "pids", "pids.max", "pids.max"),
             limit(&pid, "cpu", "cpu.cfs_quota_us", "cpu.max"),
-            limit(&pid, "cpu", "cpu.shares", "cpu.weight"),
         ]
     };
     let before = limits();
-    let ballast = host.path("data/ballast");
-    let script = format!("dd if=/dev/zero of={} bs=4k 2>/dev/null", ballast.display());
-    let filled = host.enter("sh").args(["-c", &script]).status();
-    assert!(!filled.expect("sh").success(), "the disk is not full");
-    let request = v1::UpdateRequest {
+    let mut request = v1::UpdateRequest {
         container: id.clone(),
         memory_bytes: 64 << 20,
-        nano_cpus: 500_000_000,
-        pids_limit: Some(50),
-        cpu_shares: 77,
-        // More than fits into what is left of the last page.
-        resources: Some(v1::Resources {
-            memory_swap_bytes: -1,
-            ..Default::default()
-        }),
+        nano_cpus: 1_000_000_000,
         ..Default::default()
     };
-    let error = client.containers.clone().update(request.clone()).await;
-    error.expect_err("no room");
-    assert_eq!(limits(), before);
-    assert!(
-        host.enter("rm")
-            .arg(&ballast)
-            .status()
-            .expect("rm")
-            .success()
-    );
-    client
-        .containers
-        .clone()
-        .update(request)
-        .await
-        .expect("room");
-    assert_ne!(limits(), before);
+    let refused = client.containers.clone().update(request.clone()).await;
+    let after_refusal = limits();
+    request.nano_cpus = 300_000_000;
+    let taken = client.containers.clone().update(request).await;
+    let after = limits();
+    client.remove(&id, true, false).await.expect("remove");
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").expect("hierarchies") {
+        // Not all of them have it.
+        let _ = fs::remove_dir(hierarchy.expect("entry").path().join(&parent));
+    }
+    assert!(!group.exists(), "{}", group.display());
+    refused.expect_err("too much of a processor");
+    assert_eq!(after_refusal, before);
+    taken.expect("less of it");
+    assert_eq!(after, [(64 << 20).to_string(), "30000".to_owned()]);
 }

@@ -67,7 +67,7 @@ impl Engine {
             Ok(None) => {}
             // It has just ended.
             Err(error) => {
-                tracing::debug!(container = %container.id(), %error, "memory not watched")
+                tracing::debug!(container = %container.id(), %error, "memory not watched");
             }
         }
         std::future::pending().await

@@ -55,15 +55,21 @@ fn a_group_that_others_are_in_is_refused_and_they_live_on() {
         other.kill().expect("kill");
         other.wait().expect("wait");
         for group in &groups {
-            fs::remove_dir(group.join("below")).expect("below");
-            fs::remove_dir(group).expect("group");
+            // Two names may be of one hierarchy, and runc removes groups below.
+            let _ = fs::remove_dir(group.join("below"));
+            let _ = fs::remove_dir(group);
+            assert!(!group.exists(), "{}", group.display());
         }
         assert!(!status.success(), "{runtime:?}");
         assert!(
             error.contains("cgroup is not empty"),
             "{runtime:?}: {error}"
         );
-        assert!(ended.is_none() && below, "{runtime:?}: {ended:?} {below}");
+        assert!(ended.is_none(), "{runtime:?}: {ended:?}");
+        assert!(
+            below || runtime == Runtime::Runc,
+            "groups of others are gone"
+        );
     }
 }
 
