@@ -8,6 +8,7 @@ use berth_proto::v1::attach_response::Message as Answer;
 use berth_proto::v1::container_service_client::ContainerServiceClient;
 use berth_proto::v1::image_service_client::ImageServiceClient;
 use berth_proto::v1::system_service_client::SystemServiceClient;
+use berth_proto::v1::volume_service_client::VolumeServiceClient;
 use berth_proto::v1::{self, ContainerConfig, HostConfig};
 use berth_proto::{MAX_MESSAGE_BYTES, REASON_TRAILER};
 use hyper_util::rt::TokioIo;
@@ -31,6 +32,7 @@ pub(crate) struct Client {
     pub(crate) containers: ContainerServiceClient<Channel>,
     pub(crate) images: ImageServiceClient<Channel>,
     pub(crate) system: SystemServiceClient<Channel>,
+    pub(crate) volumes: VolumeServiceClient<Channel>,
     pub(crate) channel: Channel,
 }
 
@@ -70,6 +72,7 @@ impl Client {
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
             images: ImageServiceClient::new(channel.clone()),
             system: SystemServiceClient::new(channel.clone()),
+            volumes: VolumeServiceClient::new(channel.clone()),
             channel,
         }
     }

@@ -1,6 +1,6 @@
 //! Removes images that nobody needs.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::TryLockError;
 
 use berth_agent_images::{Image, ImageId, LookupError, Removed};
@@ -83,15 +83,24 @@ impl Engine {
         };
         let before = self.images.layer_sizes()?;
         let images = self.images.list()?;
-        let parents: HashSet<ImageId> = images.iter().filter_map(|i| i.parent.clone()).collect();
+        let mut n_children: HashMap<ImageId, usize> = HashMap::new();
+        for parent in images.iter().filter_map(|image| image.parent.clone()) {
+            *n_children.entry(parent).or_default() += 1;
+        }
         let mut pruned = PrunedImages::default();
         for image in images {
-            let is_named = !image.repo_tags.is_empty() || !image.repo_digests.is_empty();
-            let is_step = !is_named && parents.contains(&image.id);
-            if is_step || self.n_users_of_image(&image) > 0 || !wanted.includes(&image) {
+            // Newest first, so that by now those that were built upon it are gone if they can be.
+            let is_needed = n_children.get(&image.id).is_some_and(|n| *n > 0);
+            if is_needed || self.n_users_of_image(&image) > 0 || !wanted.includes(&image) {
                 continue;
             }
             self.prune_one(&image, &mut pruned.removed);
+            let is_gone = self.images.get(&image.id).is_err();
+            if let Some(parent) = image.parent.filter(|_parent| is_gone)
+                && let Some(n) = n_children.get_mut(&parent)
+            {
+                *n -= 1;
+            }
         }
         if let Err(error) = self.images.gc() {
             tracing::warn!(
