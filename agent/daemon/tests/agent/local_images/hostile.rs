@@ -48,7 +48,11 @@ fn with_member(kind: tar::EntryType, path: &str, link: &str) -> Vec<u8> {
     header.set_entry_type(kind);
     header.set_size(0);
     let mut tar = tar::Builder::new(Vec::new());
-    tar.append_link(&mut header, path, link).expect("member");
+    match link {
+        "" => tar.append_data(&mut header, path, std::io::empty()),
+        link => tar.append_link(&mut header, path, link),
+    }
+    .expect("member");
     let mut bytes = tar.into_inner().expect("archive");
     bytes.truncate(bytes.len() - 1024);
     bytes.extend(docker_archive(&small_layer(), &["a:1"], |_, _| {}));

@@ -4,6 +4,7 @@ mod archives;
 mod hostile;
 mod interrupted;
 mod lists;
+mod others;
 
 use berth_proto::v1::file_service_client::FileServiceClient;
 use berth_proto::v1::{

@@ -168,9 +168,9 @@ async fn a_mount_that_fails_says_what_was_tried_and_leaves_nothing() {
     let client = host.client().await;
     client.import().await;
     let options = [
-        ("type", "ext4"),
+        ("type", "none"),
         ("device", "/nowhere"),
-        ("o", "ro,password=secret"),
+        ("o", "bind,ro,password=secret"),
     ];
     client.volume("broken", &[], &options).await.expect("made");
     let config = with_binds(command(&["true"]), &["broken:/v"]);
@@ -181,7 +181,7 @@ async fn a_mount_that_fails_says_what_was_tried_and_leaves_nothing() {
         error.message(),
         format!(
             "error while mounting volume '{place}': failed to mount local volume: mount \
-             /nowhere:{place}, flags: 0x1, data: password=********: no such file or directory"
+             /nowhere:{place}, flags: 0x1001, data: password=********: no such file or directory"
         )
     );
     assert!(client.list(&[]).await.expect("list").is_empty());
