@@ -9,6 +9,7 @@ use berth_agent_snapshots::SnapshotError;
 use crate::class::{Classified, ErrorClass};
 use crate::container::Unreachable;
 use crate::container::containers::LookupError;
+use crate::volumes::UseError;
 
 /// Files of a container cannot be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,9 @@ pub enum FilesError {
     /// The file system of a container that does not run cannot be mounted.
     #[error("mounting the files of a container")]
     Mount(#[from] SnapshotError),
+    /// A volume of the container cannot be had.
+    #[error(transparent)]
+    Volume(#[from] UseError),
     /// A file cannot be looked at or read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -128,6 +132,7 @@ impl Classified for FilesError {
             Self::Unreachable(_)
             | Self::Open { .. }
             | Self::Mount(_)
+            | Self::Volume(_)
             | Self::Read { .. }
             | Self::ReceiverGone => ErrorClass::Internal,
         }

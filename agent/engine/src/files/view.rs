@@ -14,6 +14,7 @@ use super::running::{Part, open_root};
 use crate::Engine;
 use crate::container::Container;
 use crate::container::record::ContainerRecord;
+use crate::id::random_hex;
 use crate::start::user_mounts::bind;
 
 /// An open file system; dropping it closes it.
@@ -112,9 +113,7 @@ impl Engine {
             };
             let mounted = match part {
                 Part::RootOnly => mount.alone()?,
-                Part::Everything => {
-                    mount.with(&engine.binds(&record), record.host.read_only_rootfs)?
-                }
+                Part::Everything => engine.mount_everything(&mount, &record)?,
             };
             let files = Files::Stopped {
                 mounted,
@@ -135,6 +134,24 @@ impl Engine {
         let mount = Arc::new(self.snapshots.mount_privately(&prepared)?);
         container.copying.share(&mount);
         Ok(mount)
+    }
+
+    /// Mounts what a start would mount. Volumes that have to be mounted on the machine for that are there
+    /// for a moment only: what is mounted here stays without them.
+    fn mount_everything(
+        &self,
+        mount: &PrivateMount,
+        record: &ContainerRecord,
+    ) -> Result<Mounted, FilesError> {
+        let user = format!("files-{}", random_hex(8));
+        let mounted = match self.acquire_volumes(record, &user) {
+            Ok(_fresh) => mount
+                .with(&self.binds(record), record.host.read_only_rootfs)
+                .map_err(FilesError::from),
+            Err(error) => Err(error.into()),
+        };
+        self.release_volumes(&user);
+        mounted
     }
 
     /// Returns what a start would mount from the machine, parents before what lies in them.

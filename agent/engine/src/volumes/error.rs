@@ -17,7 +17,7 @@ pub enum VolumeError {
         name: String,
         /// Why.
         #[source]
-        source: CreateVolumeError,
+        source: Box<CreateVolumeError>,
     },
     /// There is no such driver.
     #[error(
@@ -47,7 +47,7 @@ pub enum VolumeError {
         name: String,
         /// Why.
         #[source]
-        source: RemoveVolumeError,
+        source: Box<RemoveVolumeError>,
     },
     /// The volumes cannot be read.
     #[error(transparent)]
@@ -64,15 +64,14 @@ impl Classified for VolumeError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Driver { .. } | Self::NotFound(_) => ErrorClass::NotFound,
-            Self::InUse { .. }
-            | Self::Pruning
-            | Self::Remove {
-                source: RemoveVolumeError::Mounted { .. },
-                ..
-            } => ErrorClass::Conflict,
+            Self::InUse { .. } | Self::Pruning => ErrorClass::Conflict,
+            Self::Remove { source, .. } => match **source {
+                RemoveVolumeError::Mounted { .. } => ErrorClass::Conflict,
+                _ => ErrorClass::Internal,
+            },
             Self::Filter(_) => ErrorClass::InvalidArgument,
             Self::Create { source, .. } => class_of_creation(source),
-            Self::Remove { .. } | Self::Read(_) => ErrorClass::Internal,
+            Self::Read(_) => ErrorClass::Internal,
         }
     }
 

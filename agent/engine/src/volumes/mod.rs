@@ -70,7 +70,10 @@ impl Engine {
         let volume = self
             .volumes
             .create(wanted)
-            .map_err(|source| VolumeError::Create { name, source })?;
+            .map_err(|source| VolumeError::Create {
+                name,
+                source: Box::new(source),
+            })?;
         if is_new {
             self.volume_event(&volume.name, "create", []);
         }
@@ -102,7 +105,7 @@ impl Engine {
             RemoveVolumeError::NotFound { name } => VolumeError::NotFound(name),
             source => VolumeError::Remove {
                 name: name.to_owned(),
-                source,
+                source: Box::new(source),
             },
         };
         let removed = {

@@ -18,7 +18,7 @@ pub enum UseError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: UseVolumeError,
+        source: Box<UseVolumeError>,
     },
     /// What the image has there cannot be copied.
     #[error("copying the image's files into volume {name}")]
@@ -27,7 +27,7 @@ pub enum UseError {
         name: String,
         /// Why.
         #[source]
-        source: CopyUpError,
+        source: Box<CopyUpError>,
     },
     /// The image cannot be looked into.
     #[error("opening the image's files")]
@@ -51,7 +51,7 @@ impl Engine {
             let used = self.volumes.acquire(name, user);
             let used = used.map_err(|source| UseError::Mount {
                 path: PathBuf::from(&mount.source),
-                source,
+                source: Box::new(source),
             })?;
             if used == (Used::Fresh { is_memory: true }) {
                 fresh.push((name.as_str(), mount));
@@ -91,7 +91,7 @@ impl Engine {
                 .copy_up(name, mounted.root(), mount.target.as_ref())
                 .map_err(|source| UseError::CopyUp {
                     name: (*name).to_owned(),
-                    source,
+                    source: Box::new(source),
                 })?;
         }
         Ok(())

@@ -117,6 +117,19 @@ async fn what_is_mounted_is_not_the_agents_to_delete() {
         mounts(&host, "bound").is_empty()
     })
     .await;
+    // Who looks into a container that does not run sees it too, and leaves it as it was.
+    let idle = with_binds(command(&["true"]), &["bound:/data"]);
+    let idle = client.create("", idle).await.expect("created");
+    let look = berth_proto::v1::StatRequest {
+        container: idle.clone(),
+        path: "/data/n".to_owned(),
+    };
+    let mut files =
+        berth_proto::v1::file_service_client::FileServiceClient::new(client.channel.clone());
+    let found = files.stat(look).await.expect("the file").into_inner();
+    assert_eq!(found.stat.expect("a file").size_bytes, 2);
+    assert!(mounts(&host, "bound").is_empty());
+    client.remove(&idle, false, true).await.expect("removed");
     client.remove_volume("bound", false).await.expect("removed");
     assert!(own.join("n").exists() && own.join("from-image").exists());
     // Neither is what somebody else has mounted in a plain one.
