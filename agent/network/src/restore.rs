@@ -223,7 +223,7 @@ impl Inner {
                     }
                 }
                 Ok(Err(error)) => {
-                    tracing::error!(id, %error, "names are not served to a container")
+                    tracing::error!(id, %error, "names are not served to a container");
                 }
                 Err(_panic) => tracing::error!(id, "names are not served to a container"),
             }

@@ -231,7 +231,7 @@ impl NetworkRecord {
             .iter()
             .find(|endpoint| !endpoint.ip.is_empty());
         let first = first
-            .or(self.endpoints.first())
+            .or_else(|| self.endpoints.first())
             .cloned()
             .unwrap_or_default();
         self.ip = first.ip;

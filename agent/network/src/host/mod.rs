@@ -254,7 +254,7 @@ impl Host {
     ) -> io::Result<u32> {
         let gateways = definition.pools.iter().filter_map(|pool| pool.gateway);
         let first = gateways.min_by_key(|gateway| !gateway.is_ipv4());
-        let mac = mac_of(first.unwrap_or(IpAddr::from([0, 0, 0, 1])));
+        let mac = mac_of(first.unwrap_or_else(|| IpAddr::from([0, 0, 0, 1])));
         let links = self.links()?;
         let mark = format!("{MARK}{}", definition.id);
         links.create_bridge(&options.interface, mac, (options.mtu, &mark))?;

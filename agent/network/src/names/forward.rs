@@ -65,10 +65,10 @@ pub(super) async fn ask(
             }
             Ok(Ok(answer)) => last = Some(answer),
             Ok(Err(error)) => {
-                tracing::debug!(server = %server.address, %error, "name server not asked")
+                tracing::debug!(server = %server.address, %error, "name server not asked");
             }
             Err(_elapsed) => {
-                tracing::debug!(server = %server.address, "name server does not answer")
+                tracing::debug!(server = %server.address, "name server does not answer");
             }
         }
     }

@@ -203,9 +203,7 @@ impl Client {
             return Vec::new();
         }
         if !own.is_empty() {
-            let own = own
-                .into_iter()
-                .filter(|address| *address != Ipv4Addr::from(ADDRESS));
+            let own = own.into_iter().filter(|address| *address != ADDRESS);
             let own = own.map(|address| Upstream {
                 address,
                 on_machine: false,

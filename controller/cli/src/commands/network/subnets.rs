@@ -40,7 +40,7 @@ pub(super) fn pools(asked: &Asked<'_>) -> Result<Vec<NetworkPool>, String> {
     for text in asked.ranges {
         let range = Cidr::parse(text)?;
         let pool = find(&mut pools, range.address)
-            .ok_or(format!("no matching subnet for range {text}"))?;
+            .ok_or_else(|| format!("no matching subnet for range {text}"))?;
         if !pool.ip_range.is_empty() {
             let (other, subnet) = (&pool.ip_range, &pool.subnet);
             return Err(format!(
