@@ -89,7 +89,7 @@ pub use start::neighbours::{NeighbourError, NeighbourFault};
 pub use step::{FinishedStep, StepError, StepOutput, StepRequest};
 pub use streams::attach::{AttachError, AttachOptions};
 pub use streams::detach_keys::{DetachKeys, InvalidDetachKeys, Typed};
-pub use streams::exec::{ExecError, ExecOptions, ExecStarted};
+pub use streams::exec::{ExecError, ExecOptions, ExecStarted, ResizeExecError};
 pub use streams::exec_registry::{ExecState, NoSuchExec};
 pub use streams::log_driver::LogDriverError;
 pub use streams::logs::{LogBatch, Logs, LogsError, LogsOptions};
@@ -97,6 +97,7 @@ pub use streams::session::{InputFlow, Session, SessionEvent, SessionInput, Sessi
 pub use system::{DiskUsage, DiskUsageError, ImageUsage};
 pub use view::human::duration as human_duration;
 pub use view::info::{Info, KernelFeatures, executable_digest, go_architecture, kernel_release};
+pub use view::inspect::details::ListDetails;
 pub use view::list::{ContainerSummary, ListError, ListOptions, PortSummary};
 pub use view::stats::{ContainerStats, Sample, Stats, StatsError, StatsOptions};
 pub use view::top::{ProcessTable, TopError};

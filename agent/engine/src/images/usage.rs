@@ -237,6 +237,7 @@ classify! {
     berth_agent_images::CommitError => "commit-failed",
     berth_agent_images::UnpackError => "unpack-failed",
     berth_agent_images::FetchError => "fetch-failed",
+    berth_agent_images::LoginError => "login-failed",
 }
 
 fn class(kind: berth_agent_images::ErrorKind) -> ErrorClass {

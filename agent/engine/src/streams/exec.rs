@@ -1,27 +1,22 @@
 //! Runs further commands in running containers.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use berth_agent_runtime::{ExecHandle, ExecProcess, ExecRequest};
-use berth_agent_sys::root_dir::RootDir;
+use berth_agent_runtime::{ControlError, ExecHandle, ExecProcess};
 
 use crate::Engine;
 use crate::class::{Classified, ErrorClass, command_exit_code, command_reason};
 use crate::container::Container;
 use crate::container::containers::LookupError;
-use crate::container::record::ContainerRecord;
-use crate::container::status::Phase;
-use crate::create::env;
-use crate::create::rootfs::{self, UserQuery};
 use crate::create::user::UserError;
 use crate::id::{ContainerId, random_hex};
 use crate::options::TerminalSize;
-use crate::spec::{self, ProcessInput, SecurityError, SecurityOptions, SpecError};
+use crate::spec::{SecurityError, SpecError};
 use crate::streams::detach_keys::{DetachKeys, InvalidDetachKeys};
 use crate::streams::exec_registry::{ExecState, NoSuchExec};
-use crate::streams::session::Session;
+use crate::streams::exec_request::{check, exec_request};
+use crate::streams::session::{Session, Streams};
 
 /// Bytes of a command that its events tell.
 const MOST_TOLD: usize = 4096;
@@ -41,6 +36,10 @@ pub struct ExecOptions {
     pub tty: bool,
     /// The client's input goes to it.
     pub stdin: bool,
+    /// The client gets standard output.
+    pub stdout: bool,
+    /// The client gets standard error.
+    pub stderr: bool,
     /// All capabilities.
     pub privileged: bool,
     /// Nobody is attached.
@@ -87,6 +86,12 @@ pub enum ExecError {
     /// A variable without a name.
     #[error("invalid environment variable: {0}")]
     Environment(String),
+    /// There is no such command.
+    #[error(transparent)]
+    Unknown(#[from] NoSuchExec),
+    /// It was started before.
+    #[error("exec command {0} is already running")]
+    Started(String),
     /// The detach keys are nonsense.
     #[error(transparent)]
     DetachKeys(#[from] InvalidDetachKeys),
@@ -117,16 +122,77 @@ impl Engine {
         name: &str,
         options: ExecOptions,
     ) -> Result<ExecStarted, ExecError> {
-        let keys = DetachKeys::parse(&options.detach_keys)?;
-        let container = self.containers.find(name)?;
-        let tty = options.tty;
-        let (id, process) = self.exec_in(&container, options).await?;
-        let session = process.attachment.map(|attachment| {
-            Session::exec(attachment, process.handle, tty)
-                .with_detach_keys(tty.then_some(keys))
-                .with_detachment(self.announcement(&container, "exec_detach", [("execID", &id)]))
-        });
+        let detach = options.detach;
+        let id = self.create_exec(name, options)?;
+        let session = self.start_exec(&id, detach, None).await?;
         Ok(ExecStarted { id, session })
+    }
+
+    /// Notes a command that is to be started in a running container, and returns its identity.
+    ///
+    /// # Errors
+    /// When it could not be started.
+    pub fn create_exec(&self, name: &str, options: ExecOptions) -> Result<String, ExecError> {
+        let container = self.containers.find(name)?;
+        DetachKeys::parse(&options.detach_keys)?;
+        check(&container, &options)?;
+        let id = random_hex(32);
+        let words = told(&options);
+        let action = format!("exec_create: {words}");
+        self.container_event_with(&container, &action, [("execID", &id)]);
+        self.execs.created(ExecState {
+            id: id.clone(),
+            container: container.id().clone(),
+            options,
+            pid: 0,
+            running: false,
+            exit_code: None,
+            has_ended: false,
+        });
+        Ok(id)
+    }
+
+    /// Starts a command that was noted; returns its streams unless nobody is to be attached. A size of
+    /// its terminal here counts more than the one that was noted.
+    ///
+    /// # Errors
+    /// When it cannot be started, or was before; that the command fails is no error.
+    pub async fn start_exec(
+        self: &Arc<Self>,
+        id: &str,
+        detach: bool,
+        size: Option<TerminalSize>,
+    ) -> Result<Option<Session>, ExecError> {
+        let known = self.execs.take_for_start(id)?;
+        let state = known.ok_or_else(|| ExecError::Started(id.to_owned()))?;
+        let mut options = state.options;
+        options.detach = detach;
+        options.size = size.or(options.size);
+        let streams = Streams {
+            stdout: options.stdout,
+            stderr: options.stderr,
+        };
+        let keys = DetachKeys::parse(&options.detach_keys)?;
+        let started = async {
+            let container = self.containers.find(state.container.as_str())?;
+            let tty = options.tty;
+            let process = self.start_in(&container, id, options).await?;
+            Ok::<_, ExecError>((container, tty, process))
+        };
+        let (container, tty, process) = match started.await {
+            Ok(started) => started,
+            Err(error) => {
+                // Docker's codes for commands that cannot be started are those of shells.
+                self.execs.ended(id, Some(error.exit_code().unwrap_or(126)));
+                return Err(error);
+            }
+        };
+        Ok(process.attachment.map(|attachment| {
+            Session::exec(attachment, process.handle, tty)
+                .with_streams(streams)
+                .with_detach_keys(tty.then_some(keys))
+                .with_detachment(self.announcement(&container, "exec_detach", [("execID", id)]))
+        }))
     }
 
     /// Runs a command in a running container; returns its identity and a handle.
@@ -135,32 +201,36 @@ impl Engine {
         container: &Arc<Container>,
         options: ExecOptions,
     ) -> Result<(String, ExecProcess), ExecError> {
-        if options.command.is_empty() {
-            return Err(ExecError::NoCommand);
+        let detach = options.detach;
+        let id = self.create_exec(container.id().as_str(), options)?;
+        let known = self.execs.take_for_start(&id)?;
+        let state = known.ok_or_else(|| ExecError::Started(id.clone()))?;
+        let options = ExecOptions {
+            detach,
+            ..state.options
+        };
+        match self.start_in(container, &id, options).await {
+            Ok(process) => Ok((id, process)),
+            Err(error) => {
+                self.execs.ended(&id, error.exit_code());
+                Err(error)
+            }
         }
-        if !options.working_dir.is_empty() && !options.working_dir.starts_with('/') {
-            return Err(ExecError::RelativeWorkingDir(options.working_dir));
-        }
-        check_texts(&options)?;
-        match container.phase() {
-            Phase::Paused => return Err(ExecError::Paused(container.id().clone())),
-            Phase::Restarting => return Err(ExecError::Restarting(container.id().clone())),
-            _ => {}
-        }
+    }
+
+    async fn start_in(
+        &self,
+        container: &Arc<Container>,
+        id: &str,
+        options: ExecOptions,
+    ) -> Result<ExecProcess, ExecError> {
+        check(container, &options)?;
         let not_running = || ExecError::NotRunning(container.id().clone());
         let running = container.running().ok_or_else(not_running)?;
         let pid = running.pid();
-        let (id, mut words) = (random_hex(32), options.command.join(" "));
-        // A script can be megabytes long, and the events of many of them are kept.
-        words.truncate(words.floor_char_boundary(MOST_TOLD));
-        let tell = |action: &str| {
-            let action = format!("{action}: {words}");
-            self.container_event_with(container, &action, [("execID", &id)]);
-        };
-        tell("exec_create");
+        let words = told(&options);
         // The container's files may be on a filesystem that it serves itself and that never answers.
         let target = Arc::clone(container);
-        let known = options.clone();
         let work = tokio::task::spawn_blocking(move || exec_request(&target, pid, &options));
         let mut request = crate::task::outcome(work).await?;
         let asked = container.with_record(|record| record.host.resources.ulimits.clone());
@@ -169,17 +239,12 @@ impl Engine {
             berth_agent_runtime::ExecError::NotRunning { .. } => not_running(),
             error => ExecError::Run(error),
         })?;
-        tell("exec_start");
-        self.execs.started(ExecState {
-            id: id.clone(),
-            container: container.id().clone(),
-            options: known,
-            pid: process.handle.pid(),
-            running: true,
-            exit_code: None,
-        });
-        self.tell_exec_end(container, &id, process.handle.clone());
-        Ok((id, process))
+        let action = format!("exec_start: {words}");
+        self.container_event_with(container, &action, [("execID", id)]);
+        let handle = process.handle.clone();
+        self.execs.started(id, handle.pid(), handle.clone());
+        self.tell_exec_end(container, id, handle);
+        Ok(process)
     }
 }
 
@@ -198,6 +263,26 @@ impl Engine {
     }
 }
 
+/// The size of a further command's terminal is not set.
+#[derive(Debug, thiserror::Error)]
+pub enum ResizeExecError {
+    /// There is no such command.
+    #[error(transparent)]
+    Unknown(#[from] NoSuchExec),
+    /// It does not run.
+    #[error("exec process {0} is not running")]
+    NotRunning(String),
+    /// The runtime refused.
+    #[error("cannot resize exec {id}")]
+    Control {
+        /// The command.
+        id: String,
+        /// Why.
+        #[source]
+        source: ControlError,
+    },
+}
+
 impl Engine {
     /// Returns what is known of a further command.
     ///
@@ -206,80 +291,36 @@ impl Engine {
     pub fn inspect_exec(&self, id: &str) -> Result<ExecState, NoSuchExec> {
         self.execs.find(id)
     }
+
+    /// Waits until what is known of a further command says that it does not run.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    pub async fn exec_ended(&self, id: &str) {
+        self.execs.wait_for_end(id).await;
+    }
+
+    /// Sets the size of a further command's terminal.
+    ///
+    /// # Errors
+    /// When it does not run or has no terminal.
+    pub async fn resize_exec(&self, id: &str, size: TerminalSize) -> Result<(), ResizeExecError> {
+        let not_running = || ResizeExecError::NotRunning(id.to_owned());
+        let handle = self.execs.handle(id)?.ok_or_else(not_running)?;
+        let resized = handle.resize(size.into()).await;
+        resized.map_err(|source| ResizeExecError::Control {
+            id: id.to_owned(),
+            source,
+        })
+    }
 }
 
-/// Checks what the kernel or the process would read otherwise.
-fn check_texts(options: &ExecOptions) -> Result<(), ExecError> {
-    let has_nul = |text: &String| text.contains('\0');
-    for (what, is_wrong) in [
-        ("command", options.command.iter().any(has_nul)),
-        ("environment variable", options.env.iter().any(has_nul)),
-        ("working directory", has_nul(&options.working_dir)),
-        ("user", has_nul(&options.user)),
-    ] {
-        if is_wrong {
-            return Err(ExecError::Nul(what));
-        }
-    }
-    let is_nameless = |word: &&String| word.is_empty() || word.starts_with('=');
-    match options.env.iter().find(is_nameless) {
-        Some(word) => Err(ExecError::Environment(word.clone())),
-        None => Ok(()),
-    }
-}
-
-fn exec_request(
-    container: &Container,
-    pid: i32,
-    options: &ExecOptions,
-) -> Result<ExecRequest, ExecError> {
-    let record = container.record();
-    let security = security(&record, options)?;
-    let user = if options.user.is_empty() {
-        &record.config.user
-    } else {
-        &options.user
-    };
-    // Links below this name are resolved inside the container's root, not ours.
-    let root =
-        RootDir::open(&PathBuf::from(format!("/proc/{pid}/root"))).map_err(ExecError::Root)?;
-    let env = env::layer(record.config.env.clone(), &options.env);
-    let working_dir = if options.working_dir.is_empty() {
-        &record.config.working_dir
-    } else {
-        &options.working_dir
-    };
-    let query = UserQuery {
-        user: user.clone(),
-        groups: record.host.group_add.clone(),
-    };
-    let input = ProcessInput {
-        argv: options.command.clone(),
-        env: &env,
-        linked_env: &[],
-        working_dir,
-        user: rootfs::in_root(&root, &query)?,
-        hostname: &record.config.hostname,
-        tty: options.tty,
-    };
-    Ok(ExecRequest {
-        process: spec::process(&input, &security).map_err(SpecError::from)?,
-        terminal_size: options.size.map(Into::into),
-        attach: !options.detach,
-        stdin: options.stdin && !options.detach,
-        seccomp: security.seccomp,
-    })
-}
-
-fn security(
-    record: &ContainerRecord,
-    options: &ExecOptions,
-) -> Result<SecurityOptions, SecurityError> {
-    let mut host = record.host.clone();
-    if options.privileged {
-        host.privileged = true;
-    }
-    SecurityOptions::new(&host)
+/// Returns the command as events tell it.
+fn told(options: &ExecOptions) -> String {
+    let mut words = options.command.join(" ");
+    // A script can be megabytes long, and the events of many of them are kept.
+    words.truncate(words.floor_char_boundary(MOST_TOLD));
+    words
 }
 
 impl ExecError {
@@ -297,7 +338,10 @@ impl Classified for ExecError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Lookup(error) => error.class(),
-            Self::NotRunning(_) | Self::Paused(_) | Self::Restarting(_) => ErrorClass::Conflict,
+            Self::Unknown(error) => error.class(),
+            Self::NotRunning(_) | Self::Paused(_) | Self::Restarting(_) | Self::Started(_) => {
+                ErrorClass::Conflict
+            }
             Self::Root(_) | Self::Spec(_) => ErrorClass::Internal,
             Self::Run(_) if self.exit_code().is_none() => ErrorClass::Internal,
             _ => ErrorClass::InvalidArgument,
@@ -307,11 +351,31 @@ impl Classified for ExecError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Lookup(error) => error.reason(),
+            Self::Unknown(error) => error.reason(),
             Self::NotRunning(_) | Self::Restarting(_) => "not-running",
             Self::Paused(_) => "paused",
+            Self::Started(_) => "wrong-state",
             Self::User(_) => "user-not-found",
             Self::Run(error) => command_reason(error.kind(), "exec-failed"),
             _ => "invalid-argument",
+        }
+    }
+}
+
+impl Classified for ResizeExecError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Unknown(error) => error.class(),
+            Self::NotRunning(_) => ErrorClass::Conflict,
+            Self::Control { .. } => ErrorClass::InvalidArgument,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Unknown(error) => error.reason(),
+            Self::NotRunning(_) => "not-running",
+            Self::Control { .. } => "resize-failed",
         }
     }
 }

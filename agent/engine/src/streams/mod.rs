@@ -4,6 +4,7 @@ pub(crate) mod attach;
 pub(crate) mod detach_keys;
 pub(crate) mod exec;
 pub(crate) mod exec_registry;
+mod exec_request;
 pub(crate) mod log_driver;
 pub(crate) mod logs;
 pub(crate) mod session;

@@ -34,6 +34,8 @@ pub(super) async fn exec(
         user: options.user,
         tty: options.tty,
         stdin: options.stdin,
+        stdout: true,
+        stderr: true,
         privileged: options.privileged,
         detach: options.detach,
         detach_keys: options.detach_keys,

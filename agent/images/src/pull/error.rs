@@ -138,7 +138,7 @@ impl PullError {
     }
 
     /// Says what a registry's refusal of the manifest means.
-    pub(super) fn registry(reference: &Reference, source: RegistryError) -> Self {
+    pub(crate) fn registry(reference: &Reference, source: RegistryError) -> Self {
         match &source {
             RegistryError::NotFound { .. } => Self::NotFound {
                 reference: reference.familiar(),

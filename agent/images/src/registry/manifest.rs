@@ -100,6 +100,20 @@ impl Manifest {
         serde_json::from_str(&self.text)
     }
 
+    /// Returns the platforms of a list's entries.
+    pub(crate) fn platforms(&self) -> Result<Vec<Platform>, serde_json::Error> {
+        let index: Index = serde_json::from_str(&self.text)?;
+        let entries = index.manifests.into_iter();
+        let platforms = entries.filter_map(|entry| entry.platform);
+        Ok(platforms
+            .map(|platform| Platform {
+                os: platform.os,
+                architecture: platform.architecture,
+                variant: platform.variant,
+            })
+            .collect())
+    }
+
     /// Returns the entry of a list that suits the platform best.
     pub(crate) fn choose(
         &self,

@@ -33,6 +33,8 @@ const ATTEMPTS: u32 = 4;
 pub(crate) enum Purpose {
     Pull,
     Push,
+    /// Only to see whether the credentials are good.
+    Login,
 }
 
 /// A conversation with a registry.
@@ -73,11 +75,11 @@ impl Session {
         purpose: Purpose,
         mount_from: &[String],
     ) -> Result<Self, RegistryError> {
-        let actions = match purpose {
-            Purpose::Pull => "pull",
-            Purpose::Push => "pull,push",
+        let mut scopes = match purpose {
+            Purpose::Pull => vec![format!("repository:{repository}:pull")],
+            Purpose::Push => vec![format!("repository:{repository}:pull,push")],
+            Purpose::Login => Vec::new(),
         };
-        let mut scopes = vec![format!("repository:{repository}:{actions}")];
         scopes.extend(
             mount_from
                 .iter()
@@ -230,6 +232,21 @@ impl Session {
             // What else it says about its root is no news about the repository.
             _ => Ok(()),
         }
+    }
+
+    /// Asks whether the registry takes what it has been shown.
+    pub(crate) async fn verify(&self) -> Result<(), RegistryError> {
+        let address = self
+            .base
+            .join("v2/")
+            .map_err(|error| self.wrong(error.to_string()))?;
+        let response = self
+            .send_once(&|client: &Client| client.get(address.clone()))
+            .await?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(self.refusal(response).await)
     }
 
     async fn send_once(

@@ -1,6 +1,7 @@
 //! Everything about one container, as the object that `docker inspect` prints.
 
 mod config;
+pub(crate) mod details;
 mod host_config;
 mod limits;
 mod mounts;
