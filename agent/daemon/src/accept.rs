@@ -16,6 +16,8 @@ use crate::idle::Activity;
 use crate::service::Face;
 use crate::tls;
 
+/// Who comes over TCP is no user of this machine.
+const NO_USER: u32 = u32::MAX;
 /// Pause after the system ran out of something, such as file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -51,7 +53,7 @@ pub(crate) async fn tcp(listener: TcpListener, trust: Arc<Trust>, reception: Rec
             let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await;
             drop(admission);
             match handshake {
-                Ok(Ok((stream, caller))) => own.serve(stream, caller).await,
+                Ok(Ok((stream, caller))) => own.serve(stream, (caller, NO_USER)).await,
                 Ok(Err(error)) => tracing::info!(%peer, error = %error, "handshake refused"),
                 Err(_elapsed) => tracing::info!(%peer, "handshake took too long"),
             }
@@ -73,9 +75,12 @@ pub(crate) async fn unix(listener: UnixListener, reception: Reception) {
         };
         let own = reception.clone();
         let span = tracing::debug_span!("connection", peer = "unix");
+        // The kernel knows it of every connected socket.
+        let uid = stream.peer_cred().map_or(u32::MAX, |peer| peer.uid());
+        let caller = (Caller::Local, uid);
         reception
             .connections
-            .spawn(async move { own.serve(stream, Caller::Local).await }.instrument(span));
+            .spawn(async move { own.serve(stream, caller).await }.instrument(span));
     }
 }
 
@@ -92,7 +97,7 @@ async fn taken<S>(accepted: io::Result<S>) -> Option<S> {
 }
 
 impl Reception {
-    async fn serve<S>(self, stream: S, caller: Caller)
+    async fn serve<S>(self, stream: S, (caller, uid): (Caller, u32))
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
@@ -101,8 +106,8 @@ impl Reception {
             return;
         };
         self.activity.note();
-        connection::serve(stream, self.face.called_by(caller), self.stopping).await;
+        let face = self.face.called_by(caller, uid, Arc::new(admission));
+        connection::serve(stream, face, self.stopping).await;
         self.activity.note();
-        drop(admission);
     }
 }

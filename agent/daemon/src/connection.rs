@@ -22,17 +22,20 @@ const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 const SEND_BUFFER: usize = 256 * 1024;
 /// How often a silent client is asked for a sign of life.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// Longest time for headers of HTTP/1.1.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for headers of HTTP/1.1, and between two requests, since clients keep connections for
+/// later; dockerd's.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Bytes of the headers of a request of HTTP/1.1, among them credentials for many registries.
+const LONGEST_HEAD: usize = 128 * 1024;
 
-/// Serves a connection until its end. When `stopping` is cancelled, calls under way may finish.
+/// Serves a connection until its end, or until a call takes it over. When `stopping` is cancelled, calls under way may finish.
 pub(crate) async fn serve<S>(stream: S, face: Face, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let builder = builder();
     let service = TowerToHyperService::new(face);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         // Cancel-safe: the connection is polled again below.
@@ -54,7 +57,7 @@ fn builder() -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(64 * 1024);
+        .max_buf_size(LONGEST_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())

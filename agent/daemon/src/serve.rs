@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use berth_agent_access::AuditLog;
+use berth_agent_build::Builder;
+use berth_agent_dockerapi::{Api, ApiConfig};
 use berth_agent_engine::{ContainerDefaults, Engine, EngineConfig, OpenError};
 use berth_agent_grpc::Build;
 use berth_agent_network::{NetworkConfig, Subnet};
@@ -42,6 +45,8 @@ const SETTLING: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(20);
 /// How long calls under way may take once the agent is told to stop.
 const GRACE: Duration = Duration::from_secs(3);
+/// Record of changes, below the data root.
+const AUDIT_LOG: &str = "audit.log";
 /// Variable with the level of what is logged, such as `debug` or `info,berth_agent_engine=trace`.
 const LOG_VARIABLE: &str = "BERTHD_LOG";
 
@@ -78,15 +83,9 @@ async fn serve(config: Config, ready_fd: Option<i32>) -> anyhow::Result<()> {
     // Bound before the engine opens: callers wait instead of being refused.
     let sockets = sockets(&config).await?;
     let engine = engine(&config).await?;
-    let build = Build {
-        git_commit: version::COMMIT.to_owned(),
-    };
     let activity = Activity::default();
     let reception = Reception {
-        face: Face::new(
-            berth_agent_grpc::routes(&engine, build, sockets.trust.clone()),
-            activity.clone(),
-        ),
+        face: face(&engine, sockets.trust.clone(), activity.clone()),
         limits: Limits::new(),
         stopping: CancellationToken::new(),
         connections: TaskTracker::new(),
@@ -112,6 +111,28 @@ async fn serve(config: Config, ready_fd: Option<i32>) -> anyhow::Result<()> {
     stop(&reception, &listeners).await;
     flush(engine).await;
     Ok(())
+}
+
+/// Returns what answers calls, in either protocol.
+fn face(engine: &Arc<Engine>, trust: Option<Arc<Trust>>, activity: Activity) -> Face {
+    let build = Build {
+        git_commit: version::COMMIT.to_owned(),
+    };
+    let audit = Arc::new(AuditLog::new(engine.config().data_root.join(AUDIT_LOG)));
+    let docker = Api::new(ApiConfig {
+        engine: Arc::clone(engine),
+        builder: Builder::over(engine)
+            .map(Arc::new)
+            .map_err(|error| error.to_string()),
+        git_commit: version::COMMIT.to_owned(),
+        audit: Arc::clone(&audit),
+    });
+    Face::new(
+        berth_agent_grpc::routes(engine, build, trust),
+        docker,
+        audit,
+        activity,
+    )
 }
 
 /// Reads certificates anew, after somebody has replaced their files.

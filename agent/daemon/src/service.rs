@@ -1,78 +1,140 @@
-//! One port, two protocols: HTTP/2 is gRPC, HTTP/1.1 will be the Docker Engine API.
+//! One port, two protocols: gRPC, and the Docker Engine API for everything else.
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use berth_agent_access::{AuditEntry, AuditLog, Identity, Role};
+use berth_agent_dockerapi::{Api, Hold};
 use berth_agent_trust::Caller;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::header::CONTENT_TYPE;
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
 use crate::idle::Activity;
 
-/// What HTTP/1.1 callers are told, in the form of the Docker Engine API's errors.
-const NOT_DOCKER: &str =
-    "{\"message\":\"the Docker Engine API is not served by this version of berthd\"}\n";
+/// Name of the header with a call's status, when the call has nothing else to say.
+const GRPC_STATUS: &str = "grpc-status";
 
 /// Answers requests of either protocol.
 #[derive(Clone, Debug)]
 pub(crate) struct Face {
     grpc: Routes,
+    docker: Api,
+    audit: Arc<AuditLog>,
     activity: Activity,
     caller: Caller,
+    identity: Arc<Identity>,
+    hold: Option<Hold>,
 }
 
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
 impl Face {
-    pub(crate) fn new(grpc: Routes, activity: Activity) -> Self {
+    pub(crate) fn new(grpc: Routes, docker: Api, audit: Arc<AuditLog>, activity: Activity) -> Self {
         Self {
             grpc,
+            docker,
+            audit,
             activity,
             caller: Caller::Local,
+            identity: Arc::new(Identity::local(0)),
+            hold: None,
         }
     }
 
-    /// Returns the face that one connection sees, whose client is `caller`.
-    pub(crate) fn called_by(mut self, caller: Caller) -> Self {
+    /// Returns the face that one connection sees, whose client is `caller`, user `uid` of this machine if
+    /// it has come over the unix socket. `admission` is kept as long as the connection.
+    pub(crate) fn called_by(
+        mut self,
+        caller: Caller,
+        uid: u32,
+        admission: Arc<OwnedSemaphorePermit>,
+    ) -> Self {
+        self.identity = Arc::new(Identity::of(&caller, uid));
         self.caller = caller;
+        self.hold = Some(Hold::new(admission));
         self
     }
+
+    fn call_docker(&self, mut request: Request<Incoming>) -> Answer {
+        if let Some(hold) = &self.hold {
+            request.extensions_mut().insert(hold.clone());
+        }
+        let (docker, identity) = (self.docker.clone(), Arc::clone(&self.identity));
+        Box::pin(async move {
+            let response = docker.call(request, &identity).await?;
+            Ok(response.map(Body::new))
+        })
+    }
+
+    fn call_grpc(&mut self, mut request: Request<Incoming>) -> Answer {
+        let path = request.uri().path().to_owned();
+        let is_change = berth_agent_grpc::is_change(&path);
+        if is_change && self.identity.role() == Role::Reader {
+            let identity = &self.identity;
+            let sentence = format!("{identity} is read-only: it may look, but change nothing");
+            let status = Status::permission_denied(sentence);
+            note(&self.audit, identity, &path, "7");
+            return Box::pin(std::future::ready(Ok(status.into_http())));
+        }
+        request.extensions_mut().insert(self.caller.clone());
+        let answer = self.grpc.call(request.map(Body::new));
+        let (audit, identity) = (Arc::clone(&self.audit), Arc::clone(&self.identity));
+        Box::pin(async move {
+            let response = match answer.await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+            if is_change {
+                // Of a call that goes on, how it began.
+                let status = response.headers().get(GRPC_STATUS);
+                let status = status.and_then(|status| status.to_str().ok());
+                note(&audit, &identity, &path, status.unwrap_or("0"));
+            }
+            Ok(response)
+        })
+    }
+}
+
+fn note(audit: &AuditLog, identity: &Identity, path: &str, result: &str) {
+    audit.note(&AuditEntry {
+        identity,
+        call: path,
+        object: "",
+        result,
+    });
+}
+
+/// Whether a request is one of gRPC, which is spoken over HTTP/2 only.
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE);
+    let kind = kind.map(http::HeaderValue::as_bytes).unwrap_or_default();
+    request.version() == Version::HTTP_2 && kind.starts_with(b"application/grpc")
 }
 
 impl Service<Request<Incoming>> for Face {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // Routes is always ready, by its documentation of axum's router.
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<Incoming>) -> Answer {
         self.activity.note();
-        request.extensions_mut().insert(self.caller.clone());
-        if request.version() != Version::HTTP_2 {
-            return Box::pin(std::future::ready(Ok(not_docker())));
+        if is_grpc(&request) {
+            self.call_grpc(request)
+        } else {
+            self.call_docker(request)
         }
-        let answer = self.grpc.call(request.map(Body::new));
-        Box::pin(async move {
-            match answer.await {
-                Ok(response) => Ok(response),
-                Err(never) => match never {},
-            }
-        })
     }
-}
-
-fn not_docker() -> Response<Body> {
-    let mut response = Response::new(Body::new(NOT_DOCKER.to_owned()));
-    *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use berth_agent_trust::{Caller, Chain, Guarded, Trust, TrustFiles};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -23,6 +24,23 @@ pub(crate) fn open(config: &TlsConfig) -> anyhow::Result<Arc<Trust>> {
     ))
 }
 
+/// Silence on a connection after which the kernel asks for a sign of life.
+const SILENCE_SECONDS: u32 = 60;
+/// Between such questions.
+const ASK_SECONDS: u32 = 15;
+/// Questions without an answer after which the other side is dead.
+const QUESTIONS: u32 = 4;
+
+/// Has the kernel end the connection of a client that has vanished: output of a silent container would
+/// never tell.
+fn notice_death(stream: &TcpStream) -> io::Result<()> {
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &SILENCE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &ASK_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepCount, &QUESTIONS)?;
+    Ok(())
+}
+
 /// Makes the handshake with a client; returns its stream, which breaks when trust in the client
 /// ends, and who it is.
 pub(crate) async fn handshake(
@@ -30,6 +48,7 @@ pub(crate) async fn handshake(
     trust: &Trust,
 ) -> io::Result<(Guarded<TlsStream<TcpStream>>, Caller)> {
     stream.set_nodelay(true)?;
+    notice_death(&stream)?;
     let gate = trust.gate();
     let stream = TlsAcceptor::from(Arc::clone(&gate.config))
         .accept(stream)

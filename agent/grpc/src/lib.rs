@@ -3,6 +3,7 @@
 //! It translates messages and streams, and maps errors to codes; rules about containers are the
 //! engine's. Who may call is decided before, by the listener.
 
+mod access;
 mod build;
 mod containers;
 mod context;
@@ -32,6 +33,8 @@ use berth_proto::v1::security_service_server::SecurityServiceServer;
 use berth_proto::v1::system_service_server::SystemServiceServer;
 use berth_proto::v1::volume_service_server::VolumeServiceServer;
 use tonic::service::Routes;
+
+pub use access::is_change;
 
 /// What the agent's build says of itself.
 #[derive(Clone, Debug, Default)]

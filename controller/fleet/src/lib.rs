@@ -42,9 +42,9 @@ mod veil;
 pub use adopt::{AdoptError, AdoptRequest, Adopted};
 pub use agent::AgentError;
 pub use certificates::{
-    CertificateKind, CertificateRow, CertificateStatus, CertificatesError, CredentialsError,
-    IssuedClient, RegenerateOptions, RevokeError, RevokeOutcome, RevokeReport, RolloverError,
-    RolloverReport, RolloverState,
+    CertificateKind, CertificateRow, CertificateStatus, CertificatesError, ClientRights,
+    CredentialsError, IssuedClient, RegenerateOptions, RevokeError, RevokeOutcome, RevokeReport,
+    RolloverError, RolloverReport, RolloverState,
 };
 pub use copy::{FilePlace, FilesError};
 pub use create::{CreateError, CreateRequest, Created};

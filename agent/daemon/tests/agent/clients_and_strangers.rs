@@ -1,14 +1,13 @@
-//! Who is let in: mutual TLS on TCP, root on the unix socket; and what HTTP/1.1 is told.
+//! Who is let in: mutual TLS on TCP, root on the unix socket.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream as BlockingUnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
 use berth_proto::v1::VersionRequest;
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
@@ -37,8 +36,18 @@ impl Authority {
     }
 
     pub(crate) fn issue(&self, name: &str) -> (String, String) {
+        self.issue_for(name, None)
+    }
+
+    /// Issues a certificate whose subject has a unit.
+    pub(crate) fn issue_for(&self, name: &str, unit: Option<&str>) -> (String, String) {
         let key = KeyPair::generate().expect("key");
-        let parameters = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        let mut parameters = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        if let Some(unit) = unit {
+            let subject = &mut parameters.distinguished_name;
+            subject.push(DnType::OrganizationalUnitName, unit);
+        }
         let certificate = parameters.signed_by(&key, &self.0).expect("certificate");
         (certificate.pem(), key.serialize_pem())
     }
@@ -184,22 +193,6 @@ async fn the_version_names_this_very_executable() {
     assert_eq!(json["version"], answer.version.as_str());
     assert_eq!(json["sha256"], answer.executable_sha256.as_str());
     assert_eq!(answer.executable_sha256.len(), 64);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn http_1_is_told_that_docker_is_not_spoken() {
-    let host = Host::new();
-    let mut stream = BlockingUnixStream::connect(host.path("run/berthd.sock")).expect("socket");
-    stream
-        .write_all(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .expect("write");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("read");
-    assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
-    assert!(
-        answer.contains("{\"message\":\"the Docker Engine API is not served"),
-        "{answer}"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

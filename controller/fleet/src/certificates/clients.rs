@@ -38,6 +38,18 @@ impl std::fmt::Debug for IssuedClient {
     }
 }
 
+/// What the holder of a certificate may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientRights {
+    /// Everything.
+    All,
+    /// Look, but change nothing.
+    ReadOnly,
+}
+
+/// The organisational unit by which agents know who may only look.
+const READ_ONLY: &str = "read-only";
+
 impl Fleet {
     /// Makes a certificate with which somebody else reaches all machines, until it ends or is
     /// revoked.
@@ -49,10 +61,11 @@ impl Fleet {
         &self,
         name: &str,
         life: std::time::Duration,
+        rights: ClientRights,
     ) -> Result<IssuedClient, CredentialsError> {
         let _lock = self.store.lock_certs()?;
         let authority = under_lock(&self.store, OffsetDateTime::now_utc())?;
-        issue(&self.store, &authority, name, life)
+        issue(&self.store, &authority, name, (life, rights))
     }
 
     /// Makes a certificate for whoever gets a machine from the operator. It is called `name`, or
@@ -81,7 +94,7 @@ impl Fleet {
         let others = (2_u32..).map(|number| format!("{name}-{number}"));
         let mut names = std::iter::once(name.to_owned()).chain(others);
         let name = names.find(is_free).unwrap_or_else(|| name.to_owned());
-        let client = issue(&self.store, &authority, &name, life)?;
+        let client = issue(&self.store, &authority, &name, (life, ClientRights::All))?;
         Ok(Guest::Issued { name, client })
     }
 }
@@ -123,11 +136,14 @@ fn issue(
     store: &Store,
     authority: &Authority,
     name: &str,
-    life: std::time::Duration,
+    (life, rights): (std::time::Duration, ClientRights),
 ) -> Result<IssuedClient, CredentialsError> {
     let identity = ClientIdentity {
         organisation: name.to_owned(),
-        role: String::new(),
+        role: match rights {
+            ClientRights::All => String::new(),
+            ClientRights::ReadOnly => READ_ONLY.to_owned(),
+        },
     };
     let life = life.try_into().unwrap_or(LONGEST_LIFE).min(LONGEST_LIFE);
     let validity = Validity::lasting(OffsetDateTime::now_utc(), life);

@@ -34,7 +34,7 @@ mod settle;
 mod tests;
 
 pub use authority::CredentialsError;
-pub use clients::IssuedClient;
+pub use clients::{ClientRights, IssuedClient};
 pub use regenerate::{CertificatesError, RegenerateOptions};
 pub use report::{CertificateKind, CertificateRow, CertificateStatus};
 pub use revoke::{RevokeError, RevokeOutcome, RevokeReport};

@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use berth_controller_fleet::ClientRights;
+
 use crate::engine::Global;
 use crate::failure::{Failure, Outcome};
 use crate::ui;
@@ -13,8 +15,8 @@ use crate::ui;
 /// Make a client certificate for somebody else, such as a build server
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Whoever has it may do everything with all machines until it ends or is revoked:
-berth machine revoke-client NAME.
+    after_help = "Whoever has it may do everything with all machines, or with --read-only look at everything, until
+it ends or is revoked: berth machine revoke-client NAME.
 
 Example:
   berth machine issue-client ci --days 30 --out ci-certs
@@ -25,6 +27,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DAYS", default_value_t = 365)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     days: u16,
+
+    /// Lets whoever has it look, but change nothing
+    #[arg(long)]
+    read_only: bool,
 
     /// Folder for ca.pem, cert.pem and key.pem; made, must not have them [default: NAME]
     #[arg(long, short, value_name = "FOLDER")]
@@ -51,13 +57,20 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
     })?;
     let fleet = global.fleet()?;
     let life = Duration::from_secs(u64::from(args.days) * 86_400);
-    let issued = fleet.issue_client(&args.name, life).map_err(|error| {
-        let failure = Failure::because(&error);
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })?;
+    let rights = if args.read_only {
+        ClientRights::ReadOnly
+    } else {
+        ClientRights::All
+    };
+    let issued = fleet
+        .issue_client(&args.name, life, rights)
+        .map_err(|error| {
+            let failure = Failure::because(&error);
+            match error.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })?;
     for (file, text) in [
         ("ca.pem", &issued.ca_pem),
         ("cert.pem", &issued.certificate_pem),
