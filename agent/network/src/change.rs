@@ -14,6 +14,7 @@ use crate::lease::{EndpointLease, Lease, Unavailable};
 use crate::names::NameServer;
 use crate::netlink::links::Links;
 use crate::network::Inner;
+use crate::ports::reserve_quietly;
 use crate::{AttachError, DetachError, Endpoint, EndpointRequest, NetworkMode};
 
 // === impl Inner ===
@@ -153,13 +154,17 @@ impl Inner {
             } else if nameserver.is_some() {
                 attached.nameserver = nameserver;
             }
+            if now.is_empty() {
+                // Nobody else answers there for a container that cannot.
+                attached.reservations.clear();
+            } else if before.is_empty() {
+                attached.reservations = reserve_quietly(id, &lease.ports);
+            }
             attached.lease = lease;
         }
         let without = |all: &[Forward], others: &[Forward]| -> Vec<Forward> {
-            all.iter()
-                .filter(|forward| !others.contains(forward))
-                .copied()
-                .collect()
+            let all = all.iter().filter(|forward| !others.contains(forward));
+            all.copied().collect()
         };
         host.withdraw(&without(&before, &now), || self.needs().forwards)?;
         host.publish(&without(&now, &before), || self.needs().forwards)

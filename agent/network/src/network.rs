@@ -214,8 +214,11 @@ impl Network {
         thread::Builder::new()
             .name("attach".to_owned())
             .spawn(move || {
+                let result = work(&inner, &runtime);
+                // Whoever waits may be about to open the database again.
+                drop(inner);
                 // Nobody may be waiting any more.
-                let _ = sender.send(work(&inner, &runtime));
+                let _ = sender.send(result);
             })?;
         receiver
             .await
@@ -480,7 +483,12 @@ impl Inner {
                 .iter()
                 .map(Self::describe_endpoint)
                 .collect(),
-            ports: lease.ports.clone(),
+            // Without a way out there is nobody to reach.
+            ports: if lease.forwards().is_empty() {
+                Vec::new()
+            } else {
+                lease.ports.clone()
+            },
             dns: self.resolver(lease),
         }
     }

@@ -48,8 +48,19 @@ pub(crate) fn reserve_all(
     Ok(all)
 }
 
+/// Reserves ports that are already published. One that another program has meanwhile stays published,
+/// as the container's packets do not ask for the socket.
+pub(crate) fn reserve_quietly(id: &str, ports: &[PublishedPort]) -> Vec<Reservation> {
+    let reserve = |port| {
+        reserve_again(port)
+            .inspect_err(|error| tracing::warn!(id, %error, "a published port is not reserved"))
+            .ok()
+    };
+    ports.iter().filter_map(reserve).collect()
+}
+
 /// Reserves a port that is already published.
-pub(crate) fn reserve_again(port: &PublishedPort) -> Result<Reservation, AttachError> {
+fn reserve_again(port: &PublishedPort) -> Result<Reservation, AttachError> {
     try_reserve(
         port.host_ip,
         port.host_port,

@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::lease::{Lease, is_interface_name};
 use crate::netlink::links::Links;
 use crate::network::Inner;
-use crate::ports::reserve_again;
+use crate::ports::reserve_quietly;
 use crate::{AttachError, RestoreError};
 
 // === impl Inner ===
@@ -29,6 +29,10 @@ impl Inner {
         self.drop_unknown_namespaces();
         for definition in definitions {
             self.host().define(definition);
+        }
+        if let Err(error) = self.host().plan_default(&self.state) {
+            let error = AttachError::from(error);
+            tracing::warn!(%error, "the default network has no subnet yet");
         }
         self.mend_leases();
         self.reserve_ports();
@@ -162,14 +166,10 @@ impl Inner {
             if let Some(attached) = self.leases().get_mut(&id) {
                 attached.reservations.clear();
             }
-            let reserve = |port| {
-                reserve_again(port)
-                    .inspect_err(
-                        |error| tracing::warn!(id, %error, "a published port is not reserved"),
-                    )
-                    .ok()
-            };
-            let reservations = lease.ports.iter().filter_map(reserve).collect();
+            if lease.forwards().is_empty() {
+                continue;
+            }
+            let reservations = reserve_quietly(&id, &lease.ports);
             if let Some(attached) = self.leases().get_mut(&id) {
                 attached.reservations = reservations;
             }

@@ -7,6 +7,7 @@ use berth_proto::v1::attach_request::Message as Ask;
 use berth_proto::v1::attach_response::Message as Answer;
 use berth_proto::v1::container_service_client::ContainerServiceClient;
 use berth_proto::v1::image_service_client::ImageServiceClient;
+use berth_proto::v1::network_service_client::NetworkServiceClient;
 use berth_proto::v1::system_service_client::SystemServiceClient;
 use berth_proto::v1::volume_service_client::VolumeServiceClient;
 use berth_proto::v1::{self, ContainerConfig, HostConfig};
@@ -75,6 +76,11 @@ impl Client {
             volumes: VolumeServiceClient::new(channel.clone()),
             channel,
         }
+    }
+
+    /// Returns the client for networks.
+    pub(crate) fn networks(&self) -> NetworkServiceClient<Channel> {
+        NetworkServiceClient::new(self.channel.clone())
     }
 
     /// Imports the tests' image.

@@ -87,6 +87,8 @@ async fn a_run_is_told_in_dockers_order() {
     assert_eq!(attribute("a"), Some("b"));
     assert_eq!(attribute("execDuration"), Some("0"));
     assert_eq!(seen[2].attributes["container"], die.actor_id);
+    assert_eq!(seen[2].attributes["name"], "bridge");
+    assert_eq!(seen[2].actor_id.len(), 64, "the network's id");
     let times: Vec<_> = seen
         .iter()
         .map(|event| event.time.expect("a time"))

@@ -22,6 +22,7 @@ mod host;
 mod image;
 mod lifecycle;
 mod local_images;
+mod networks;
 mod networks_and_volumes;
 mod numbers;
 mod options;

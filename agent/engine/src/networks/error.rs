@@ -89,7 +89,7 @@ pub enum NetworkError {
     },
     /// The kernel does not have it so.
     #[error("failed to set up container networking: {0}")]
-    Attach(#[source] AttachError),
+    Attach(AttachError),
     /// The kernel does not have it so.
     #[error(transparent)]
     Make(AttachError),

@@ -84,14 +84,14 @@ pub enum StartError {
     },
     /// A network that it is to be on is gone.
     #[error("failed to set up container networking: {0}")]
-    NoNetwork(#[source] crate::create::network_request::PortError),
+    NoNetwork(crate::create::network_request::PortError),
     /// Its network cannot be made.
-    #[error("{}", network_sentence(.name, .source))]
+    #[error("{}", network_sentence(.name, .cause))]
     Network {
         /// The container.
         name: String,
-        /// What is wrong.
-        source: berth_agent_network::AttachError,
+        /// What is wrong; the sentence says all of it.
+        cause: berth_agent_network::AttachError,
     },
     /// Its network files cannot be written.
     #[error("writing the network files of the container")]
@@ -165,7 +165,7 @@ impl Classified for StartError {
                 FailureKind::DiskFull => ErrorClass::Exhausted,
                 FailureKind::Other => ErrorClass::Internal,
             },
-            Self::Network { source, .. } => network_class(source),
+            Self::Network { cause, .. } => network_class(cause),
             Self::NoNetwork(_) => ErrorClass::NotFound,
             Self::Files(error) if error.kind() == io::ErrorKind::StorageFull => {
                 ErrorClass::Exhausted
@@ -191,7 +191,7 @@ impl Classified for StartError {
             Self::Neighbour(error) => error.reason(),
             Self::BeingRemoved | Self::Paused => "wrong-state",
             Self::Network {
-                source: AttachError::PortInUse { .. } | AttachError::NoFreePort { .. },
+                cause: AttachError::PortInUse { .. } | AttachError::NoFreePort { .. },
                 ..
             } => "port-in-use",
             Self::Network { .. } => "network-failed",

@@ -141,9 +141,9 @@ impl Engine {
         let using = self.networks.changing.read().await;
         let request = self.attach_request(record).map_err(StartError::NoNetwork)?;
         let attachment = self.network.attach(record.id.as_str(), request).await;
-        let attachment = attachment.map_err(|source| StartError::Network {
+        let attachment = attachment.map_err(|cause| StartError::Network {
             name: record.name.clone(),
-            source,
+            cause,
         })?;
         let found = self.network_record(record, &attachment);
         let networks: Vec<String> = found.endpoints.iter().map(|e| e.network.clone()).collect();

@@ -200,7 +200,7 @@ impl Host {
         Ok(ready)
     }
 
-    fn default_definition(
+    pub(super) fn default_definition(
         &mut self,
         state: &State,
         default_subnet: Option<Subnet>,

@@ -28,6 +28,18 @@ impl Host {
             .ok_or(SetUpError::NoFreeSubnet)
     }
 
+    /// Decides on the default network's subnet before anybody needs it, so that no other gets what people
+    /// know as its own.
+    pub(crate) fn plan_default(&mut self, state: &State) -> Result<(), SetUpError> {
+        let name = &self.default_bridge;
+        let known = state.read(|reader| reader.get::<BridgeRecord>(name));
+        if known.map_err(SetUpError::State)?.is_some() {
+            return Ok(());
+        }
+        let definition = self.default_definition(state, None)?;
+        self.record(state, &definition).map_err(SetUpError::State)
+    }
+
     /// Returns the networks that are in use by the machine and by other networks of containers than
     /// the one named.
     pub(crate) fn taken(&mut self, but: Option<&str>) -> io::Result<Vec<Subnet>> {

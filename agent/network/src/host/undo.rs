@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{Host, MARK, SetUpError, step};
+use crate::addresses::mac_of;
 use crate::definition::{DEFAULT_NETWORK, Definition, Driver};
 use crate::firewall::Forward;
 
@@ -24,9 +25,14 @@ impl Host {
         let mark = format!("{MARK}{}", definition.id);
         if is_own {
             let links = self.links().map_err(step(find))?;
-            links
-                .create_dummy(&name, &mark)
-                .map_err(step("create the parent interface"))?;
+            let made = match links.create_dummy(&name, &mark) {
+                // A kernel without such interfaces has bridges, and one without ports leads nowhere.
+                Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                    links.create_bridge(&name, mac_of([0, 0, 0, 1].into()), (None, &mark))
+                }
+                result => result,
+            };
+            made.map_err(step("create the parent interface"))?;
         } else {
             let missing = || SetUpError::NoSuchParent(name.clone());
             let (base, id) = name.rsplit_once('.').ok_or_else(missing)?;

@@ -108,7 +108,6 @@ impl Links {
         let mut message = Message::new(libc::RTM_NEWLINK, CREATE, &link_header(0, true));
         message
             .text(libc::IFLA_IFNAME, name)
-            .text(libc::IFLA_IFALIAS, alias)
             .attribute(libc::IFLA_ADDRESS, &mac);
         if let Some(mtu) = mtu {
             message.u32(libc::IFLA_MTU, mtu);
@@ -116,7 +115,7 @@ impl Links {
         message.nested(libc::IFLA_LINKINFO, |info| {
             info.text(libc::IFLA_INFO_KIND, "bridge");
         });
-        self.execute(vec![message])
+        self.execute(vec![message, mark(name, alias)])
     }
 
     /// Creates an interface that leads nowhere, marked by an alias, and brings it up.
@@ -124,11 +123,10 @@ impl Links {
         let mut message = Message::new(libc::RTM_NEWLINK, CREATE, &link_header(0, true));
         message
             .text(libc::IFLA_IFNAME, name)
-            .text(libc::IFLA_IFALIAS, alias)
             .nested(libc::IFLA_LINKINFO, |info| {
                 info.text(libc::IFLA_INFO_KIND, "dummy");
             });
-        self.execute(vec![message])
+        self.execute(vec![message, mark(name, alias)])
     }
 
     /// Creates a VLAN on an interface, marked by an alias, and brings it up.
@@ -141,7 +139,6 @@ impl Links {
         let mut message = Message::new(libc::RTM_NEWLINK, CREATE, &link_header(0, true));
         message
             .text(libc::IFLA_IFNAME, name)
-            .text(libc::IFLA_IFALIAS, alias)
             .u32(libc::IFLA_LINK, parent)
             .nested(libc::IFLA_LINKINFO, |info| {
                 info.text(libc::IFLA_INFO_KIND, "vlan");
@@ -149,7 +146,7 @@ impl Links {
                     data.attribute(IFLA_VLAN_ID, &id.to_ne_bytes());
                 });
             });
-        self.execute(vec![message])
+        self.execute(vec![message, mark(name, alias)])
     }
 
     /// Creates a pair of which one end is inside a namespace and the other a port that may send a
@@ -242,6 +239,15 @@ impl Links {
             .execute(messages, |_| true)
             .map_err(|Failure { error, .. }| error)
     }
+}
+
+/// Gives an interface its alias, which the kernel does not look at when it makes one.
+fn mark(name: &str, alias: &str) -> Message {
+    let mut message = Message::new(libc::RTM_NEWLINK, 0, &link_header(0, false));
+    message
+        .text(libc::IFLA_IFNAME, name)
+        .text(libc::IFLA_IFALIAS, alias);
+    message
 }
 
 fn describe(message: &mut Message, inside: &Inside<'_>) {

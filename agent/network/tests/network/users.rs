@@ -116,7 +116,7 @@ fn connecting_and_disconnecting_moves_routes_and_ports() {
         };
         network.attach("c", request).await.unwrap();
         let inside = space(&network, "c");
-        let _server = inside.serve_tcp("c", ANY, 80);
+        let server = inside.serve_tcp("c", ANY, 80);
         network.connect("c", endpoint("bb")).await.unwrap();
         let error = network.connect("c", endpoint("bb")).await.unwrap_err();
         assert!(
@@ -142,6 +142,7 @@ fn connecting_and_disconnecting_moves_routes_and_ports() {
         assert!(machine.world.refuses_tcp(crate::support::MACHINE, 8080));
         network.connect("c", endpoint("aa")).await.unwrap();
         assert!(machine.world.tcp(crate::support::MACHINE, 8080).is_some());
+        drop((server, inside));
         network.detach("c").await.unwrap();
         eventually("the interfaces are gone", || {
             machine.interfaces().is_empty()
@@ -214,12 +215,17 @@ fn ipv6_goes_as_ipv4_does() {
         let made = network.attach("a", request).await.unwrap();
         assert_eq!(made.ports.len(), 2, "{:?}", made.ports);
         let a = space(&network, "a");
-        a.command("echo 'six' > /tmp/berth-six-$$; rm /tmp/berth-six-$$");
         let address = a.command("ip -6 -o addr show dev eth0 scope global");
         assert!(address.contains("fd00:1::2/64"), "{address}");
         assert!(!address.contains("tentative"), "{address}");
-        a.command("ping -6 -c1 -W2 fd00:1::1");
-        a.command("ping -6 -c1 -W2 fd99::2");
+        let outside = machine
+            .world
+            .run(|| std::net::TcpListener::bind("[fd99::2]:90").unwrap());
+        let patience = std::time::Duration::from_secs(2);
+        let to_world = "[fd99::2]:90".parse().unwrap();
+        a.run(|| std::net::TcpStream::connect_timeout(&to_world, patience).map(drop))
+            .unwrap();
+        drop(outside);
         let rules = machine.space.command("nft list table ip6 berth");
         assert!(rules.contains("tcp . 8080 : fd00:1::2 . 80"), "{rules}");
         assert!(
@@ -229,7 +235,6 @@ fn ipv6_goes_as_ipv4_does() {
         let listener = a.run(|| std::net::TcpListener::bind("[::]:80").unwrap());
         let answering = std::thread::spawn(move || listener.accept().map(|(_, from)| from));
         let address = "[fd99::1]:8080".parse().unwrap();
-        let patience = std::time::Duration::from_secs(2);
         let stream = machine
             .world
             .run(|| std::net::TcpStream::connect_timeout(&address, patience));

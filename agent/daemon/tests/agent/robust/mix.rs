@@ -60,7 +60,7 @@ impl Mix {
             ($($step:ident),+) => { $( tasks.spawn(worker.clone().repeat(stringify!($step), async |w: &Worker| w.$step().await)); )+ };
         }
         work!(
-            run, run, life, publish, build, follow, copy, commit, export, update, logs
+            run, run, life, publish, build, follow, copy, commit, export, update, logs, networks
         );
         if !registry.is_empty() {
             work!(pull);

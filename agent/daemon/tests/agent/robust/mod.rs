@@ -9,6 +9,7 @@ pub(crate) mod journal;
 mod kills;
 pub(crate) mod mix;
 mod mix_files;
+mod mix_networks;
 mod parity;
 mod power_cut;
 mod storms;

@@ -1,6 +1,6 @@
 //! Holds a machine against what its clients were promised.
 
-use berth_proto::v1::{self, ContainerState, ContainerSummary};
+use berth_proto::v1::{self, ContainerState, ContainerSummary, PruneNetworksRequest};
 
 use tonic::Code;
 
@@ -204,6 +204,9 @@ pub(crate) async fn clear(client: &Client, kept: &[&str]) {
         })
         .await;
     }
+    let mut networks = client.networks();
+    let pruned = networks.prune(PruneNetworksRequest::default());
+    pruned.await.expect("prune of networks");
     // The removal of an image is when layers without one go.
     client
         .import_as(
