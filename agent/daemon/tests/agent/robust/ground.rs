@@ -32,7 +32,9 @@ pub(crate) fn quiet_inventory(host: &Host, seen: &BTreeSet<String>) -> Inventory
         let inventory = inventory(host, seen);
         let is_quiet = inventory.count("staged layer") == 0
             && inventory.count("container filesystem") == inventory.count("container folder")
-            && !inventory.any("container folder", |name| name.ends_with(".removing"));
+            && !inventory.any("container folder", |name| name.ends_with(".removing"))
+            // The tables go a moment after the last container.
+            && (inventory.count("address lease") > 0 || inventory.count("rule") == 0);
         if is_quiet {
             return inventory;
         }
