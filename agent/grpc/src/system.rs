@@ -19,7 +19,7 @@ use crate::{Build, convert, events, images, status, volumes};
 const LOG_DRIVERS: [&str; 3] = ["json-file", "local", "none"];
 
 /// What networks there are.
-const NETWORK_DRIVERS: [&str; 3] = ["bridge", "host", "null"];
+const NETWORK_DRIVERS: [&str; 5] = ["bridge", "host", "ipvlan", "macvlan", "null"];
 
 /// Facts about the agent and its machine.
 pub(crate) struct System {

@@ -18,6 +18,9 @@ pub(crate) const PENDING: u8 = 75;
 /// Exit code of a program that SIGPIPE would have killed.
 const BROKEN_PIPE: u8 = 141;
 
+/// Our own word for a call that the agent does not know.
+pub(crate) const NOT_SERVED: &str = "not-served";
+
 /// The agent that this process speaks to. Failed calls come from everywhere and know only that the
 /// connection was closed; the agent knows why.
 static AGENT: OnceLock<Agent> = OnceLock::new();
@@ -140,7 +143,10 @@ impl From<Status> for Failure {
                 .unwrap_or_default()
                 .to_owned()
         };
-        let reason = trailer(REASON_TRAILER);
+        let mut reason = trailer(REASON_TRAILER);
+        if reason.is_empty() && status.code() == Code::Unimplemented {
+            NOT_SERVED.clone_into(&mut reason);
+        }
         let mut failure = Self::new(sentence(&status));
         failure.exit = match reason.as_str() {
             "command-not-found" => 127,
@@ -153,7 +159,7 @@ impl From<Status> for Failure {
                 "containers outlive the agent: try again, or see `berth machine ls`".to_owned(),
             );
         }
-        if let Some(hint) = next_step(&reason, status.code()) {
+        if let Some(hint) = next_step(&reason) {
             failure.hints.push(hint.to_owned());
         }
         failure.reason = reason;
@@ -174,7 +180,7 @@ fn sentence(status: &Status) -> String {
     }
 }
 
-fn next_step(reason: &str, code: Code) -> Option<&'static str> {
+fn next_step(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "container-not-found" => "`berth ps -a` lists the containers",
         "image-not-found" => "check the name; `berth images` lists the images of the machine",
@@ -186,7 +192,7 @@ fn next_step(reason: &str, code: Code) -> Option<&'static str> {
         "command-not-found" | "command-not-executable" => {
             "look at the image's command with `berth inspect`"
         }
-        "" if code == Code::Unimplemented => {
+        NOT_SERVED => {
             "the agent is older than this berth: `berth machine provision` brings it up to date"
         }
         _ => return None,

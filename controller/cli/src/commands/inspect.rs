@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, Global};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, NOT_SERVED, Outcome};
 use crate::template::{self, Missing, Options, Template};
 use crate::ui;
 
@@ -202,8 +202,9 @@ const OF_OBJECTS: Options = Options {
     escape_html: false,
 };
 
-/// Words with which an agent says that it has no such thing.
-const ABSENT: [&str; 4] = [
+/// Words with which an agent says that it has no such thing, or, being older, no such things at all.
+const ABSENT: [&str; 5] = [
+    NOT_SERVED,
     "container-not-found",
     "image-not-found",
     "volume-not-found",

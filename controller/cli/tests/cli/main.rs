@@ -8,6 +8,7 @@ mod containers;
 mod copies;
 mod flags;
 mod images;
+mod local;
 mod machines;
 mod program;
 mod terminal;

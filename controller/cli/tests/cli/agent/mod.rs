@@ -6,6 +6,7 @@ mod files;
 mod images;
 mod process;
 mod system;
+mod volumes;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,6 +19,7 @@ use berth_proto::v1::container_service_server::ContainerServiceServer;
 use berth_proto::v1::file_service_server::FileServiceServer;
 use berth_proto::v1::image_service_server::ImageServiceServer;
 use berth_proto::v1::system_service_server::SystemServiceServer;
+use berth_proto::v1::volume_service_server::VolumeServiceServer;
 use berth_proto::v1::{BuildOptions, ContainerConfig, RegistryAuth};
 use tokio::net::UnixListener;
 use tokio::sync::{broadcast, watch};
@@ -42,6 +44,7 @@ pub(crate) struct State {
     pub(crate) containers: HashMap<String, Container>,
     pub(crate) pulled: Vec<(String, Option<RegistryAuth>)>,
     pub(crate) removed: Vec<String>,
+    pub(crate) volumes: Vec<berth_proto::v1::Volume>,
     pub(crate) pruned: Vec<(&'static str, Vec<String>)>,
     pub(crate) imported: Vec<u8>,
     pub(crate) unpacked: Vec<u8>,
@@ -82,6 +85,7 @@ impl FakeAgent {
             .add_service(ContainerServiceServer::new(seen.clone()))
             .add_service(FileServiceServer::new(seen.clone()))
             .add_service(ImageServiceServer::new(seen.clone()))
+            .add_service(VolumeServiceServer::new(seen.clone()))
             .add_service(BuildServiceServer::new(seen.clone()));
         runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
         Self {
