@@ -31,7 +31,7 @@ pub(super) async fn attach(api: &Api, call: Call, name: &str) -> Result<Response
     let session = api.engine().attach(name, &options).await?;
     let framing = Framing::of(session.tty);
     let media_type = framing.media_type(call.version);
-    let talk = Talk::Session(SessionStream::new(session, framing));
+    let talk = Talk::Session(Box::new(SessionStream::new(session, framing)));
     Ok(hijack::answer(call, media_type, talk))
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn start(api: &Api, mut call: Call, id: &str) -> Result<Respons
             let id = id.to_owned();
             let stream = SessionStream::new(session, framing)
                 .ending_after(Box::pin(async move { engine.exec_ended(&id).await }));
-            Talk::Session(stream)
+            Talk::Session(Box::new(stream))
         }
         Err(error) if is_told_in_words(&error, config.detach) => {
             let mut words = Vec::new();

@@ -14,7 +14,7 @@ pub(crate) fn chunks(archive: ArchiveChunks) -> impl Stream<Item = io::Result<By
     stream::unfold(Some(archive), |archive| async move {
         let mut archive = archive?;
         match archive.next().await {
-            Ok(Some(chunk)) => Some((Ok(Bytes::from(chunk)), Some(archive))),
+            Ok(Some(chunk)) => Some((Ok(chunk), Some(archive))),
             Ok(None) => None,
             Err(error) => {
                 let sentence = error.sentence();

@@ -1,6 +1,6 @@
 //! Taking compression off what arrives.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write};
 use std::pin::Pin;
 
 use berth_agent_images::{Compression, decompress};

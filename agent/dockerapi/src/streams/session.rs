@@ -23,7 +23,7 @@ pub(crate) type Afterwards = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What a client is told over a connection.
 pub(crate) enum Talk {
     /// What a process writes.
-    Session(SessionStream),
+    Session(Box<SessionStream>),
     /// Only these bytes.
     Words(Vec<u8>),
 }

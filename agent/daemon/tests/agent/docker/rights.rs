@@ -34,7 +34,7 @@ fn ask(host: &Host, authority: &Authority, unit: Option<&str>, line: &str) -> (u
 /// Returns the record of changes.
 fn audit(host: &Host) -> Vec<Value> {
     let text = fs::read_to_string(host.path("data/audit.log")).expect("the record");
-    let lines = text.lines().map(|line| serde_json::from_str(line));
+    let lines = text.lines().map(serde_json::from_str);
     lines.collect::<Result<_, _>>().expect("JSON")
 }
 

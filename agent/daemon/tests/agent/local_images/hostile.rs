@@ -153,7 +153,7 @@ async fn links_in_an_archive_lead_to_its_own_members() {
     let layer = small_layer();
     let link = |target: &str| {
         let mut bytes = docker_archive(&layer, &["a:1"], |m, _| {
-            m[0]["Layers"] = json!(["k/layer.tar"])
+            m[0]["Layers"] = json!(["k/layer.tar"]);
         });
         bytes.truncate(bytes.len() - 1024);
         let mut header = tar::Header::new_gnu();
