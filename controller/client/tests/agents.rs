@@ -57,6 +57,13 @@ impl SystemService for System {
     ) -> Result<Response<Self::EventsStream>, Status> {
         Err(Status::unimplemented("events"))
     }
+
+    async fn disk_usage(
+        &self,
+        _request: Request<berth_proto::v1::DiskUsageRequest>,
+    ) -> Result<Response<berth_proto::v1::DiskUsageResponse>, Status> {
+        Err(Status::unimplemented("disk usage"))
+    }
 }
 
 struct Connection(TlsStream<TcpStream>);

@@ -17,7 +17,7 @@ pub(crate) fn reference(name: &str, tag: &str) -> Result<Reference, ApiError> {
     Reference::parse_definite(&text).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
-/// As [`reference`], where no name is wanted perhaps.
+/// As [`reference()`], where no name is wanted perhaps.
 ///
 /// # Errors
 /// When they are none.

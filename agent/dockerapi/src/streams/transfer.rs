@@ -59,7 +59,7 @@ pub(crate) async fn answer(
     Ok(work.answer())
 }
 
-/// As [`answer`], for work whose failure is always the last line.
+/// As [`answer()`], for work whose failure is always the last line.
 pub(crate) fn answer_at_once(
     lines: mpsc::Receiver<Line>,
     work: impl Future<Output = Result<(), Failure>> + Send + 'static,
