@@ -11,7 +11,7 @@ Usage: cargo xtask bench [OPTIONS] [ROUNDS]
 ROUNDS            how often each quick command is timed (default 15)
 
   --containers N  how many containers run at once (default 200)
-  --only PARTS    only these parts, divided by commas; of basics, life, publish, streams, files,
+  --only PARTS    only these parts, divided by commas; of basics, life, publish, streams, files, local,
                   crowd, fleet
   --json          print JSON instead of a table
 ";

@@ -83,7 +83,20 @@ impl Images {
         request: ImportRequest,
     ) -> Result<ImageId, ImportError> {
         let inner = Arc::clone(&self.inner);
-        let result = blocking(move || inner.import(reader, request)).await;
+        // It is never closed.
+        let turn = Arc::clone(&inner.arrivals).acquire_owned().await.ok();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let thread = std::thread::Builder::new().name("import".to_owned());
+        let started = thread.spawn(move || {
+            let result = inner.import(reader, request);
+            drop(turn);
+            // Nobody may wait for it any more.
+            let _ = sender.send(result);
+        });
+        let failed = |source| ImportError::Unpack(UnpackError::Read { source });
+        started.map_err(failed)?;
+        let ended = |_gone| failed(std::io::Error::other("the import was cut off"));
+        let result = receiver.await.map_err(ended).flatten();
         berth_agent_sys::memory::release_free_memory();
         result
     }

@@ -36,6 +36,10 @@ pub use remove::RemoveError;
 /// How many layers arrive at the same time, in all pulls together. Docker's number.
 const DOWNLOADS: usize = 3;
 
+/// How many root filesystems arrive at the same time. Each has a thread of its own, as its sender may take
+/// for ever; more wait for their turn.
+const ARRIVALS: usize = 16;
+
 /// Where images are kept and how registries are reached.
 #[derive(Debug, Clone)]
 pub struct ImagesConfig {
@@ -76,6 +80,8 @@ pub(crate) struct Inner {
     pub(crate) insecure: InsecureRegistries,
     pub(crate) mirrors: Vec<String>,
     pub(crate) downloads: Semaphore,
+    /// Turns of archives that arrive as slowly as their senders like.
+    arrivals: Arc<Semaphore>,
     pub(crate) leases: Leases,
     pub(crate) locks: KeyedLocks,
     settling: settle::Settling,
@@ -105,6 +111,7 @@ impl Images {
             insecure: InsecureRegistries::new(&config.insecure_registries),
             mirrors: config.mirrors,
             downloads: Semaphore::new(DOWNLOADS),
+            arrivals: Arc::new(Semaphore::new(ARRIVALS)),
             leases: Leases::default(),
             locks: KeyedLocks::default(),
             settling: settle::Settling::default(),

@@ -5,6 +5,7 @@ mod crowd;
 mod files;
 mod fleet;
 mod life;
+mod local;
 mod publish;
 mod streams;
 
@@ -30,12 +31,13 @@ pub(crate) struct Bench<'a> {
 pub(crate) type Part = fn(&Bench<'_>) -> Result<Vec<Row>>;
 
 /// The parts, in the order in which they are measured.
-pub(crate) const PARTS: [(&str, Part); 7] = [
+pub(crate) const PARTS: [(&str, Part); 8] = [
     ("basics", basics::measure),
     ("life", life::measure),
     ("publish", publish::measure),
     ("streams", streams::measure),
     ("files", files::measure),
+    ("local", local::measure),
     ("crowd", crowd::measure),
     ("fleet", fleet::measure),
 ];

@@ -186,3 +186,43 @@ async fn clients_that_do_not_read_hold_nobody_up() {
     let saved = tokio::time::timeout(crate::host::PATIENCE, client.save(&[IMAGE])).await;
     saved.expect("turns are free again").expect("saved");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_send_hold_nobody_up() {
+    use berth_proto::v1::{ImportOptions, ImportRequest, LoadRequest, import_request::Message};
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let mut stalled = Vec::new();
+    // As many of each kind as the agent has threads for calls, and some more.
+    for _client in 0..70 {
+        let client = host.client().await;
+        let options = Message::Options(ImportOptions::default());
+        let begun = [options, Message::Chunk(vec![0; 100])].map(|message| ImportRequest {
+            message: Some(message),
+        });
+        let import = tokio_stream::iter(begun);
+        let load = tokio_stream::iter([LoadRequest {
+            chunk: vec![1; 100],
+        }]);
+        stalled.push(tokio::spawn(async move {
+            use futures::StreamExt as _;
+            let mut images = (client.images.clone(), client.images.clone());
+            let import = images.0.import(import.chain(futures::stream::pending()));
+            let load = images.1.load(load.chain(futures::stream::pending()));
+            drop(futures::join!(import, load));
+        }));
+    }
+    for _call in 0..20 {
+        assert_eq!(client.sh("echo on").await.stdout, "on\n");
+    }
+    for task in &stalled {
+        task.abort();
+    }
+    let archive = client.save(&[IMAGE]).await.expect("saved");
+    let loaded = tokio::time::timeout(crate::host::PATIENCE, client.load(&archive)).await;
+    loaded.expect("turns are free again").expect("loaded");
+    let import = client.import_as("again:1", &image::busybox());
+    let imported = tokio::time::timeout(crate::host::PATIENCE, import).await;
+    imported.expect("turns are free again");
+}
