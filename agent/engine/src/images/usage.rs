@@ -81,16 +81,17 @@ impl Engine {
         all: bool,
     ) -> Result<Vec<Image>, ListImagesError> {
         let filters = ImageFilters::parse(filters, reference)?;
+        // By the fractions of seconds too: images are made quickly.
         let oldest = self.created_of(filters.bounds("before"))?.into_iter().min();
         let newest = self.created_of(filters.bounds("since"))?.into_iter().max();
         let mut images = self.images.list()?;
         let parents = parents(&images);
         images.retain_mut(|image| {
-            let created = created_seconds(image);
+            let created = created(image);
             let is_step = !all && is_step(image, &parents);
             oldest.is_none_or(|bound| created < bound)
                 && newest.is_none_or(|bound| created > bound)
-                && filters.select(image, created, is_step)
+                && filters.select(image, created.unix_timestamp(), is_step)
         });
         Ok(images)
     }
@@ -106,10 +107,10 @@ impl Engine {
     fn created_of<'a>(
         &self,
         names: impl Iterator<Item = &'a str>,
-    ) -> Result<Vec<i64>, LookupError> {
-        let created = |name| -> Result<i64, LookupError> {
+    ) -> Result<Vec<OffsetDateTime>, LookupError> {
+        let created = |name| -> Result<OffsetDateTime, LookupError> {
             let image = self.images.get(&self.images.resolve(name)?)?;
-            Ok(created_seconds(&image))
+            Ok(created(&image))
         };
         names.map(created).collect()
     }
@@ -187,7 +188,13 @@ fn is_step(image: &Image, parents: &HashSet<ImageId>) -> bool {
 /// Returns when an image was made, in seconds since 1970; 0 when it does not say.
 #[must_use]
 pub fn created_seconds(image: &Image) -> i64 {
-    unix_seconds(image.config.created.as_deref().unwrap_or_default())
+    created(image).unix_timestamp()
+}
+
+/// Returns when an image was made; the beginning of 1970 when it does not say.
+fn created(image: &Image) -> OffsetDateTime {
+    let text = image.config.created.as_deref().unwrap_or_default();
+    OffsetDateTime::parse(text, &Rfc3339).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// Reads a moment as configurations have it (RFC 3339); 0 when it is none.

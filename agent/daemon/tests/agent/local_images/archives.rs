@@ -222,7 +222,8 @@ async fn clients_that_do_not_send_hold_nobody_up() {
     let archive = client.save(&[IMAGE]).await.expect("saved");
     let loaded = tokio::time::timeout(crate::host::PATIENCE, client.load(&archive)).await;
     loaded.expect("turns are free again").expect("loaded");
-    let import = client.import_as("again:1", &image::busybox());
+    let tar = image::busybox();
+    let import = client.import_as("again:1", &tar);
     let imported = tokio::time::timeout(crate::host::PATIENCE, import).await;
     imported.expect("turns are free again");
 }

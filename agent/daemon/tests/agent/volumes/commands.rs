@@ -4,7 +4,7 @@ use tonic::Code;
 
 use super::with_binds;
 use crate::client::{command, reason};
-use crate::host::Host;
+use crate::host::{Host, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn volumes_are_made_found_and_removed() {
@@ -117,8 +117,16 @@ async fn a_volume_in_use_stays_and_its_data_outlive_containers() {
     let host = Host::new();
     let client = host.client().await;
     client.import().await;
-    let writer = with_binds(command(&["sh", "-c", "echo 1 > /v/f"]), &["kept:/v"]);
+    let writer = with_binds(
+        command(&["sh", "-c", "echo 1 > /v/f; sleep 60"]),
+        &["kept:/v"],
+    );
     let id = client.run_detached("", writer).await;
+    let written = host.path("data/volumes/kept/_data/f");
+    until("it has written", async || {
+        std::fs::read(&written).is_ok_and(|text| text == b"1\n")
+    })
+    .await;
     let error = client
         .remove_volume("kept", false)
         .await

@@ -7,7 +7,7 @@ use berth_agent_images::{
     Credentials, Image, Images, ImagesConfig, ProgressSink, PullError, Pulled, Reference,
 };
 use berth_agent_snapshots::{Overlay, Snapshotter};
-use berth_agent_state::State;
+use berth_agent_state::{OpenError, State};
 
 pub(crate) struct Store {
     pub(crate) images: Images,
@@ -37,7 +37,13 @@ impl Store {
     }
 
     fn open(root: &Path, mirrors: Vec<String>) -> Self {
-        let state = State::open(&root.join("state.redb")).expect("state");
+        // What settles an earlier store's layers may have the database for a moment longer.
+        let state = loop {
+            match State::open(&root.join("state.redb")) {
+                Err(OpenError::InUse { .. }) => std::thread::yield_now(),
+                state => break state.expect("state"),
+            }
+        };
         let snapshotter: Arc<dyn Snapshotter> =
             Arc::new(Overlay::open(&root.join("snapshots")).expect("snapshots"));
         let images = Images::open(ImagesConfig {
