@@ -461,12 +461,14 @@ mod tests {
             internal,
             ..EndpointLease::default()
         };
-        let mut lease = Lease::default();
-        lease.endpoints = vec![
-            endpoint("b", 0, false),
-            endpoint("a", 0, true),
-            endpoint("c", 0, false),
-        ];
+        let mut lease = Lease {
+            endpoints: vec![
+                endpoint("b", 0, false),
+                endpoint("a", 0, true),
+                endpoint("c", 0, false),
+            ],
+            ..Lease::default()
+        };
         let way_out = |lease: &Lease| lease.way_out(true).unwrap().network.clone();
         assert_eq!(way_out(&lease), "b");
         lease.endpoints[2].priority = 1;

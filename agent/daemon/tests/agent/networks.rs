@@ -311,3 +311,38 @@ async fn a_stopped_container_is_connected_and_keeps_what_it_was_given() {
     removed.sort();
     assert_eq!(removed, ["one", "two"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_removed_without_its_container() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    client.run_detached("db", command(&["sleep", "1000"])).await;
+    let mut config = command(&["sleep", "1000"]);
+    config.host.get_or_insert_default().links = vec!["db:data".to_owned()];
+    client.run_detached("web", config).await;
+    let links = async || {
+        let object = client.inspect("web").await.expect("inspect");
+        object["HostConfig"]["Links"].clone()
+    };
+    assert_eq!(links().await, json!(["/db:/web/data"]));
+    let unlink = async |name: &str| {
+        let request = v1::RemoveRequest {
+            container: name.to_owned(),
+            link: true,
+            ..Default::default()
+        };
+        client.containers.clone().remove(request).await.map(drop)
+    };
+    let error = unlink("/nobody/data").await.expect_err("no container");
+    assert_eq!(
+        error.message(),
+        "Cannot get parent /nobody for link name /nobody/data"
+    );
+    unlink("web/other").await.expect_err("no link");
+    unlink("/web/data").await.expect("removed");
+    assert_eq!(links().await, Value::Null);
+    client.stop("web", 0).await.expect("stop");
+    client.remove("db", true, false).await.expect("remove");
+    client.start("web").await.expect("it needs nobody any more");
+}

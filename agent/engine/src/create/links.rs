@@ -1,5 +1,8 @@
 //! `--link`: `container[:alias]`, names and variables of another container on the default network.
 
+use std::sync::Arc;
+
+use berth_agent_state::StateError;
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
@@ -37,6 +40,20 @@ pub enum LinkError {
         #[source]
         source: LookupError,
     },
+    /// No container of that name has such a link.
+    #[error("Cannot get parent {parent} for link name {name}")]
+    NoParent {
+        /// The container that should have the link.
+        parent: String,
+        /// The link as it was given.
+        name: String,
+    },
+    /// It has none of that alias.
+    #[error("No such link: {0}")]
+    NoLink(String),
+    /// The database failed.
+    #[error("removing the link")]
+    State(#[source] StateError),
     /// It has no address of its own.
     #[error(
         "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
@@ -48,6 +65,41 @@ impl Engine {
     /// Finds the containers that a new one is linked to.
     pub(crate) fn decide_links(&self, links: &[String]) -> Result<Vec<LinkRecord>, LinkError> {
         links.iter().map(|text| self.link(text)).collect()
+    }
+
+    /// Removes a link of a container, `container/alias`. It counts from the next start on.
+    ///
+    /// # Errors
+    /// When there is no such container or link.
+    ///
+    /// # Cancel safety
+    /// Goes on when the future is dropped.
+    pub async fn remove_link(self: &Arc<Self>, name: &str) -> Result<(), LinkError> {
+        let no_parent = |parent: &str| LinkError::NoParent {
+            parent: format!("/{parent}"),
+            name: format!("/{}", name.trim_start_matches('/')),
+        };
+        let plain = name.trim_start_matches('/');
+        let (parent, alias) = plain.split_once('/').ok_or_else(|| no_parent(""))?;
+        let container = self
+            .containers
+            .find(parent)
+            .map_err(|_none| no_parent(parent))?;
+        let has_it = |link: &LinkRecord| link.alias == alias;
+        if !container.with_record(|record| record.links.iter().any(has_it)) {
+            return Err(LinkError::NoLink(name.to_owned()));
+        }
+        let (engine, alias) = (Arc::clone(self), alias.to_owned());
+        let work = tokio::task::spawn_blocking(move || {
+            engine.change_durably(&container, |record| {
+                record.links.retain(|link| link.alias != alias);
+                record
+                    .host
+                    .links
+                    .retain(|text| parse(text).is_ok_and(|(_, own)| own != alias));
+            })
+        });
+        crate::task::outcome(work).await.map_err(LinkError::State)
     }
 
     fn link(&self, text: &str) -> Result<LinkRecord, LinkError> {
@@ -104,12 +156,18 @@ fn parse(text: &str) -> Result<(&str, &str), LinkError> {
 
 impl Classified for LinkError {
     fn class(&self) -> ErrorClass {
-        ErrorClass::InvalidArgument
+        match self {
+            Self::NoLink(_) => ErrorClass::NotFound,
+            Self::State(_) => ErrorClass::Internal,
+            _ => ErrorClass::InvalidArgument,
+        }
     }
 
     fn reason(&self) -> &'static str {
         match self {
             Self::Lookup { .. } => "container-not-found",
+            Self::NoLink(_) => "link-not-found",
+            Self::State(_) => "remove-failed",
             _ => "invalid-argument",
         }
     }

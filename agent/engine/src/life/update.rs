@@ -213,6 +213,7 @@ impl Engine {
             current.name = record.name;
             current.host = record.host;
             current.config.networks = record.config.networks;
+            current.links = record.links;
         });
         Ok(())
     }

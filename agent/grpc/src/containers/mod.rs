@@ -112,9 +112,9 @@ impl v1::container_service_server::ContainerService for Containers {
     ) -> Result<Response<v1::RemoveResponse>, Status> {
         let request = request.into_inner();
         if request.link {
-            return Err(status::invalid(
-                "removing a link without its container is not supported; remove the container that has the link, and create it without",
-            ));
+            let removed = self.engine.remove_link(&request.container).await;
+            removed.map_err(|e| status::of(&e))?;
+            return Ok(Response::new(v1::RemoveResponse {}));
         }
         let options = RemoveOptions {
             force: request.force,

@@ -9,6 +9,7 @@
 
 mod conntrack;
 mod expression;
+mod foreign;
 mod rules;
 mod table;
 
@@ -59,8 +60,14 @@ pub(crate) struct FirewallError {
     pub(crate) source: io::Error,
 }
 
-const IPV4: Table = Table { is_ipv4: true };
-const IPV6: Table = Table { is_ipv4: false };
+const IPV4: Table = Table {
+    is_ipv4: true,
+    name: table::NAME,
+};
+const IPV6: Table = Table {
+    is_ipv4: false,
+    name: table::NAME,
+};
 
 // === impl Firewall ===
 
@@ -98,6 +105,25 @@ impl Firewall {
         self.commit(steps)?;
         self.has_ipv6 = Some(wants_ipv6);
         Ok(())
+    }
+
+    /// Whether there is a Docker's firewall.
+    pub(crate) fn finds_docker(&mut self) -> bool {
+        foreign::exists(&mut self.socket)
+    }
+
+    /// Brings Docker's firewall, if there is one, to letting the packets of these bridges pass, except to
+    /// bridges of others. It is not ours, so that nobody fails for it.
+    pub(crate) fn pass_docker(&mut self, bridges: &[String], others: &[String]) {
+        let steps = foreign::steps(&mut self.socket, bridges, others);
+        let changed = match steps {
+            Ok(steps) if steps.is_empty() => Ok(()),
+            Ok(steps) => self.commit(steps).map_err(|error| error.source),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = changed {
+            tracing::warn!(%error, "Docker's firewall was not told of the bridges");
+        }
     }
 
     /// Takes the tables away.

@@ -15,6 +15,7 @@ pub(super) struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Table {
     pub(super) is_ipv4: bool,
+    pub(super) name: &'static str,
 }
 
 /// A chain at one place of a packet's way.
@@ -25,7 +26,8 @@ pub(super) struct Chain {
     priority: i32,
 }
 
-const NAME: &str = "berth";
+/// The name of our own tables.
+pub(super) const NAME: &str = "berth";
 
 /// How many elements go into one message, whose list must stay below 64 KiB.
 const ELEMENTS: usize = 256;
@@ -73,7 +75,7 @@ pub(super) const CHAINS: [Chain; 5] = [
 impl Table {
     pub(super) fn find(self) -> Message {
         let mut message = self.message(libc::NFT_MSG_GETTABLE, 0);
-        message.text(OF_TABLE, NAME);
+        message.text(OF_TABLE, self.name);
         message
     }
 
@@ -92,7 +94,7 @@ impl Table {
     fn own(self, name: &'static str, kind: i32) -> Step {
         let creating = kind == libc::NFT_MSG_NEWTABLE;
         let mut message = self.message(kind, if creating { libc::NLM_F_CREATE } else { 0 });
-        message.text(OF_TABLE, NAME);
+        message.text(OF_TABLE, self.name);
         Step { name, message }
     }
 
@@ -102,7 +104,7 @@ impl Table {
         const CHAIN_NAME: u16 = 3;
         let mut message = self.message(libc::NFT_MSG_NEWCHAIN, libc::NLM_F_CREATE);
         message
-            .text(OF_TABLE, NAME)
+            .text(OF_TABLE, self.name)
             .text(CHAIN_NAME, chain.name)
             .nested(HOOK, |hook| {
                 hook.be32(1, chain.hook.cast_unsigned())
@@ -145,7 +147,7 @@ impl Table {
         const ID: u16 = 10;
         let mut message = self.message(libc::NFT_MSG_NEWSET, libc::NLM_F_CREATE);
         message
-            .text(OF_TABLE, NAME)
+            .text(OF_TABLE, self.name)
             .text(OWN_NAME, name)
             .be32(FLAGS, flags)
             .be32(KEY_TYPE, concatenated(types))
@@ -169,12 +171,62 @@ impl Table {
             libc::NLM_F_CREATE | libc::NLM_F_APPEND,
         );
         message
-            .text(OF_TABLE, NAME)
+            .text(OF_TABLE, self.name)
             .text(OWN_NAME, chain)
             .nested(EXPRESSIONS, |list| {
                 program(&mut Program::new(list, self.is_ipv4));
             });
         Step { name, message }
+    }
+
+    /// A rule before all others of a chain, with a comment.
+    pub(super) fn insert_rule(
+        self,
+        name: &'static str,
+        chain: &str,
+        comment: &str,
+        program: impl FnOnce(&mut Program<'_>),
+    ) -> Step {
+        const EXPRESSIONS: u16 = 4;
+        const USER_DATA: u16 = 7;
+        const COMMENT: u8 = 0;
+        let mut message = self.message(libc::NFT_MSG_NEWRULE, libc::NLM_F_CREATE);
+        let length = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);
+        let mut data = vec![COMMENT, length];
+        data.extend(comment.as_bytes());
+        data.push(0);
+        message
+            .text(OF_TABLE, self.name)
+            .text(OWN_NAME, chain)
+            .nested(EXPRESSIONS, |list| {
+                program(&mut Program::new(list, self.is_ipv4));
+            })
+            .attribute(USER_DATA, &data);
+        Step { name, message }
+    }
+
+    /// `handle` is as the kernel gave it.
+    pub(super) fn remove_rule(self, name: &'static str, chain: &str, handle: &[u8]) -> Step {
+        const HANDLE: u16 = 3;
+        let mut message = self.message(libc::NFT_MSG_DELRULE, 0);
+        message
+            .text(OF_TABLE, self.name)
+            .text(OWN_NAME, chain)
+            .attribute(HANDLE, handle);
+        Step { name, message }
+    }
+
+    pub(super) fn find_chain(self, chain: &str) -> Message {
+        const CHAIN_NAME: u16 = 3;
+        let mut message = self.message(libc::NFT_MSG_GETCHAIN, 0);
+        message.text(OF_TABLE, self.name).text(CHAIN_NAME, chain);
+        message
+    }
+
+    pub(super) fn list_rules(self, chain: &str) -> Message {
+        let mut message = self.message(libc::NFT_MSG_GETRULE, 0);
+        message.text(OF_TABLE, self.name).text(OWN_NAME, chain);
+        message
     }
 
     pub(super) fn add_members(
@@ -240,7 +292,7 @@ impl Table {
         };
         let mut message = self.message(kind, flags);
         message
-            .text(OF_TABLE, NAME)
+            .text(OF_TABLE, self.name)
             .text(OWN_NAME, set)
             .nested(ELEMENTS_LIST, |list| {
                 for (key, data) in pairs {

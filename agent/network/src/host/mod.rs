@@ -155,6 +155,7 @@ impl Host {
                     .is_set_up()
                     .map_err(step("find the firewall's table"))?;
             if is_there && has_rules {
+                self.pass_docker();
                 return Ok(ready);
             }
             if self.has_rules {
@@ -334,7 +335,28 @@ impl Host {
         self.has_rules = false;
         self.firewall()?.replace(&rules, forwards)?;
         self.has_rules = true;
+        self.pass_docker();
         Ok(())
+    }
+
+    /// Lets the packets of our bridges pass Docker's firewall while our own table is there.
+    fn pass_docker(&mut self) {
+        if !self.firewall().is_ok_and(Firewall::finds_docker) {
+            return;
+        }
+        let ready = self.ready.values().filter(|_| self.has_rules);
+        let bridges = ready.filter_map(|ready| ready.definition.bridge());
+        let mut bridges: Vec<String> = bridges.map(|bridge| bridge.interface.clone()).collect();
+        bridges.sort();
+        let links = self.links().and_then(Links::all).unwrap_or_default();
+        let others = links
+            .iter()
+            .filter(|link| link.is_bridge && !bridges.contains(&link.name));
+        let mut others: Vec<String> = others.map(|link| link.name.clone()).collect();
+        others.sort();
+        if let Ok(firewall) = self.firewall() {
+            firewall.pass_docker(&bridges, &others);
+        }
     }
 
     /// Takes away what a former agent left of the firewall, since no container needs it.
@@ -350,7 +372,9 @@ impl Host {
             return Ok(());
         }
         self.has_rules = false;
-        self.firewall()?.clear()
+        self.firewall()?.clear()?;
+        self.pass_docker();
+        Ok(())
     }
 }
 

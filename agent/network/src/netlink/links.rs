@@ -24,6 +24,7 @@ pub(crate) struct Link {
     pub(crate) controller: Option<u32>,
     /// A text that somebody gave it.
     pub(crate) alias: String,
+    pub(crate) is_bridge: bool,
 }
 
 /// An interface for a container, made inside its namespace from the start, since moving one costs ten
@@ -317,6 +318,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
         name: String::new(),
         controller: None,
         alias: String::new(),
+        is_bridge: false,
     };
     let text = |value: &[u8]| {
         let value = value.strip_suffix(&[0]).unwrap_or(value);
@@ -326,6 +328,10 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
         match kind {
             libc::IFLA_IFNAME => link.name = text(value),
             libc::IFLA_IFALIAS => link.alias = text(value),
+            libc::IFLA_LINKINFO => {
+                link.is_bridge = attributes(value)
+                    .any(|(kind, value)| kind == libc::IFLA_INFO_KIND && value == b"bridge\0");
+            }
             libc::IFLA_MASTER => link.controller = read_u32(value),
             _ => {}
         }

@@ -387,3 +387,42 @@ fn a_killed_agent_leaves_no_network_that_nobody_knows() {
         assert!(space(&network, "live").tcp(WORLD, 80).is_some());
     });
 }
+
+/// The rules of a Docker that found forwarding switched off when it came.
+const DOCKERS: &str = "table ip filter {
+    chain DOCKER-USER { counter return; }
+    chain FORWARD { type filter hook forward priority 0; policy drop; jump DOCKER-USER; }
+}";
+
+#[test]
+fn a_docker_that_drops_what_is_not_its_own_lets_containers_pass() {
+    let machine = Machine::new();
+    machine.agent(async |network| {
+        machine.space.command("ip link add docker0 type bridge; ip addr add 10.99.0.1/24 dev docker0; ip link set docker0 up");
+        let _world = machine.world.serve_tcp("world", ANY, 80);
+        network.attach("before", on(&[])).await.unwrap();
+        assert!(space(&network, "before").tcp(WORLD, 80).is_some());
+        machine.space.command(&format!("nft -f - <<'END'\n{DOCKERS}\nEND"));
+        assert!(space(&network, "before").refuses_tcp(WORLD, 80), "Docker drops it");
+        let request = AttachRequest {
+            ports: vec![port(8080, 80, Protocol::Tcp)],
+            ..on(&[])
+        };
+        network.attach("after", request).await.unwrap();
+        let after = space(&network, "after");
+        assert!(after.tcp(WORLD, 80).is_some());
+        let _server = after.serve_tcp("after", ANY, 80);
+        assert!(machine.world.tcp(crate::support::MACHINE, 8080).is_some());
+        let rules = machine.space.command("nft list chain ip filter DOCKER-USER");
+        assert!(rules.contains("iifname \"berth0\" oifname != \"docker0\" accept"), "{rules}");
+        network.attach("again", on(&[])).await.unwrap();
+        assert_eq!(machine.space.command("nft list chain ip filter DOCKER-USER"), rules);
+        for id in ["before", "after", "again"] {
+            network.detach(id).await.unwrap();
+        }
+        eventually("our rules are gone", || {
+            let rules = machine.space.command("nft list chain ip filter DOCKER-USER");
+            !rules.contains("berth0")
+        });
+    });
+}

@@ -19,8 +19,8 @@ pub(crate) struct Args {
     #[arg(long, short)]
     volumes: bool,
 
-    /// Docker's removal of a link, which agents refuse
-    #[arg(long, short, hide = true)]
+    /// Remove a link, CONTAINER/ALIAS, and not the container
+    #[arg(long, short)]
     link: bool,
 
     /// Names or ids
