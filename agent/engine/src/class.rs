@@ -39,19 +39,25 @@ pub trait Classified: std::error::Error {
 
     /// Returns the sentence for the outside: the error and its causes, joined by colons.
     fn sentence(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let next = error.to_string();
-            // A transparent wrapper repeats its cause's text; once is enough.
-            if !text.ends_with(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            cause = error.source();
-        }
-        text
+        with_causes(self.to_string(), self.source())
     }
+}
+
+/// Joins an error's text and its causes by colons.
+pub(crate) fn with_causes(
+    mut text: String,
+    mut cause: Option<&(dyn std::error::Error + 'static)>,
+) -> String {
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // A transparent wrapper repeats its cause's text; once is enough.
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Returns the exit code that Docker gives to a command that could not be started; nothing when it

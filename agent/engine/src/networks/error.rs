@@ -8,6 +8,7 @@ use berth_agent_state::StateError;
 use crate::class::{Classified, ErrorClass};
 use crate::container::containers::LookupError;
 use crate::filters::FilterError;
+use crate::start::error::network_failure;
 
 /// Something about a network cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +89,7 @@ pub enum NetworkError {
         address: Option<IpAddr>,
     },
     /// The kernel does not have it so.
-    #[error("failed to set up container networking: {0}")]
+    #[error("{}", network_failure(.0))]
     Attach(AttachError),
     /// The kernel does not have it so.
     #[error(transparent)]

@@ -7,7 +7,7 @@ use berth_agent_runtime::FailureKind;
 use berth_agent_snapshots::SnapshotError;
 use berth_agent_state::StateError;
 
-use crate::class::{Classified, ErrorClass, command_exit_code, command_reason};
+use crate::class::{Classified, ErrorClass, command_exit_code, command_reason, with_causes};
 use crate::container::containers::LookupError;
 use crate::create::mount::InvalidMount;
 use crate::create::rootfs::UserLookupError;
@@ -126,8 +126,14 @@ fn network_sentence(name: &str, error: &berth_agent_network::AttachError) -> Str
             "failed to set up container networking: driver failed programming external connectivity on endpoint {name}: Bind for {} failed: port is already allocated",
             std::net::SocketAddr::new(*host_ip, *port)
         ),
-        other => format!("failed to set up container networking: {other}"),
+        other => network_failure(other),
     }
+}
+
+/// Says why a container has no network, with all causes.
+pub(crate) fn network_failure(error: &berth_agent_network::AttachError) -> String {
+    let text = format!("failed to set up container networking: {error}");
+    with_causes(text, std::error::Error::source(error))
 }
 
 impl StartError {

@@ -30,7 +30,11 @@ pub(crate) fn quiet_inventory(host: &Host, seen: &BTreeSet<String>) -> Inventory
     let deadline = Instant::now() + PATIENCE;
     loop {
         let inventory = inventory(host, seen);
-        let is_quiet = inventory.count("staged layer") == 0
+        // The kernel ends interfaces a little after their containers.
+        let has_ending = inventory.count("lease") == 0
+            && inventory.any("interface", |name| name.starts_with("bv"));
+        let is_quiet = !has_ending
+            && inventory.count("staged layer") == 0
             && inventory.count("container filesystem") == inventory.count("container folder")
             && !inventory.any("container folder", |name| name.ends_with(".removing"))
             // The tables go a moment after the last container.
