@@ -153,6 +153,45 @@ async fn an_orderly_stop_leaves_containers_alone() {
     assert_eq!(ended.await.code, 137);
 }
 
+/// Returns the process that looks after a container whose first process is `pid`.
+fn supervisor(pid: &serde_json::Value) -> Pid {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    Pid::from_raw(parent.expect("PPid").trim().parse().expect("pid"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_client_leaves_while_it_is_started_does_not_run_for_ever() {
+    let host = Host::new();
+    let client = host.client().await;
+    client.import().await;
+    let id = client
+        .run_detached("slow", command(&["sleep", "100"]))
+        .await;
+    let object = client.inspect(&id).await.expect("inspect");
+    let supervisor = supervisor(&object["State"]["Pid"]);
+    kill(supervisor, Signal::SIGSTOP).expect("stop");
+    let exec = berth_proto::v1::ExecOptions {
+        container: id.clone(),
+        command: vec!["true".to_owned()],
+        ..Default::default()
+    };
+    let leaving = {
+        let client = client.clone();
+        tokio::spawn(async move { drop(client.exec(exec, b"").await) })
+    };
+    let n_running = async || {
+        let object = client.inspect(&id).await.expect("inspect");
+        object["ExecIDs"].as_array().map_or(0, Vec::len)
+    };
+    until("its start", async || n_running().await == 1).await;
+    leaving.abort();
+    // On the same connection: when this is answered, the agent has been told of the other.
+    assert_eq!(n_running().await, 1);
+    kill(supervisor, Signal::SIGCONT).expect("continue");
+    until("its end", async || n_running().await == 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_whose_supervisor_does_not_answer_is_kept_until_it_does() {
     let mut host = Host::new();
@@ -162,9 +201,7 @@ async fn a_container_whose_supervisor_does_not_answer_is_kept_until_it_does() {
         .run_detached("mute", command(&["sleep", "100"]))
         .await;
     let pid = client.inspect(&id).await.expect("inspect")["State"]["Pid"].clone();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
-    let supervisor = Pid::from_raw(parent.expect("PPid").trim().parse().expect("pid"));
+    let supervisor = supervisor(&pid);
     kill(supervisor, Signal::SIGSTOP).expect("stop");
     host.kill_agent();
     host.start();

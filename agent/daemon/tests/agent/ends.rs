@@ -250,12 +250,22 @@ async fn follow(client: &Client, request: &v1::LogsRequest) -> tonic::Streaming<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn running_out_of_memory_is_told_when_it_happens_and_once() {
+    out_of_memory("sleep 0.5").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_out_of_memory_at_once_is_told_as_well() {
+    out_of_memory("true").await;
+}
+
+async fn out_of_memory(first: &str) {
     let host = Host::new();
     let client = host.client().await;
     client.import().await;
     // The process that is killed is not the container's first.
-    let script = "sleep 0.5; sh -c 'x=$(seq 1 4000000); echo survived'; \
+    let script = "sh -c 'x=$(seq 1 4000000); echo survived'; \
         while test ! -e /go; do sleep 0.01; done";
+    let script = format!("{first}; {script}");
     let limits = HostConfig {
         memory_bytes: 16 << 20,
         resources: Some(v1::Resources {
@@ -266,7 +276,7 @@ async fn running_out_of_memory_is_told_when_it_happens_and_once() {
     };
     let config = ContainerConfig {
         host: Some(limits),
-        ..command(&["sh", "-c", script])
+        ..command(&["sh", "-c", &script])
     };
     let events = v1::EventsRequest {
         filters: vec!["event=oom".to_owned(), "event=die".to_owned()],

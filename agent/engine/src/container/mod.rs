@@ -28,6 +28,8 @@ pub(crate) struct Container {
     /// Held while the record is read and written to the database, so that an older one never comes after
     /// a newer one.
     pub(crate) storing: Mutex<()>,
+    /// Held while a file that tells it of networks (`/etc/hosts`) is read and written.
+    pub(crate) network_files: Mutex<()>,
     inner: Mutex<Inner>,
     observed: watch::Sender<Observed>,
 }
@@ -109,6 +111,7 @@ impl Container {
             lifecycle: Arc::default(),
             copying: Copying::default(),
             storing: Mutex::new(()),
+            network_files: Mutex::new(()),
             inner: Mutex::new(Inner {
                 record,
                 running,
@@ -207,8 +210,11 @@ impl Container {
         // Under the lock, so that waiters see states in the order in which they came.
         self.observed.send_modify(|observed| {
             observed.phase = phase;
-            observed.exit = exit;
-            observed.n_exits += u64::from(is_exit);
+            if is_exit {
+                // A new run, which has none yet, leaves it to those who waited for the former.
+                observed.exit = exit;
+                observed.n_exits += 1;
+            }
         });
         drop(inner);
         true
@@ -221,7 +227,9 @@ impl Container {
         inner.record.status = status;
         self.observed.send_modify(|observed| {
             observed.phase = phase;
-            observed.exit = exit;
+            if !phase.has_process() {
+                observed.exit = exit;
+            }
         });
         drop(inner);
     }
@@ -325,19 +333,23 @@ impl Container {
 }
 
 #[cfg(test)]
+impl Container {
+    /// One that was created and never started.
+    pub(crate) fn for_test() -> Self {
+        let record = serde_json::json!({
+            "id": "ab".repeat(32), "name": "n", "image": "i", "image_id": "", "layers": [],
+            "created": std::time::SystemTime::UNIX_EPOCH, "config": {}, "host": {}, "mounts": [], "status": {},
+        });
+        let record = serde_json::from_value(record).expect("a record");
+        Self::new(record, None)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
     use super::*;
-
-    fn container() -> Container {
-        let record = serde_json::json!({
-            "id": "ab".repeat(32), "name": "n", "image": "i", "image_id": "", "layers": [],
-            "created": SystemTime::UNIX_EPOCH, "config": {}, "host": {}, "mounts": [], "status": {},
-        });
-        let record = serde_json::from_value(record).expect("a record");
-        Container::new(record, None)
-    }
 
     fn start(container: &Container) {
         let at = SystemTime::now();
@@ -354,7 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_is_not_missed_when_the_next_run_has_begun() {
-        let container = container();
+        let container = Container::for_test();
         start(&container);
         let mut run = container.this_run();
         end(&container);
@@ -367,7 +379,7 @@ mod tests {
 
     #[test]
     fn one_end_serves_all_restarts_and_the_next_one_none() {
-        let container = container();
+        let container = Container::for_test();
         container.set_restarting(true);
         container.set_restarting(true);
         assert!(container.take_restarting());

@@ -19,19 +19,32 @@ pub(crate) const UNKNOWN_EXIT: i32 = 255;
 /// From when on after its start a container's memory is watched. Short ones are not worth the work.
 const SETTLES_WITHIN: Duration = Duration::from_millis(100);
 
-/// Whether it has been told in this run that the kernel killed for want of memory.
+/// Whether it has been told of a run that the kernel killed for want of memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told(bool);
+pub(crate) enum Shortage {
+    #[default]
+    Untold,
+    Told,
+}
+
+/// Who saw the beginning of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// This agent, which has started it.
+    Own,
+    /// An agent before, which has told what it saw.
+    Former,
+}
 
 impl Engine {
     /// Waits for the container's end in the background.
-    pub(crate) fn watch(self: &Arc<Self>, container: Arc<Container>, running: Running) {
+    pub(crate) fn watch(self: &Arc<Self>, container: Arc<Container>, running: Running, run: Run) {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
-            let mut oom = Told::default();
+            let mut oom = Shortage::default();
             let exit = tokio::select! {
                 exit = running.wait() => exit,
-                never = engine.tell_shortages(&container, &running, &mut oom) => match never {},
+                never = engine.tell_shortages(&container, &running, run, &mut oom) => match never {},
             };
             // One at a time: a start that follows at once waits for the clean-up.
             let guard = container.lifecycle.lock().await;
@@ -45,22 +58,21 @@ impl Engine {
         &self,
         container: &Container,
         running: &Running,
-        oom: &mut Told,
+        run: Run,
+        oom: &mut Shortage,
     ) -> Infallible {
         // Most containers that run short do not run out of memory in that time; at the end it is told anyway.
         tokio::time::sleep(SETTLES_WITHIN).await;
-        let before = container.with_record(|record| record.status.started_at);
         match running.shortages().await {
             Ok(Some(mut shortages)) => {
-                let so_far = shortages.so_far();
-                let is_fresh = before.and_then(|at| at.elapsed().ok()) < Some(2 * SETTLES_WITHIN);
-                if so_far > 0 && is_fresh {
-                    self.container_event(container, "oom");
+                if shortages.so_far() > 0 {
+                    *oom = Shortage::Told;
+                    if run == Run::Own {
+                        self.container_event(container, "oom");
+                    }
                 }
-                // What was killed long ago was told by the agent before this one.
-                oom.0 = so_far > 0;
                 while shortages.next().await.is_ok() {
-                    oom.0 = true;
+                    *oom = Shortage::Told;
                     self.container_event(container, "oom");
                 }
             }
@@ -78,7 +90,7 @@ impl Engine {
         self: &Arc<Self>,
         container: &Arc<Container>,
         exit: Option<ExitRecord>,
-        oom: Told,
+        oom: Shortage,
     ) {
         let mut pause = None;
         let by_hand = container.take_restarting();
@@ -113,10 +125,10 @@ impl Engine {
     }
 
     /// Tells how a container ended.
-    pub(crate) fn tell_end(&self, container: &Container, oom: Told) {
+    pub(crate) fn tell_end(&self, container: &Container, oom: Shortage) {
         let (exit, ran_for) =
             container.with_record(|record| (record.status.exit, record.status.ran_for()));
-        if exit.oom_killed && oom == Told(false) {
+        if exit.oom_killed && oom == Shortage::Untold {
             self.container_event(container, "oom");
         }
         let code = exit.code.to_string();

@@ -63,12 +63,7 @@ impl Engine {
     /// When there is no such container.
     pub fn wait(&self, name: &str, condition: WaitCondition) -> Result<Waiting, LookupError> {
         let container = self.containers.find(name)?;
-        let before = *container.observe().borrow();
-        Ok(Waiting {
-            container,
-            condition,
-            before,
-        })
+        Ok(Waiting::new(container, condition))
     }
 
     /// Sets the size of a container's terminal.
@@ -96,6 +91,15 @@ impl Engine {
 }
 
 impl Waiting {
+    fn new(container: Arc<Container>, condition: WaitCondition) -> Self {
+        let before = *container.observe().borrow();
+        Self {
+            container,
+            condition,
+            before,
+        }
+    }
+
     /// Waits until the condition holds and returns how the container ended last.
     ///
     /// # Errors
@@ -153,6 +157,39 @@ impl Classified for ResizeError {
             Self::Lookup(error) => error.reason(),
             Self::NotRunning(_) => "not-running",
             Self::Control { .. } => "resize-failed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::container::status::Event;
+
+    fn start(container: &Container) {
+        let at = SystemTime::now();
+        assert!(container.apply(Event::Started { pid: 1, at }));
+    }
+
+    #[tokio::test]
+    async fn a_wait_tells_the_end_of_its_run_when_the_next_one_has_begun() {
+        let container = Arc::new(Container::for_test());
+        start(&container);
+        let waits = [WaitCondition::NotRunning, WaitCondition::NextExit];
+        let waits = waits.map(|condition| Waiting::new(Arc::clone(&container), condition));
+        assert!(container.apply(Event::Exited {
+            exit: Exit {
+                code: 137,
+                oom_killed: false,
+            },
+            started_at: None,
+            at: SystemTime::now(),
+        }));
+        start(&container);
+        for wait in waits {
+            assert_eq!(wait.exit().await.expect("ended").code, 137);
         }
     }
 }

@@ -9,12 +9,12 @@ use super::error::NetworkError;
 use super::record::NetworkEntry;
 use crate::Engine;
 use crate::container::Container;
-use crate::container::record::ContainerRecord;
+use crate::container::record::{ContainerRecord, EndpointRecord};
 use crate::container::status::Phase;
 use crate::networks::endpoints;
 use crate::options::EndpointOptions;
 use crate::options::mode::neighbour;
-use crate::start::network_files;
+use crate::start::{lock, network_files};
 
 const SHARED: &str = "container sharing network namespace with another container or host cannot be connected to any other network";
 const HOST: &str =
@@ -95,7 +95,7 @@ impl Engine {
             return Err(error);
         }
         if runs {
-            self.rewrite_files(container, None);
+            self.rewrite_files(container, None).await;
             self.network_event(&entry, "connect", Some(container));
         }
         Ok(())
@@ -164,14 +164,18 @@ impl Engine {
                 Ok(()) | Err(DetachError::NotConnected { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            self.forget_endpoint(container, &entry);
+            self.forget_endpoint(container, &entry).await;
             self.network_event(&entry, "disconnect", Some(container));
         }
         Ok(())
     }
 
     /// Brings a running container's record and files to its not being on a network any more.
-    pub(super) fn forget_endpoint(&self, container: &Container, entry: &NetworkEntry) {
+    pub(super) async fn forget_endpoint(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        entry: &NetworkEntry,
+    ) {
         let mut gone = None;
         container.change_record(|current| {
             if let Some(network) = &mut current.network {
@@ -186,16 +190,16 @@ impl Engine {
                 }
             }
         });
-        self.rewrite_files(container, gone.as_ref());
+        self.rewrite_files(container, gone).await;
         self.store_behind(container);
     }
 
-    async fn leave_quietly(&self, container: &Arc<Container>, entry: &NetworkEntry) {
+    async fn leave_quietly(self: &Arc<Self>, container: &Arc<Container>, entry: &NetworkEntry) {
         let key = Self::network_key(entry);
         if let Err(error) = self.network.disconnect(container.id().as_str(), &key).await {
             tracing::error!(container = %container.id(), %error, "container not disconnected");
         }
-        self.forget_endpoint(container, entry);
+        self.forget_endpoint(container, entry).await;
     }
 
     /// Writes which networks a container is on; it is on the disk when this returns.
@@ -212,20 +216,25 @@ impl Engine {
     }
 
     /// Brings `/etc/hosts` and `/etc/resolv.conf` of a running container to its networks.
-    fn rewrite_files(
-        &self,
-        container: &Container,
-        gone: Option<&crate::container::record::EndpointRecord>,
+    async fn rewrite_files(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        gone: Option<EndpointRecord>,
     ) {
-        let record = container.record();
-        let Some(attachment) = self.network.attachment(record.id.as_str()) else {
-            return;
-        };
-        let folder = self.paths.container(&record.id);
-        let changed = network_files::follow(&folder, &record, &attachment, gone);
-        if let Err(error) = changed {
-            tracing::warn!(container = %record.id, %error, "network files not changed");
-        }
+        let (engine, container) = (Arc::clone(self), Arc::clone(container));
+        let work = tokio::task::spawn_blocking(move || {
+            let _one_at_a_time = lock(&container.network_files);
+            let record = container.record();
+            let Some(attachment) = engine.network.attachment(record.id.as_str()) else {
+                return;
+            };
+            let folder = engine.paths.container(&record.id);
+            let changed = network_files::follow(&folder, &record, &attachment, gone.as_ref());
+            if let Err(error) = changed {
+                tracing::warn!(container = %record.id, %error, "network files not changed");
+            }
+        });
+        crate::task::outcome(work).await;
     }
 }
 

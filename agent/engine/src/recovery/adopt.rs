@@ -15,7 +15,7 @@ use crate::container::record::ContainerRecord;
 use crate::container::restart::Policy;
 use crate::container::status::{Event, Phase, Status};
 use crate::life::again::left_of;
-use crate::life::finish::{Told, UNKNOWN_EXIT, decide_restart, exited};
+use crate::life::finish::{Run, Shortage, UNKNOWN_EXIT, decide_restart, exited};
 use crate::start::refresh_network;
 
 /// How long a supervisor may take to answer. It has nothing else to do.
@@ -106,12 +106,12 @@ impl Engine {
         }
         if is_news {
             // Nobody was there to tell it when it came.
-            self.tell_end(&container, Told::default());
+            self.tell_end(&container, Shortage::default());
         }
         match running {
             Some(running) => {
                 self.look_after_health(&container);
-                self.watch(Arc::clone(&container), running);
+                self.watch(Arc::clone(&container), running, Run::Former);
             }
             None if !is_answer => self.ask_again(Arc::clone(&container), known),
             None => {}
@@ -158,7 +158,7 @@ impl Engine {
         container.set_running(Some(found.clone()));
         self.store_behind(container);
         self.look_after_health(container);
-        self.watch(Arc::clone(container), found);
+        self.watch(Arc::clone(container), found, Run::Former);
     }
 
     /// Notes the end of a container that was taken to run. One that had not run, and of which nothing more is found, is
@@ -170,18 +170,28 @@ impl Engine {
         exit: Option<ExitRecord>,
     ) {
         if is_news(&known, exit.as_ref()) {
-            return self.finish(container, exit, Told::default()).await;
+            self.finish(container, exit, Shortage::default()).await;
+            if container.phase() != Phase::Exited || container.vanishes() {
+                return;
+            }
+        } else {
+            let phase = known.phase;
+            container.correct(known);
+            self.end_network(container).await;
+            if phase == Phase::Exited && container.vanishes() {
+                return self.remove_finished(container).await;
+            }
         }
-        let phase = known.phase;
-        container.correct(known);
-        self.end_network(container).await;
-        if phase == Phase::Exited && container.vanishes() {
-            return self.remove_finished(container).await;
-        }
+        let mut record = container.record();
+        let next = what_next(&mut record, false, false);
+        container.change_record(|current| current.restart = record.restart);
+        container.correct(record.status);
         self.store_behind(container);
-        if phase == Phase::Restarting {
-            let left = container.with_record(left_of_pause);
-            self.start_later(container, left);
+        match next {
+            Some(Next::StartIn(left)) => self.start_later(container, left),
+            Some(Next::Start) => self.start_later(container, Duration::ZERO),
+            // What was never started may have a client yet.
+            Some(Next::Remove) | None => {}
         }
     }
 }
@@ -215,23 +225,20 @@ fn what_next(record: &mut ContainerRecord, is_boot: bool, is_news: bool) -> Opti
         let starts = was_started && record.restart.decide_at_boot(policy, code);
         return follow(record, starts.then_some(Next::Start));
     }
-    if is_news {
-        let pause = decide_restart(record);
+    if is_news && let Some(pause) = decide_restart(record) {
         let since = record.status.finished_at;
-        return follow(
-            record,
-            pause.map(|pause| Next::StartIn(left_of(pause, since))),
-        );
+        return follow(record, Some(Next::StartIn(left_of(pause, since))));
     }
     if record.status.phase == Phase::Restarting {
         return Some(Next::StartIn(left_of_pause(record)));
     }
     // As dockerd at each of its starts: what is always to run, runs, also when somebody had stopped it.
-    if policy == Policy::Always && was_started {
-        let starts = record.restart.decide_at_boot(policy, 0);
-        return follow(record, starts.then_some(Next::Start));
-    }
-    None
+    let starts = match policy {
+        Policy::Always | Policy::UnlessStopped => was_started,
+        Policy::No | Policy::OnFailure { .. } => false,
+    };
+    let starts = starts && record.restart.decide_at_boot(policy, 0);
+    follow(record, starts.then_some(Next::Start))
 }
 
 /// Brings the record to what was decided.
@@ -363,8 +370,16 @@ mod tests {
             let is_wanted = stopped.restart.stopped_by_hand;
             assert_eq!(is_wanted, expected.is_none(), "{policy}");
         }
+        // An end that is news changes nothing of that.
+        let mut stopped = record("always", "Exited", by_hand.clone());
+        assert_eq!(what_next(&mut stopped, false, true), Some(Next::Start));
+        assert_eq!(stopped.status.phase, Phase::Restarting);
+        let mut stopped = record("unless-stopped", "Exited", by_hand);
+        assert_eq!(what_next(&mut stopped, false, true), None);
+        // Its start has failed.
+        let mut down = record("unless-stopped", "Exited", json!({}));
+        assert_eq!(what_next(&mut down, false, false), Some(Next::Start));
         let mut ended = record("unless-stopped", "Exited", json!({}));
-        assert_eq!(what_next(&mut ended, false, false), None);
         assert_eq!(
             what_next(&mut ended, false, true),
             Some(Next::StartIn(Duration::ZERO))

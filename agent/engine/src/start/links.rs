@@ -1,19 +1,16 @@
 //! Links to other containers: lines of `/etc/hosts` and variables, in the form that Docker gave them.
 
-use std::fs;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Engine;
 use crate::container::Container;
 use crate::container::record::ContainerRecord;
+use crate::create::links::LinkRecord;
 use crate::create::network_request::exposed_ports;
 use crate::start::error::StartError;
-
-/// Longest `/etc/hosts` that is looked through: the container can write to it as well. A longer one is left alone.
-const LONGEST_HOSTS: u64 = 1024 * 1024;
+use crate::start::{hosts_file, lock, network_files};
 
 /// Another container as a link shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,79 +58,68 @@ impl Engine {
         Ok(all)
     }
 
-    /// Tells a container's address to those that are linked to it, now that it may be another.
-    pub(super) fn refresh_links(&self, container: &Container) {
-        let address = container.with_record(|record| {
-            record
-                .network
-                .as_ref()?
-                .endpoint("bridge")
-                .map(|e| e.ip.clone())
-        });
-        let Some(Ok(address)) = address.map(|text| text.parse::<IpAddr>()) else {
-            return;
-        };
-        let linked = |other: &Arc<Container>| {
+    /// Tells a container's address to those that are linked to it, now that it may be another, and the
+    /// container those that changed while it was started.
+    pub(super) fn refresh_links(self: &Arc<Self>, container: &Arc<Container>) {
+        let is_concerned = |other: &Arc<Container>| {
+            let is_linked = |link: &LinkRecord| &link.container == container.id();
+            let is_self = other.id() == container.id();
             other.with_record(|record| {
-                let links = record
-                    .links
-                    .iter()
-                    .filter(|l| &l.container == container.id());
-                let aliases: Vec<String> = links.map(|link| link.alias.clone()).collect();
-                (record.status.phase.has_process() && !aliases.is_empty()).then_some(aliases)
+                let mut links = record.links.iter();
+                links.any(|link| is_self || is_linked(link))
             })
         };
-        let all = self.containers.all();
-        let changes: Vec<(PathBuf, Vec<String>)> = all
-            .iter()
-            .filter_map(|other| {
-                let path = self.paths.container(other.id()).join("hosts");
-                Some((path, linked(other)?))
-            })
-            .collect();
-        if changes.is_empty() {
+        let mut concerned = self.containers.all();
+        concerned.retain(is_concerned);
+        if concerned.is_empty() {
             return;
         }
+        let engine = Arc::clone(self);
         // The start does not wait for it, as with Docker: the container runs already.
         tokio::task::spawn_blocking(move || {
-            for (path, aliases) in changes {
-                if let Err(error) = change_hosts(&path, &aliases, address) {
-                    tracing::warn!(path = %path.display(), error = %error, "link not changed");
+            for container in concerned {
+                if let Err(error) = engine.write_links(&container) {
+                    tracing::warn!(container = %container.id(), %error, "links not changed");
                 }
             }
         });
     }
+
+    /// Brings the lines of a container's links to the addresses of now: whoever does this last writes what
+    /// is true, in whichever order starts have asked for it.
+    fn write_links(&self, container: &Container) -> io::Result<()> {
+        let _one_at_a_time = lock(&container.network_files);
+        let links = container.with_record(|record| {
+            let links = record.links.clone();
+            Some(links).filter(|_| record.status.phase.has_process())
+        });
+        let Some(links) = links else {
+            return Ok(());
+        };
+        let now = |link: LinkRecord| {
+            let other = self.containers.find(link.container.as_str()).ok()?;
+            Some((link.alias, other.with_record(on_bridge)?))
+        };
+        let now: Vec<(String, IpAddr)> = links.into_iter().filter_map(now).collect();
+        let path = network_files::paths(&self.paths.container(container.id())).hosts;
+        hosts_file::change(&path, |text| with_addresses(text, &now))
+    }
 }
 
-/// Changes the address of names in a hosts file. It is written in place, since it is mounted; what is in
-/// the container's own lines, text or not, stays.
-fn change_hosts(path: &Path, aliases: &[String], address: IpAddr) -> io::Result<()> {
-    let mut file = fs::File::options().read(true).write(true).open(path)?;
-    let mut text = Vec::new();
-    let length = (&file).take(LONGEST_HOSTS + 1).read_to_end(&mut text)?;
-    if length as u64 > LONGEST_HOSTS {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    let changed = with_address(&text, aliases, address);
-    if changed == text {
-        return Ok(());
-    }
-    file.rewind()?;
-    file.write_all(&changed)?;
-    file.set_len(changed.len() as u64)
+/// Returns a container's address on the default network, when it has one now.
+fn on_bridge(record: &ContainerRecord) -> Option<IpAddr> {
+    let network = record.network.as_ref()?;
+    network.endpoint("bridge")?.ip.parse().ok()
 }
 
-fn with_address(text: &[u8], aliases: &[String], address: IpAddr) -> Vec<u8> {
+fn with_addresses(text: &[u8], now: &[(String, IpAddr)]) -> Vec<u8> {
     let mut changed = Vec::with_capacity(text.len());
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        let name = line
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty())
-            .nth(1);
-        let is_alias = name.is_some_and(|name| aliases.iter().any(|a| a.as_bytes() == name));
+        let name = hosts_file::words(line).nth(1);
+        let address = name.and_then(|name| now.iter().find(|(alias, _)| alias.as_bytes() == name));
         let rest = line.iter().position(u8::is_ascii_whitespace);
-        match rest.filter(|_| is_alias) {
-            Some(at) => {
+        match rest.zip(address) {
+            Some((at, (_alias, address))) => {
                 changed.extend(address.to_string().bytes());
                 changed.extend(&line[at..]);
             }
@@ -249,25 +235,9 @@ mod tests {
     fn only_the_lines_of_a_link_change() {
         let text =
             b"127.0.0.1\tlocalhost\n172.17.0.2\tmy-db 0123456789ab db\n172.17.0.3\tdb2\n# \xff";
-        let changed = with_address(text, &["my-db".to_owned()], IpAddr::from([172, 17, 0, 9]));
+        let changed = with_addresses(text, &[("my-db".to_owned(), IpAddr::from([172, 17, 0, 9]))]);
         let expected =
             b"127.0.0.1\tlocalhost\n172.17.0.9\tmy-db 0123456789ab db\n172.17.0.3\tdb2\n# \xff";
         assert_eq!(changed, expected);
-    }
-
-    #[test]
-    fn a_hosts_file_that_is_too_long_is_left_alone_and_others_become_shorter() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("hosts");
-        let alias = ["db".to_owned()];
-        let line = "172.17.0.200\tdb\n";
-        let long = line.to_owned() + &"#".repeat(1 << 20);
-        fs::write(&path, &long).expect("file");
-        let address = IpAddr::from([10, 0, 0, 1]);
-        change_hosts(&path, &alias, address).expect_err("too long");
-        assert!(fs::read_to_string(&path).expect("file") == long);
-        fs::write(&path, line).expect("file");
-        change_hosts(&path, &alias, address).expect("changed");
-        assert_eq!(fs::read_to_string(&path).expect("file"), "10.0.0.1\tdb\n");
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod error;
 pub(crate) mod host_mounts;
+mod hosts_file;
 pub(crate) mod links;
 pub(crate) mod mount_points;
 pub(crate) mod neighbours;
@@ -25,6 +26,7 @@ use crate::class::Classified as _;
 use crate::container::Container;
 use crate::container::record::{ContainerRecord, NetworkRecord};
 use crate::container::status::{Event, Phase};
+use crate::life::finish::Run;
 use crate::start::error::StartError;
 use crate::start::request::Parts;
 
@@ -184,7 +186,7 @@ impl Engine {
         }
         self.store_behind(container);
         self.look_after_health(container);
-        self.watch(Arc::clone(container), running);
+        self.watch(Arc::clone(container), running, Run::Own);
         self.refresh_links(container);
         warnings
     }

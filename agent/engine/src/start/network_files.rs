@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{File, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -13,6 +13,7 @@ use crate::container::record::{ContainerRecord, EndpointRecord};
 use crate::create::check::extra_host::ExtraHost;
 use crate::options::HostOptions;
 use crate::spec::FileMounts;
+use crate::start::hosts_file;
 use crate::start::links::{self, Linked};
 
 const LOCAL_HOSTS: &str = "127.0.0.1\tlocalhost\n\
@@ -100,50 +101,69 @@ pub(crate) fn follow(
     network: &Attachment,
     gone: Option<&EndpointRecord>,
 ) -> io::Result<()> {
-    /// Longest file that is looked through: the container can write to it as well.
-    const LONGEST: u64 = 1024 * 1024;
     let files = paths(folder);
-    let mut text = String::new();
-    File::open(&files.hosts)?
-        .take(LONGEST)
-        .read_to_string(&mut text)?;
-    let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
-    let is_gone = |line: &&str| {
-        let word = first(line).unwrap_or_default();
-        !word.is_empty() && gone.is_some_and(|e| e.ip == word || e.ipv6 == word)
-    };
-    let mut lines: Vec<String> = text
-        .lines()
-        .filter(|l| !is_gone(l))
-        .map(str::to_owned)
-        .collect();
     let names = own_names(&record.config.hostname, &record.config.domainname);
-    for (address, _) in network
-        .endpoints
-        .iter()
+    let endpoints = network.endpoints.iter();
+    let addresses: Vec<String> = endpoints
         .flat_map(|endpoint| &endpoint.addresses)
-    {
-        if !lines
-            .iter()
-            .any(|line| first(line) == Some(address.to_string()))
-        {
-            lines.push(format!("{address}\t{names}"));
+        .map(|(address, _)| address.to_string())
+        .collect();
+    let hosts = hosts_file::change(&files.hosts, |text| {
+        with_own(text, &addresses, &names, gone)
+    });
+    let now = resolv_conf(&record.host, network).into_bytes();
+    // Whatever became of the other one: without its own server it finds none of its neighbours.
+    let servers = hosts_file::change(&files.resolv_conf, |before| {
+        if is_served(before) == is_served(&now) {
+            before.to_owned()
+        } else {
+            now
         }
+    });
+    hosts.and(servers)
+}
+
+/// Returns a hosts file with the lines of the container's own addresses, and without that of an endpoint
+/// that is gone.
+fn with_own(
+    text: &[u8],
+    addresses: &[String],
+    names: &str,
+    gone: Option<&EndpointRecord>,
+) -> Vec<u8> {
+    let is_gone = |line: &[u8]| {
+        let word = first(line);
+        let is_its = |e: &EndpointRecord| [&e.ip, &e.ipv6].iter().any(|ip| ip.as_bytes() == word);
+        !word.is_empty() && gone.is_some_and(is_its)
+    };
+    let lines = || text.split_inclusive(|byte| *byte == b'\n');
+    let mut changed = lines()
+        .filter(|line| !is_gone(line))
+        .collect::<Vec<_>>()
+        .concat();
+    for address in addresses {
+        let is_there = |line| first(line) == address.as_bytes();
+        // One that is gone may have come back.
+        if lines().filter(|line| !is_gone(line)).any(is_there) {
+            continue;
+        }
+        if !changed.is_empty() && !changed.ends_with(b"\n") {
+            changed.push(b'\n');
+        }
+        changed.extend(format!("{address}\t{names}\n").bytes());
     }
-    let hosts = lines
-        .iter()
-        .map(|line| format!("{line}\n"))
-        .collect::<String>();
-    if hosts != text {
-        std::fs::write(&files.hosts, hosts)?;
-    }
-    let serves = |text: &str| text.contains(&format!("nameserver {NAME_SERVER}\n"));
-    let before = std::fs::read_to_string(&files.resolv_conf)?;
-    let now = resolv_conf(&record.host, network);
-    if serves(&before) != serves(&now) {
-        std::fs::write(&files.resolv_conf, now)?;
-    }
-    Ok(())
+    changed
+}
+
+fn first(line: &[u8]) -> &[u8] {
+    hosts_file::words(line).next().unwrap_or_default()
+}
+
+/// Tells whether a container's own name server is asked.
+fn is_served(resolv_conf: &[u8]) -> bool {
+    let line = format!("nameserver {NAME_SERVER}\n");
+    let mut lines = resolv_conf.split_inclusive(|byte| *byte == b'\n');
+    lines.any(|found| found == line.as_bytes())
 }
 
 /// The container's own name server.
@@ -282,5 +302,34 @@ mod tests {
             ..HostOptions::default()
         };
         assert_eq!(text(none), "nameserver 10.0.0.53\n");
+    }
+
+    #[test]
+    fn a_new_network_is_told_whatever_the_container_wrote() {
+        let folder = tempfile::tempdir().expect("folder");
+        let files = paths(folder.path());
+        let record = crate::container::Container::for_test().record();
+        let mut network = attachment();
+        network.dns.nameservers = vec![NAME_SERVER];
+        let own = b"172.18.0.9\told\n10.0.0.1\t\xff";
+        std::fs::write(&files.hosts, own).expect("hosts");
+        std::fs::write(&files.resolv_conf, "nameserver 10.0.0.53\n").expect("resolv.conf");
+        let gone = EndpointRecord {
+            ip: "172.18.0.9".to_owned(),
+            ..EndpointRecord::default()
+        };
+        follow(folder.path(), &record, &network, Some(&gone)).expect("changed");
+        let hosts = std::fs::read(&files.hosts).expect("hosts");
+        let expected = b"10.0.0.1\t\xff\n172.17.0.2\t";
+        assert!(hosts.starts_with(expected), "{}", hosts.escape_ascii());
+        let servers = || std::fs::read_to_string(&files.resolv_conf).expect("resolv.conf");
+        assert!(servers().contains("127.0.0.11"));
+        // A file that is too long is not cut, and keeps the other one from nothing.
+        let long = vec![b'#'; 2 << 20];
+        std::fs::write(&files.hosts, &long).expect("hosts");
+        std::fs::write(&files.resolv_conf, "nameserver 10.0.0.53\n").expect("resolv.conf");
+        follow(folder.path(), &record, &network, None).expect_err("too long");
+        assert!(std::fs::read(&files.hosts).expect("hosts") == long);
+        assert!(servers().contains("127.0.0.11"));
     }
 }

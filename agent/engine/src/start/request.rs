@@ -18,10 +18,10 @@ use crate::spec::{
     self, DeviceRequest, FileMounts, NetworkNamespace, ProcessInput, SecurityOptions, SpecInput,
 };
 use crate::start::error::StartError;
-use crate::start::links;
 use crate::start::neighbours::Shared;
 use crate::start::network_files::{self, FilesInput};
 use crate::start::user_mounts::user_mounts;
+use crate::start::{links, lock};
 use crate::streams::log_driver;
 
 /// What was made for a start.
@@ -54,7 +54,7 @@ impl Engine {
         }
         let linked = self.linked(record)?;
         let linked_env = links::variables(&record.name, &linked);
-        let files = self.files(record, attachment.as_ref(), &shared, &linked)?;
+        let files = self.files(container, record, attachment.as_ref(), &shared, &linked)?;
         let security = SecurityOptions::new(&record.host)?;
         let mut devices = Vec::new();
         for text in &record.host.devices {
@@ -127,6 +127,7 @@ impl Engine {
     /// Writes the network files, or finds those of the container whose network this one shares.
     fn files(
         &self,
+        container: &Container,
         record: &ContainerRecord,
         attachment: Option<&Attachment>,
         shared: &Shared,
@@ -154,6 +155,7 @@ impl Engine {
             linked,
             gateway: gateway.map(IpAddr::from),
         };
+        let _one_at_a_time = lock(&container.network_files);
         network_files::write(&folder, &input).map_err(StartError::Files)
     }
 

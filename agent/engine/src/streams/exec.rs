@@ -173,20 +173,8 @@ impl Engine {
             stderr: options.stderr,
         };
         let keys = DetachKeys::parse(&options.detach_keys)?;
-        let started = async {
-            let container = self.containers.find(state.container.as_str())?;
-            let tty = options.tty;
-            let process = self.start_in(&container, id, options).await?;
-            Ok::<_, ExecError>((container, tty, process))
-        };
-        let (container, tty, process) = match started.await {
-            Ok(started) => started,
-            Err(error) => {
-                // Docker's codes for commands that cannot be started are those of shells.
-                self.execs.ended(id, Some(error.exit_code().unwrap_or(126)));
-                return Err(error);
-            }
-        };
+        let tty = options.tty;
+        let (container, process) = self.start_taken(id, &state.container, options).await?;
         Ok(process.attachment.map(|attachment| {
             Session::exec(attachment, process.handle, tty)
                 .with_streams(streams)
@@ -197,7 +185,7 @@ impl Engine {
 
     /// Runs a command in a running container; returns its identity and a handle.
     pub(crate) async fn exec_in(
-        &self,
+        self: &Arc<Self>,
         container: &Arc<Container>,
         options: ExecOptions,
     ) -> Result<(String, ExecProcess), ExecError> {
@@ -209,13 +197,34 @@ impl Engine {
             detach,
             ..state.options
         };
-        match self.start_in(container, &id, options).await {
-            Ok(process) => Ok((id, process)),
-            Err(error) => {
-                self.execs.ended(&id, error.exit_code());
-                Err(error)
+        let started = self.start_taken(&id, container.id(), options).await;
+        started.map(|(_container, process)| (id, process))
+    }
+
+    /// Starts a command that was taken for that. It goes on when the future is dropped: what is noted as
+    /// running, runs, and its end is told.
+    async fn start_taken(
+        self: &Arc<Self>,
+        id: &str,
+        container: &ContainerId,
+        options: ExecOptions,
+    ) -> Result<(Arc<Container>, ExecProcess), ExecError> {
+        let (engine, id, container) = (Arc::clone(self), id.to_owned(), container.clone());
+        let work = tokio::spawn(async move {
+            let started = async {
+                let container = engine.containers.find(container.as_str())?;
+                let process = engine.start_in(&container, &id, options).await?;
+                Ok((container, process))
+            };
+            let started: Result<_, ExecError> = started.await;
+            if let Err(error) = &started {
+                // Docker's codes for commands that cannot be started are those of shells.
+                let code = error.exit_code().unwrap_or(126);
+                engine.execs.ended(&id, Some(code));
             }
-        }
+            started
+        });
+        crate::task::outcome(work).await
     }
 
     async fn start_in(
