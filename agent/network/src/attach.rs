@@ -42,7 +42,7 @@ impl Inner {
         let claim = Claim { network: self, id };
         let attachment = match request.mode {
             NetworkMode::Bridge => self.attach_to_networks(id, request, runtime),
-            NetworkMode::None | NetworkMode::Host => self.attach_to_nothing(id),
+            NetworkMode::None | NetworkMode::Host => self.attach_to_nothing(id, request),
         }?;
         std::mem::forget(claim);
         Ok(attachment)
@@ -59,8 +59,12 @@ impl Inner {
         }
     }
 
-    fn attach_to_nothing(&self, id: &str) -> Result<Attachment, AttachError> {
-        let lease = Lease::new(NetworkMode::None, Vec::new());
+    fn attach_to_nothing(
+        &self,
+        id: &str,
+        request: &AttachRequest,
+    ) -> Result<Attachment, AttachError> {
+        let lease = Lease::new(NetworkMode::None, request.nameservers.clone());
         self.record(id, &lease)?;
         let made = self.make_namespace(id).and_then(|_namespace| {
             Links::open()
@@ -207,7 +211,7 @@ impl Inner {
     }
 
     /// Adds to a refused port which container has it.
-    fn with_holder(&self, error: AttachError) -> AttachError {
+    pub(crate) fn with_holder(&self, error: AttachError) -> AttachError {
         match error {
             AttachError::PortInUse {
                 host_ip,

@@ -14,7 +14,7 @@ use crate::lease::{EndpointLease, Lease, Unavailable};
 use crate::names::NameServer;
 use crate::netlink::links::Links;
 use crate::network::Inner;
-use crate::ports::reserve_quietly;
+use crate::ports::{Reservation, reserve_published};
 use crate::{AttachError, DetachError, Endpoint, EndpointRequest, NetworkMode};
 
 // === impl Inner ===
@@ -36,9 +36,6 @@ impl Inner {
                 Unavailable::Changing => AttachError::AlreadyAttached { id: id.to_owned() },
             })?;
         let _change = Change { network: self, id };
-        if before.mode != NetworkMode::Bridge {
-            return Err(AttachError::NotAttached { id: id.to_owned() });
-        }
         if before.endpoint(key).is_some() {
             return Err(AttachError::AlreadyConnected {
                 id: id.to_owned(),
@@ -47,11 +44,15 @@ impl Inner {
         }
         let ready = self.host().ensure(key, &self.state, || self.needs())?;
         let mut endpoint = self.plan(id, &before, request, &ready)?;
-        let enter = "enter the network namespace";
-        let namespace = self.namespaces.enter(id).map_err(connect(id, enter))?;
         endpoint.incomplete = true;
         let mut lease = before.clone();
+        // Whoever was alone until now is not any more.
+        lease.mode = NetworkMode::Bridge;
         lease.endpoints.push(endpoint.clone());
+        // Inside the namespace the sockets would be the container's.
+        let reservations = self.reserve_returning(&before, &lease)?;
+        let enter = "enter the network namespace";
+        let namespace = self.namespaces.enter(id).map_err(connect(id, enter))?;
         self.record(id, &lease)?;
         let made = self.make_endpoint(id, &lease, &endpoint, (&ready, namespace), runtime);
         match made {
@@ -60,11 +61,9 @@ impl Inner {
                     last.incomplete = false;
                 }
                 self.record(id, &lease)?;
-                self.settle(id, lease, nameserver)
-                    .map_err(|FirewallError { step, source }| AttachError::SetUp {
-                        step,
-                        source,
-                    })?;
+                self.settle(id, lease, (nameserver, reservations)).map_err(
+                    |FirewallError { step, source }| AttachError::SetUp { step, source },
+                )?;
                 Ok(Self::describe_endpoint(&endpoint))
             }
             Err(error) => {
@@ -76,6 +75,19 @@ impl Inner {
                 Err(error)
             }
         }
+    }
+
+    /// Reserves the ports that a connection brings back, on the machine, in whose namespace the thread
+    /// still is.
+    fn reserve_returning(
+        &self,
+        before: &Lease,
+        after: &Lease,
+    ) -> Result<Vec<Reservation>, AttachError> {
+        if !before.forwards().is_empty() || after.forwards().is_empty() {
+            return Ok(Vec::new());
+        }
+        reserve_published(&after.ports).map_err(|error| self.with_holder(error))
     }
 
     fn make_endpoint(
@@ -133,7 +145,7 @@ impl Inner {
             .and_then(|_namespace| remove_interface(&endpoint.interface, &after))
             .map_err(failed("remove its interface"))?;
         record(&after)?;
-        self.settle(id, after, None)
+        self.settle(id, after, (None, Vec::new()))
             .map_err(|FirewallError { step, source }| failed(step)(source))
     }
 
@@ -142,7 +154,7 @@ impl Inner {
         &self,
         id: &str,
         lease: Lease,
-        nameserver: Option<NameServer>,
+        (nameserver, reservations): (Option<NameServer>, Vec<Reservation>),
     ) -> Result<(), FirewallError> {
         let now = lease.forwards();
         let mut host = self.host();
@@ -158,7 +170,7 @@ impl Inner {
                 // Nobody else answers there for a container that cannot.
                 attached.reservations.clear();
             } else if before.is_empty() {
-                attached.reservations = reserve_quietly(id, &lease.ports);
+                attached.reservations = reservations;
             }
             attached.lease = lease;
         }

@@ -427,8 +427,9 @@ impl Inner {
         let needs = self.needs();
         let made = host.set_up(&key, &self.state, None);
         let made = made.map_err(AttachError::from).and_then(|_ready| {
-            if self.leases().is_empty() {
-                // The rules come with the first container.
+            if !host.has_rules() {
+                // They come with the first container. A table that stays for a moment after the last
+                // one must know the network: the next container relies on it.
                 return Ok(());
             }
             host.replace_firewall(&needs.forwards)

@@ -59,6 +59,11 @@ pub(crate) fn reserve_quietly(id: &str, ports: &[PublishedPort]) -> Vec<Reservat
     ports.iter().filter_map(reserve).collect()
 }
 
+/// Reserves ports that are about to be published again, all or none.
+pub(crate) fn reserve_published(ports: &[PublishedPort]) -> Result<Vec<Reservation>, AttachError> {
+    ports.iter().map(reserve_again).collect()
+}
+
 /// Reserves a port that is already published.
 fn reserve_again(port: &PublishedPort) -> Result<Reservation, AttachError> {
     try_reserve(

@@ -10,6 +10,7 @@ mod changes;
 mod client;
 mod clients_and_strangers;
 mod crashes;
+mod disconnected;
 mod docker;
 mod docker_keys;
 mod ends;

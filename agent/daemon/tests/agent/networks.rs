@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use crate::client::{Client, command, reason};
 use crate::host::Host;
 
-async fn create(client: &Client, name: &str, subnet: &str) -> Result<String, Status> {
+pub(crate) async fn create(client: &Client, name: &str, subnet: &str) -> Result<String, Status> {
     let pool = v1::NetworkPool {
         subnet: subnet.to_owned(),
         ..Default::default()
@@ -25,7 +25,7 @@ async fn create(client: &Client, name: &str, subnet: &str) -> Result<String, Sta
     Ok(created.into_inner().id)
 }
 
-fn on(network: &str) -> ContainerConfig {
+pub(crate) fn on(network: &str) -> ContainerConfig {
     let mut config = command(&["sleep", "1000"]);
     config.host = Some(HostConfig {
         network_mode: network.to_owned(),
@@ -34,7 +34,11 @@ fn on(network: &str) -> ContainerConfig {
     config
 }
 
-async fn connect(client: &Client, container: &str, endpoint: EndpointConfig) -> Result<(), Status> {
+pub(crate) async fn connect(
+    client: &Client,
+    container: &str,
+    endpoint: EndpointConfig,
+) -> Result<(), Status> {
     let request = v1::ConnectNetworkRequest {
         container: container.to_owned(),
         endpoint: Some(endpoint),
@@ -42,7 +46,11 @@ async fn connect(client: &Client, container: &str, endpoint: EndpointConfig) -> 
     client.networks().connect_container(request).await.map(drop)
 }
 
-async fn disconnect(client: &Client, container: &str, network: &str) -> Result<(), Status> {
+pub(crate) async fn disconnect(
+    client: &Client,
+    container: &str,
+    network: &str,
+) -> Result<(), Status> {
     let request = v1::DisconnectNetworkRequest {
         container: container.to_owned(),
         network: network.to_owned(),
@@ -61,7 +69,7 @@ async fn remove(client: &Client, network: &str) -> Result<(), Status> {
     client.networks().remove(request).await.map(drop)
 }
 
-async fn inspect(client: &Client, network: &str) -> Value {
+pub(crate) async fn inspect(client: &Client, network: &str) -> Value {
     let request = v1::InspectNetworkRequest {
         network: network.to_owned(),
     };
@@ -69,7 +77,7 @@ async fn inspect(client: &Client, network: &str) -> Value {
     serde_json::from_str(&found.into_inner().json).expect("JSON")
 }
 
-async fn inside(client: &Client, container: &str, words: &[&str]) -> String {
+pub(crate) async fn inside(client: &Client, container: &str, words: &[&str]) -> String {
     let options = v1::ExecOptions {
         container: container.to_owned(),
         command: ["busybox"]
@@ -83,7 +91,7 @@ async fn inside(client: &Client, container: &str, words: &[&str]) -> String {
     format!("{}{}", ran.stdout, ran.stderr)
 }
 
-fn endpoint(network: &str) -> EndpointConfig {
+pub(crate) fn endpoint(network: &str) -> EndpointConfig {
     EndpointConfig {
         network: network.to_owned(),
         ..Default::default()

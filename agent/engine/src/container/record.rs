@@ -77,6 +77,8 @@ pub(crate) struct MergedConfig {
     pub(crate) network_disabled: bool,
     /// What is asked of networks.
     pub(crate) networks: Vec<EndpointOptions>,
+    /// Whether `networks` are all, so that none means none; former agents left the one of the mode out.
+    pub(crate) networks_are_complete: bool,
 }
 
 /// A mount that was decided on at creation.

@@ -12,8 +12,8 @@ use crate::options::{ContainerOptions, EndpointOptions, HostOptions};
 const DEFAULT_IPC_MODE: &str = "private";
 
 impl Engine {
-    /// Calls networks by their names, checks what is asked of them, and adds the one of the mode to those
-    /// that are listed.
+    /// Calls networks by their names, checks what is asked of them, and adds the one of the mode: from
+    /// here on the list is complete.
     pub(super) fn name_networks(&self, options: &mut ContainerOptions) -> Result<(), CreateError> {
         let name = |text: &mut String| -> Result<(), CreateError> {
             if is_user_defined(text) {
@@ -39,7 +39,7 @@ impl Engine {
             .networks
             .iter()
             .any(|e| plain(&e.network) == plain(mode));
-        if !options.networks.is_empty() && !has_main && neighbour(mode).is_none() {
+        if !has_main && neighbour(mode).is_none() {
             let main = EndpointOptions {
                 network: plain(mode),
                 ..EndpointOptions::default()

@@ -62,6 +62,7 @@ pub(crate) fn merge(
         },
         healthcheck: health::merge(options.healthcheck.as_ref(), image.healthcheck.as_ref()),
         networks: options.networks.clone(),
+        networks_are_complete: true,
     })
 }
 

@@ -214,6 +214,7 @@ impl Engine {
             current.host = record.host;
             current.config.networks = record.config.networks;
             current.links = record.links;
+            current.config.networks_are_complete = record.config.networks_are_complete;
         });
         Ok(())
     }

@@ -210,7 +210,10 @@ impl Engine {
     ) -> Result<(), NetworkError> {
         let (engine, target) = (Arc::clone(self), Arc::clone(container));
         let work = tokio::task::spawn_blocking(move || {
-            engine.change_durably(&target, |record| record.config.networks = networks)
+            engine.change_durably(&target, |record| {
+                record.config.networks = networks;
+                record.config.networks_are_complete = true;
+            })
         });
         Ok(crate::task::outcome(work).await?)
     }

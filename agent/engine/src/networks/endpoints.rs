@@ -16,10 +16,11 @@ use crate::create::check::parse_mac;
 use crate::create::network_request::{self, PortError};
 use crate::id::random_hex;
 use crate::options::EndpointOptions;
+use crate::options::mode::neighbour;
 use crate::view::list::network_name;
 
 /// Returns what a container asks of each of its networks, the one of its mode first and the others by
-/// name.
+/// name. None are left once a container was disconnected from all of them.
 pub(crate) fn asked(record: &ContainerRecord) -> Vec<EndpointOptions> {
     let main = network_name(record);
     let mut all = record.config.networks.clone();
@@ -28,7 +29,9 @@ pub(crate) fn asked(record: &ContainerRecord) -> Vec<EndpointOptions> {
             "bridge".clone_into(&mut endpoint.network);
         }
     }
-    if all.is_empty() {
+    let is_complete =
+        record.config.networks_are_complete && neighbour(&record.host.network_mode).is_none();
+    if all.is_empty() && !is_complete {
         all.push(EndpointOptions {
             network: main.to_owned(),
             ..EndpointOptions::default()
@@ -45,10 +48,19 @@ impl Engine {
         record: &ContainerRecord,
     ) -> Result<AttachRequest, PortError> {
         let mut request = network_request::of_record(record)?;
-        if request.mode != NetworkMode::Bridge {
+        let shares = neighbour(&record.host.network_mode).is_some();
+        if request.mode == NetworkMode::Host || record.config.network_disabled || shares {
             return Ok(request);
         }
-        for asked in asked(record) {
+        // Which networks it is on may have changed since the mode was chosen.
+        let mut all = asked(record);
+        all.retain(|asked| asked.network != "none");
+        request.mode = if all.is_empty() {
+            NetworkMode::None
+        } else {
+            NetworkMode::Bridge
+        };
+        for asked in all {
             let entry = self.network_named(&asked.network);
             let entry = entry.ok_or_else(|| PortError::Network(asked.network.clone()))?;
             request
@@ -137,7 +149,12 @@ impl Engine {
             let kept = self.endpoint_record(record, endpoint);
             found.endpoints.extend(kept);
         }
-        if attachment.endpoints.is_empty() {
+        let is_on_main = || {
+            asked(record)
+                .iter()
+                .any(|e| e.network == network_name(record))
+        };
+        if attachment.endpoints.is_empty() && is_on_main() {
             // A network without interfaces is one all the same.
             if let Some(entry) = self.network_named(network_name(record)) {
                 found.endpoints.push(EndpointRecord {

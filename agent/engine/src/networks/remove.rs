@@ -89,8 +89,8 @@ impl Engine {
         })
     }
 
-    /// Removes all networks that no running container is on and that pass the filters. Returns their
-    /// names.
+    /// Removes all networks that no running container is on and that pass the filters, but for those
+    /// that only lend their settings. Returns their names.
     ///
     /// # Errors
     /// When a filter is wrong.
@@ -108,6 +108,7 @@ impl Engine {
         for entry in self.all_networks() {
             let is_spared = args.contains("label!") && args.match_kv_list("label!", &entry.labels);
             let is_wanted = !entry.is_predefined()
+                && !entry.config_only
                 && !is_spared
                 && args.match_kv_list("label", &entry.labels)
                 && until.is_none_or(|until| entry.created <= until)

@@ -8,7 +8,7 @@
 mod subnets;
 mod undo;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub(crate) struct Host {
     links: Option<Links>,
     firewall: Option<Firewall>,
     ready: HashMap<String, Ready>,
-    /// Whether the firewall's table is as `ready` wants it.
-    has_rules: bool,
+    /// Keys of the networks that the firewall's table knows; nothing: there is no table.
+    in_rules: Option<BTreeSet<String>>,
 }
 
 /// A network that containers can be connected to.
@@ -80,7 +80,7 @@ impl Host {
             links: None,
             firewall: None,
             ready: HashMap::new(),
-            has_rules: false,
+            in_rules: None,
         }
     }
 
@@ -138,6 +138,11 @@ impl Host {
         self.definitions.keys().cloned().collect()
     }
 
+    /// Returns whether there is a table, which must follow each change of the networks.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.in_rules.is_some()
+    }
+
     /// Makes sure that everything of a network is in place.
     pub(crate) fn ensure(
         &mut self,
@@ -149,7 +154,8 @@ impl Host {
             let interface = ready.definition.interface();
             let found = self.find(&interface).map_err(step("find the bridge"))?;
             let is_there = found.is_some_and(|link| link.index == ready.index);
-            let has_rules = self.has_rules
+            let is_known = |known: &BTreeSet<String>| known.contains(key);
+            let has_rules = self.in_rules.as_ref().is_some_and(is_known)
                 && self
                     .firewall()?
                     .is_set_up()
@@ -158,7 +164,7 @@ impl Host {
                 self.pass_docker();
                 return Ok(ready);
             }
-            if self.has_rules {
+            if self.has_rules() {
                 tracing::warn!(
                     interface,
                     "the container network was taken away, setting it up again"
@@ -235,7 +241,9 @@ impl Host {
             .find(&options.interface)
             .map_err(step("find the bridge"))?;
         let index = match existing {
-            Some(link) => link.index,
+            Some(link) if self.is_made_for(&link, definition) => link.index,
+            // A card or a bridge that got this name while the network was not set up.
+            Some(link) => return Err(SetUpError::InterfaceInUse(link.name)),
             None => self
                 .create_bridge(options, definition)
                 .map_err(step("create the bridge"))?,
@@ -311,7 +319,7 @@ impl Host {
         all: impl FnOnce() -> Vec<Forward>,
         change: fn(&mut Firewall, &[Forward]) -> Result<(), FirewallError>,
     ) -> Result<(), FirewallError> {
-        if forwards.is_empty() || !self.has_rules {
+        if forwards.is_empty() || !self.has_rules() {
             return Ok(());
         }
         match change(self.firewall()?, forwards) {
@@ -332,9 +340,9 @@ impl Host {
     pub(crate) fn replace_firewall(&mut self, forwards: &[Forward]) -> Result<(), FirewallError> {
         let mut rules: Vec<NetworkRules> = self.ready.values().filter_map(rules).collect();
         rules.sort_by(|a, b| a.bridge.cmp(&b.bridge));
-        self.has_rules = false;
+        self.in_rules = None;
         self.firewall()?.replace(&rules, forwards)?;
-        self.has_rules = true;
+        self.in_rules = Some(self.ready.keys().cloned().collect());
         self.pass_docker();
         Ok(())
     }
@@ -344,7 +352,7 @@ impl Host {
         if !self.firewall().is_ok_and(Firewall::finds_docker) {
             return;
         }
-        let ready = self.ready.values().filter(|_| self.has_rules);
+        let ready = self.ready.values().filter(|_| self.has_rules());
         let bridges = ready.filter_map(|ready| ready.definition.bridge());
         let mut bridges: Vec<String> = bridges.map(|bridge| bridge.interface.clone()).collect();
         bridges.sort();
@@ -362,16 +370,15 @@ impl Host {
     /// Takes away what a former agent left of the firewall, since no container needs it.
     pub(crate) fn clear_old_firewall(&mut self) -> Result<(), FirewallError> {
         let found = self.firewall()?.is_set_up().unwrap_or(false);
-        self.has_rules = found;
+        self.in_rules = found.then(BTreeSet::new);
         self.clear_firewall()
     }
 
     /// Takes the firewall's tables away, since no container needs them.
     pub(crate) fn clear_firewall(&mut self) -> Result<(), FirewallError> {
-        if !self.has_rules {
+        if self.in_rules.take().is_none() {
             return Ok(());
         }
-        self.has_rules = false;
         self.firewall()?.clear()?;
         self.pass_docker();
         Ok(())

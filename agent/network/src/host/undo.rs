@@ -6,6 +6,7 @@ use super::{Host, MARK, SetUpError, step};
 use crate::addresses::mac_of;
 use crate::definition::{DEFAULT_NETWORK, Definition, Driver};
 use crate::firewall::Forward;
+use crate::netlink::links::Link;
 
 // === impl Host ===
 
@@ -60,7 +61,7 @@ impl Host {
             .map_err(step("remove the bridge"))?;
         self.definitions.remove(key);
         let was_ready = self.ready.remove(key);
-        if self.has_rules && was_ready.is_some_and(|ready| ready.definition.bridge().is_some()) {
+        if self.has_rules() && was_ready.is_some_and(|ready| ready.definition.bridge().is_some()) {
             self.replace_firewall(forwards)?;
         }
         Ok(())
@@ -70,25 +71,46 @@ impl Host {
         let Some(link) = self.find(&definition.interface())? else {
             return Ok(());
         };
-        let is_own = definition.bridge().is_some() || link.alias.starts_with(MARK);
-        if is_own {
-            self.links()?.remove(link.index)?;
+        if self.is_made_for(&link, definition) {
+            self.give_up(&link, &definition.id)?;
         }
         Ok(())
+    }
+
+    /// Returns whether an interface was made for a network, and is not somebody else's of that name.
+    pub(super) fn is_made_for(&self, link: &Link, definition: &Definition) -> bool {
+        if definition.bridge().is_none() {
+            return link.alias.starts_with(MARK);
+        }
+        // The default bridge of agents that gave no alias.
+        let is_default = definition.id == DEFAULT_NETWORK && !link.alias.starts_with(MARK);
+        let is_marked = link.alias.strip_prefix(MARK) == Some(definition.id.as_str());
+        link.is_bridge && (is_marked || is_default)
+    }
+
+    /// Removes an interface that a network does not need any more. Another network that found it there
+    /// gets it.
+    fn give_up(&mut self, link: &Link, key: &str) -> io::Result<()> {
+        let mut others = self.definitions.values();
+        let heir = others.find(|other| other.id != key && other.interface() == link.name);
+        match heir.map(|heir| format!("{MARK}{}", heir.id)) {
+            Some(mark) => self.links()?.set_alias(link.index, &mark),
+            None => self.links()?.remove(link.index),
+        }
     }
 
     /// Removes interfaces that were made for networks which are not known any more.
     pub(crate) fn remove_strays(&mut self) -> io::Result<()> {
         for link in self.links()?.all()? {
-            let stale = link.alias.strip_prefix(MARK);
-            let stale =
-                stale.is_some_and(|id| id != DEFAULT_NETWORK && !self.definitions.contains_key(id));
-            if stale {
+            let Some(id) = link.alias.strip_prefix(MARK) else {
+                continue;
+            };
+            if id != DEFAULT_NETWORK && !self.definitions.contains_key(id) {
                 tracing::info!(
                     interface = link.name,
-                    "removing the interface of a network that is gone"
+                    "the interface of a network that is gone"
                 );
-                self.links()?.remove(link.index)?;
+                self.give_up(&link, id)?;
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Writing answers.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use simple_dns::rdata::{A, AAAA, PTR, RData};
 use simple_dns::{
@@ -16,12 +17,13 @@ const TIME_TO_LIVE: u32 = 600;
 /// Most addresses of one answer; a name that more containers share is answered by some of them.
 const MOST: usize = 1000;
 
-/// Returns the answer to a question about somebody who is known. `turn` decides who comes first;
-/// `room` is how many bytes the answer may have.
+/// Returns the answer to a question about somebody who is known. `turn` decides who comes first, and
+/// goes on only where there is a choice: resolvers ask for both families in turn, and a question
+/// without an answer must not take the other's. `room` is how many bytes the answer may have.
 pub(super) fn known(
     question: &Question<'_>,
     known: &Known,
-    turn: usize,
+    turn: &AtomicUsize,
     room: usize,
 ) -> Option<Vec<u8>> {
     let mut records = Vec::new();
@@ -31,8 +33,8 @@ pub(super) fn known(
                 .iter()
                 .filter(|address| is_asked(question.kind, **address));
             records.extend(wanted.map(|address| data(*address)));
-            if !records.is_empty() {
-                let first = turn % records.len();
+            if records.len() > 1 {
+                let first = turn.fetch_add(1, Ordering::Relaxed) % records.len();
                 records.rotate_left(first);
             }
             records.truncate(MOST);
@@ -163,21 +165,32 @@ mod tests {
             [10, 0, 0, 3].into(),
             "fd00::2".parse().unwrap(),
         ]);
-        let asked = question("db", TYPE::A);
-        let asked = Question::parse(&asked).unwrap();
-        let first = |turn| match answers(&known(&asked, &known_as, turn, 512).unwrap())[..] {
-            [RData::A(A { address }), RData::A(_)] => address & 0xff,
-            _ => 0,
+        let turn = AtomicUsize::new(0);
+        // As resolvers do: for both families, one after the other.
+        let first = || {
+            let asked = question("db", TYPE::A);
+            let asked = Question::parse(&asked).unwrap();
+            let found = answers(&known(&asked, &known_as, &turn, 512).unwrap());
+            let sixth = question("db", TYPE::AAAA);
+            let sixth = Question::parse(&sixth).unwrap();
+            assert_eq!(
+                answers(&known(&sixth, &known_as, &turn, 512).unwrap()).len(),
+                1
+            );
+            match found[..] {
+                [RData::A(A { address }), RData::A(_)] => address & 0xff,
+                _ => 0,
+            }
         };
-        assert_eq!((first(0), first(1), first(2)), (2, 3, 2));
+        assert_eq!((first(), first(), first()), (2, 3, 2));
         let asked = question("db", TYPE::MX);
-        let none = known(&Question::parse(&asked).unwrap(), &known_as, 0, 512).unwrap();
+        let none = known(&Question::parse(&asked).unwrap(), &known_as, &turn, 512).unwrap();
         assert_eq!(answers(&none).len(), 0);
         let asked = question("2.0.0.10.in-addr.arpa", TYPE::PTR);
         let name = known(
             &Question::parse(&asked).unwrap(),
             &Known::Name("db.net".to_owned()),
-            0,
+            &turn,
             512,
         );
         assert_eq!(
@@ -191,7 +204,7 @@ mod tests {
         let all = (0..200).map(|n| IpAddr::from([10, 0, 0, n])).collect();
         let asked = question("db", TYPE::A);
         let asked = Question::parse(&asked).unwrap();
-        let cut = known(&asked, &Known::Addresses(all), 0, 512).unwrap();
+        let cut = known(&asked, &Known::Addresses(all), &AtomicUsize::new(0), 512).unwrap();
         assert!(cut.len() <= 512);
         let packet = Packet::parse(&cut).unwrap();
         assert!(packet.has_flags(PacketFlag::TRUNCATION) && !packet.answers.is_empty());

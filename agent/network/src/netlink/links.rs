@@ -217,6 +217,13 @@ impl Links {
         self.execute(vec![connect, set_mode])
     }
 
+    /// Gives an interface an alias.
+    pub(crate) fn set_alias(&mut self, index: u32, alias: &str) -> io::Result<()> {
+        let mut message = Message::new(libc::RTM_NEWLINK, 0, &link_header(index, false));
+        message.text(libc::IFLA_IFALIAS, alias);
+        self.execute(vec![message])
+    }
+
     /// Brings up the loopback interface.
     pub(crate) fn bring_up_loopback(&mut self) -> io::Result<()> {
         self.execute(vec![loopback_up()])

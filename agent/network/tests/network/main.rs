@@ -5,6 +5,7 @@
     reason = "what supports tests fails as tests do, by panicking"
 )]
 
+mod changes;
 mod lifecycle;
 mod names;
 mod support;
