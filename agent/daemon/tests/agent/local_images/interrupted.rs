@@ -21,7 +21,7 @@ fn counts(host: &Host) -> [usize; 4] {
 
 /// Makes an archive of an image with many files.
 fn archive(name: &str, seed: u8) -> Vec<u8> {
-    let files = (0..1500).map(|n| (format!("d{}/f{n}", n % 50), vec![seed; 300]));
+    let files = (0..800).map(|n| (format!("d{}/f{n}", n % 50), vec![seed; 300]));
     let layer = pack(&files.collect::<BTreeMap<_, _>>());
     docker_archive(&layer, &[name], |_, _| {})
 }
