@@ -21,7 +21,7 @@ fn volumes_keep_what_containers_write() {
         berth(&[
             "run",
             "--name",
-            "c",
+            "one",
             "-v",
             "data:/d:ro",
             "box",
@@ -40,7 +40,7 @@ fn volumes_keep_what_containers_write() {
         "1 local"
     );
     assert_eq!(berth(&["volume", "ls", "-qf", "dangling=true"]), "fast");
-    berth(&["rm", "-v", "c"]);
+    berth(&["rm", "-v", "one"]);
     assert_eq!(berth(&["volume", "rm", "data", "fast"]), "data\nfast");
     assert_eq!(
         machine
@@ -56,8 +56,8 @@ fn archives_leave_and_come_back_and_what_is_idle_goes() {
     let machine = operator.machine("m");
     machine.import_busybox("box");
     let berth = |words: &[&str]| machine.berth(words).success();
-    berth(&["run", "--name", "c", "box", "sh", "-c", "echo 1 > /own"]);
-    let id = berth(&["commit", "c", "grown:1"]);
+    berth(&["run", "--name", "one", "box", "sh", "-c", "echo 1 > /own"]);
+    let id = berth(&["commit", "one", "grown:1"]);
     assert_eq!(
         berth(&["history", "--no-trunc", "-q", "grown:1"])
             .lines()
@@ -68,7 +68,7 @@ fn archives_leave_and_come_back_and_what_is_idle_goes() {
     let archive = folder.path().join("images.tar");
     let path = archive.to_str().expect("text");
     berth(&["save", "-o", path, "grown:1", "box"]);
-    berth(&["rm", "c"]);
+    berth(&["rm", "one"]);
     berth(&["rmi", "grown:1"]);
     let said = berth(&["load", "-qi", path]);
     assert_eq!(said, "Loaded image: grown:1\nLoaded image: box:latest");
