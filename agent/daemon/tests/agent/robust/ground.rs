@@ -31,7 +31,7 @@ pub(crate) fn quiet_inventory(host: &Host, seen: &BTreeSet<String>) -> Inventory
     loop {
         let inventory = inventory(host, seen);
         // The kernel ends interfaces a little after their containers.
-        let has_ending = inventory.count("lease") == 0
+        let has_ending = inventory.count("address lease") == 0
             && inventory.any("interface", |name| name.starts_with("bv"));
         let is_quiet = !has_ending
             && inventory.count("staged layer") == 0
