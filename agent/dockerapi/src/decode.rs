@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 
+/// Objects whose keys count, whatever their values are.
+const SETS: [&str; 2] = ["ExposedPorts", "Volumes"];
+
 /// Reads a description.
 ///
 /// # Errors
@@ -16,6 +19,10 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         return Err(ApiError::bad_request(sentence));
     }
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| invalid(&error))?;
+    if !value.is_object() {
+        let sentence = "invalid JSON: an object is wanted";
+        return Err(ApiError::bad_request(sentence));
+    }
     strip(&mut value);
     serde_json::from_value(value).map_err(|error| invalid(&error))
 }
@@ -29,10 +36,24 @@ fn strip(value: &mut Value) {
     match value {
         Value::Object(object) => {
             object.retain(|_, value| !value.is_null());
-            object.values_mut().for_each(strip);
+            for (key, value) in object {
+                if SETS.contains(&key.as_str()) {
+                    fill(value);
+                }
+                strip(value);
+            }
         }
         Value::Array(list) => list.iter_mut().for_each(strip),
         _ => {}
+    }
+}
+
+/// Gives the members of a set values.
+fn fill(set: &mut Value) {
+    if let Value::Object(members) = set {
+        for value in members.values_mut().filter(|value| value.is_null()) {
+            *value = Value::Object(serde_json::Map::new());
+        }
     }
 }
 

@@ -38,6 +38,7 @@ impl FromStr for ApiVersion {
         match (major, minor) {
             (Some(1), Some(Some(minor))) => Ok(Self(minor)),
             (Some(1), None) | (Some(0), _) => Ok(Self(0)),
+            (Some(1), _) => Err(NotAVersion),
             // Of a major version that nobody has seen yet.
             (Some(_later), _) => Ok(Self(u16::MAX)),
             _ => Err(NotAVersion),

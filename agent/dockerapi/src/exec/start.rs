@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use berth_agent_engine::{Classified as _, ErrorClass, ExecError, Stream};
+use berth_agent_engine::{Classified as _, Stream};
 use http::{Response, StatusCode};
 use serde::Deserialize;
 
@@ -29,33 +29,35 @@ struct StartConfig {
 pub(super) async fn start(api: &Api, mut call: Call, id: &str) -> Result<Response<Body>, ApiError> {
     let config: StartConfig = call.json_or_default().await?;
     let engine = Arc::clone(api.engine());
-    let known = engine.inspect_exec(id)?;
+    let size = terminal_size(config.console_size);
+    let known = engine.startable_exec(id)?;
+    if config.detach {
+        engine.start_exec(id, true, size).await?;
+        return Ok(answer::plain(StatusCode::OK));
+    }
     let framing = Framing::of(known.options.tty);
     let media_type = framing.media_type(call.version);
-    let size = terminal_size(config.console_size);
-    let started = engine.start_exec(id, config.detach, size).await;
-    let talk = match started {
-        Ok(None) => return Ok(answer::plain(StatusCode::OK)),
-        Ok(Some(session)) => {
-            let id = id.to_owned();
-            let stream = SessionStream::new(session, framing)
-                .ending_after(Box::pin(async move { engine.exec_ended(&id).await }));
-            Talk::Session(Box::new(stream))
+    let id = id.to_owned();
+    // As Docker: what comes with the answer's head is lost to some clients, so that the command is
+    // started when they have that; and what is wrong with it is read as output, its code afterwards.
+    let later = async move {
+        match engine.start_exec(&id, false, size).await {
+            Ok(Some(session)) => {
+                let ended = Box::pin(async move { engine.exec_ended(&id).await });
+                Talk::Session(SessionStream::new(session, framing).ending_after(ended))
+            }
+            Ok(None) => Talk::Words(Vec::new()),
+            Err(error) => {
+                let mut words = Vec::new();
+                let sentence = format!("{}\r\n", error.sentence());
+                framing.write(Stream::Stdout, sentence.as_bytes(), &mut words);
+                Talk::Words(words)
+            }
         }
-        Err(error) if is_told_in_words(&error, config.detach) => {
-            let mut words = Vec::new();
-            let sentence = format!("{}\r\n", error.sentence());
-            framing.write(Stream::Stdout, sentence.as_bytes(), &mut words);
-            Talk::Words(words)
-        }
-        Err(error) => return Err(error.into()),
     };
-    Ok(hijack::answer(call, media_type, talk))
-}
-
-/// Docker has taken the connection over before it starts the command, so that clients read what is
-/// wrong with it as output, and its code afterwards.
-fn is_told_in_words(error: &ExecError, detach: bool) -> bool {
-    let is_of_call = matches!(error.class(), ErrorClass::NotFound | ErrorClass::Conflict);
-    !detach && !is_of_call
+    Ok(hijack::answer(
+        call,
+        media_type,
+        Talk::Later(Box::pin(later)),
+    ))
 }

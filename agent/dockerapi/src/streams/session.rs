@@ -26,6 +26,8 @@ pub(crate) enum Talk {
     Session(Box<SessionStream>),
     /// Only these bytes.
     Words(Vec<u8>),
+    /// What is found out once the client has the answer's head.
+    Later(Pin<Box<dyn Future<Output = Self> + Send>>),
 }
 
 /// A session that is to be connected with a client.
@@ -44,7 +46,12 @@ pub(crate) fn pipe() -> (WriteHalf<SimplexStream>, ReadHalf<SimplexStream>) {
 impl Talk {
     /// Talks until there is nothing more to tell.
     pub(crate) async fn run(self, reader: impl Reader, mut writer: impl Writer) {
-        match self {
+        let mut talk = self;
+        while let Self::Later(later) = talk {
+            talk = later.await;
+        }
+        match talk {
+            Self::Later(_) => {}
             Self::Session(session) => session.run(reader, writer).await,
             Self::Words(words) => {
                 // A client that is gone does not mind.

@@ -152,6 +152,20 @@ impl Engine {
         Ok(id)
     }
 
+    /// Returns what is known of a command that could be started now.
+    ///
+    /// # Errors
+    /// When there is no such command, it was started before, or its container does not run.
+    pub fn startable_exec(&self, id: &str) -> Result<ExecState, ExecError> {
+        let state = self.execs.find(id)?;
+        if state.running || state.has_ended {
+            return Err(ExecError::Started(id.to_owned()));
+        }
+        let container = self.containers.find(state.container.as_str())?;
+        check(&container, &state.options)?;
+        Ok(state)
+    }
+
     /// Starts a command that was noted; returns its streams unless nobody is to be attached. A size of
     /// its terminal here counts more than the one that was noted.
     ///

@@ -90,13 +90,7 @@ fn a_build_runs_step_by_step() {
             "{quiet}"
         );
         let iid = docker.file("iid");
-        docker.ok(&[
-            "build",
-            "-q",
-            "--iidfile",
-            iid.to_str().expect("a path"),
-            context,
-        ]);
+        docker.ok(&["build", "--iidfile", iid.to_str().expect("a path"), context]);
         assert_eq!(fs::read_to_string(&iid).expect("id"), quiet);
     }
 }

@@ -92,13 +92,19 @@ fn a_terminal_has_the_size_of_the_clients() {
             docker.command(&[]).get_program().to_string_lossy()
         );
         let mut command = Command::new("script");
-        command
-            .args(["-qec", &shell, "/dev/null"])
-            .stdin(Stdio::null());
+        command.args(["-qec", &shell, "/dev/null"]);
         for (key, value) in docker.command(&[]).get_envs() {
             command.env(key, value.unwrap_or_default());
         }
-        let output = command.output().expect("script");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script");
+        // An end of its input would end the client.
+        let keyboard = child.stdin.take().expect("piped");
+        let output = child.wait_with_output().expect("script");
+        drop(keyboard);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             text.contains("/dev/pts/0") || text.contains("/dev/console"),

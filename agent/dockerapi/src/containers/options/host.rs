@@ -193,13 +193,6 @@ fn bindings(all: BTreeMap<String, Vec<HostPort>>) -> Result<Vec<PortBinding>, Ap
         let (number, protocol) = port.split_once('/').unwrap_or((&port, "tcp"));
         let wrong = || ApiError::bad_request(format!("invalid port specification: {port:?}"));
         let container_port: u16 = number.parse().map_err(|_no_port| wrong())?;
-        // To be published, but not said where.
-        let anywhere = [HostPort::default()];
-        let places = if places.is_empty() {
-            &anywhere
-        } else {
-            &places[..]
-        };
         for place in places {
             let (host_port, host_port_last) = range(&place.host_port)?;
             found.push(PortBinding {
