@@ -19,6 +19,10 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         return Err(ApiError::bad_request(sentence));
     }
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| invalid(&error))?;
+    if value.is_null() {
+        // Go takes it for a description that says nothing.
+        value = Value::Object(serde_json::Map::new());
+    }
     if !value.is_object() {
         let sentence = "invalid JSON: an object is wanted";
         return Err(ApiError::bad_request(sentence));
@@ -100,6 +104,7 @@ mod tests {
             ..Wanted::default()
         };
         assert_eq!(wanted.expect("valid"), expected);
+        assert_eq!(read("null").expect("valid"), Wanted::default());
         assert_eq!(read(r#"{"Cmd":"a b"}"#).expect("valid").cmd, ["a b"]);
         assert_eq!(read(r#"{"Cmd":["a","b"]}"#).expect("valid").cmd, ["a", "b"]);
     }

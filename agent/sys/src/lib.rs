@@ -14,6 +14,7 @@ pub mod readiness;
 pub mod residence;
 pub mod root_dir;
 pub mod seccomp;
+pub mod socket;
 pub mod terminal;
 
 mod call;
