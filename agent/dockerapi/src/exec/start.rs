@@ -44,7 +44,9 @@ pub(super) async fn start(api: &Api, mut call: Call, id: &str) -> Result<Respons
         match engine.start_exec(&id, false, size).await {
             Ok(Some(session)) => {
                 let ended = Box::pin(async move { engine.exec_ended(&id).await });
-                Talk::Session(SessionStream::new(session, framing).ending_after(ended))
+                Talk::Session(Box::new(
+                    SessionStream::new(session, framing).ending_after(ended),
+                ))
             }
             Ok(None) => Talk::Words(Vec::new()),
             Err(error) => {
