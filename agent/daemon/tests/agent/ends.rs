@@ -335,6 +335,10 @@ async fn an_update_that_the_kernel_refuses_in_part_leaves_no_limit_behind() {
     // Nobody below it may have more of a processor than that.
     let parent = format!("berth-test-update-{}", std::process::id());
     let group = Path::new("/sys/fs/cgroup/cpu").join(&parent);
+    if !Path::new("/sys/fs/cgroup/cpu").exists() {
+        // The second version lets a group ask for more than those above it have.
+        return;
+    }
     fs::create_dir(&group).expect("group");
     fs::write(group.join("cpu.cfs_quota_us"), "50000").expect("quota");
     let config = ContainerConfig {

@@ -46,8 +46,8 @@ struct Inner {
     running: Option<Running>,
     /// Clients that attached before the start.
     waiting: Vec<Waiter>,
-    /// Its next end is part of a restart, so that even `--rm` keeps it.
-    is_restarting: bool,
+    /// How many restart it: its next end is part of that, so that even `--rm` keeps it.
+    n_restarting: usize,
     /// Why its removal by itself failed last.
     removal_error: String,
     /// Number of the one who looks after its health; others before it have had their day.
@@ -116,7 +116,7 @@ impl Container {
                 record,
                 running,
                 waiting: Vec::new(),
-                is_restarting: false,
+                n_restarting: 0,
                 removal_error: String::new(),
                 health_round: 0,
                 terminal_size: None,
@@ -271,15 +271,23 @@ impl Container {
         std::mem::take(&mut self.lock().waiting)
     }
 
-    /// Notes whether its next end is part of a restart. The lifecycle lock is held.
-    pub(crate) fn set_restarting(&self, is_restarting: bool) {
-        self.lock().is_restarting = is_restarting;
+    /// Notes that its next end is part of a restart. The lifecycle lock is held.
+    pub(crate) fn set_restarting(&self) {
+        self.lock().n_restarting += 1;
+    }
+
+    /// Notes that one restart of `run` has come to nothing; others may go on.
+    pub(crate) fn give_up_restarting(&self, run: &ThisRun) {
+        let mut inner = self.lock();
+        if run.observed.borrow().n_exits == run.n_exits {
+            inner.n_restarting = inner.n_restarting.saturating_sub(1);
+        }
     }
 
     /// Returns whether the end that has just come is part of a restart; the next one is not. However many
     /// restart it at once, it ends once for all of them.
     pub(crate) fn take_restarting(&self) -> bool {
-        std::mem::take(&mut self.lock().is_restarting)
+        std::mem::take(&mut self.lock().n_restarting) > 0
     }
 
     /// Tells those who wait for its removal that it has failed.
@@ -380,9 +388,15 @@ mod tests {
     #[test]
     fn one_end_serves_all_restarts_and_the_next_one_none() {
         let container = Container::for_test();
-        container.set_restarting(true);
-        container.set_restarting(true);
+        let run = container.this_run();
+        container.set_restarting();
+        container.set_restarting();
         assert!(container.take_restarting());
         assert!(!container.take_restarting());
+        // One that comes to nothing leaves the other one's.
+        container.set_restarting();
+        container.set_restarting();
+        container.give_up_restarting(&run);
+        assert!(container.take_restarting());
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Buf as _, Bytes};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::error::FilesError;
 use super::places::{Place, on_a_thread};
@@ -49,8 +50,12 @@ pub(super) struct InputReader {
     has_ended: bool,
     view: Arc<View>,
     place: Place,
+    cut_off: CutOff,
     runtime: Handle,
 }
+
+/// Why an archive on its way in was cut off, when it was not the client's doing.
+pub(super) type CutOff = Arc<Mutex<Option<FilesError>>>;
 
 // === impl ArchiveChunks ===
 
@@ -67,48 +72,76 @@ impl ArchiveChunks {
     }
 }
 
-/// Lets a thread of its own write an archive of `view`; it ends when the client goes away.
-pub(super) fn produce<F>(
-    view: Arc<View>,
+/// Lets a thread of its own write an archive; it ends when the client goes away. `begin` opens what goes
+/// into it, says what the client is to know at once, and returns what writes it.
+pub(super) async fn produce<T, W>(
     place: Place,
-    write: F,
-) -> Result<ArchiveChunks, FilesError>
+    begin: impl FnOnce() -> Result<(View, T, W), FilesError> + Send + 'static,
+) -> Result<(T, ArchiveChunks), FilesError>
 where
-    F: FnOnce(&View, ChunkWriter) -> Result<(), FilesError> + Send + 'static,
+    T: Send + 'static,
+    W: FnOnce(&View, ChunkWriter) -> Result<(), FilesError>,
 {
     let (sender, receiver) = mpsc::channel(WAITING);
-    let runtime = Handle::current();
+    let (tell, begun) = oneshot::channel();
     // Its end is told through the channel.
     let _running = on_a_thread(move || {
-        let (place, stood_still) = (Arc::new(place), Arc::default());
-        let writer = ChunkWriter {
-            buffer: Vec::with_capacity(CHUNK),
-            sender: sender.clone(),
-            view: Arc::clone(&view),
-            place: Arc::clone(&place),
-            stood_still: Arc::clone(&stood_still),
-            runtime: runtime.clone(),
+        // The place is taken for as long as the file system takes to answer.
+        let (view, told, write) = match begin() {
+            Ok(begun) => begun,
+            Err(error) => {
+                drop(place);
+                drop(tell.send(Err(error)));
+                return;
+            }
         };
-        let result = write(&view, writer);
-        // Before the client learns of the end, so that what it does next finds nothing held.
-        let is_ended = runtime.block_on(async { is_ready(view.ended()).await });
-        drop((view, place));
-        if let Err(error) = result {
-            let error = if stood_still.load(Ordering::Relaxed) {
-                FilesError::StoodStill
-            } else if is_ended {
-                FilesError::Ended
-            } else {
-                error
-            };
-            // The thread must not wait for the client here: should there be no room, the task does.
-            runtime.spawn(async move {
-                // A client that is gone needs no reason.
-                let _ = sender.send(Err(error)).await;
-            });
+        if tell.send(Ok(told)).is_ok() {
+            write_all(view, place, sender, write);
         }
     })?;
-    Ok(ArchiveChunks(receiver))
+    // It tells, unless it panics.
+    let told = begun.await.map_err(|_| FilesError::Panicked)??;
+    Ok((told, ArchiveChunks(receiver)))
+}
+
+/// Writes an archive and tells how that ended.
+fn write_all(
+    view: View,
+    place: Place,
+    sender: mpsc::Sender<Result<Bytes, FilesError>>,
+    write: impl FnOnce(&View, ChunkWriter) -> Result<(), FilesError>,
+) {
+    let runtime = Handle::current();
+    let (view, place, stood_still) = (Arc::new(view), Arc::new(place), Arc::default());
+    let writer = ChunkWriter {
+        buffer: Vec::with_capacity(CHUNK),
+        sender: sender.clone(),
+        view: Arc::clone(&view),
+        place: Arc::clone(&place),
+        stood_still: Arc::clone(&stood_still),
+        runtime: runtime.clone(),
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| write(&view, writer)));
+    // The end of the chunks alone would say that the archive is whole.
+    let result = result.unwrap_or(Err(FilesError::Panicked));
+    // Before the client learns of the end, so that what it does next finds nothing held.
+    let is_ended = runtime.block_on(async { is_ready(view.ended()).await });
+    drop((view, place));
+    let Err(error) = result else {
+        return;
+    };
+    let error = if stood_still.load(Ordering::Relaxed) {
+        FilesError::StoodStill
+    } else if is_ended {
+        FilesError::Ended
+    } else {
+        error
+    };
+    // The thread must not wait for the client here: should there be no room, the task does.
+    runtime.spawn(async move {
+        // A client that is gone needs no reason.
+        let _ = sender.send(Err(error)).await;
+    });
 }
 
 /// Tells whether a future is done at once.
@@ -185,7 +218,7 @@ impl InputReader {
         pieces: mpsc::Receiver<ArchiveInput>,
         view: Arc<View>,
         place: Place,
-        runtime: Handle,
+        cut_off: CutOff,
     ) -> Self {
         Self {
             pieces,
@@ -193,7 +226,8 @@ impl InputReader {
             has_ended: false,
             view,
             place,
-            runtime,
+            cut_off,
+            runtime: Handle::current(),
         }
     }
 
@@ -203,11 +237,9 @@ impl InputReader {
             tokio::select! {
                 biased;
                 // Dropping the other one loses nothing: an archive that ends here is not unpacked on.
-                () = self.view.ended() => Err("the container was started again"),
+                () = self.view.ended() => Err(FilesError::Ended),
                 next = pieces.recv() => Ok(next),
-                () = self.place.gives_way() => {
-                    Err("nothing came for too long while others waited for their turn")
-                }
+                () = self.place.gives_way() => Err(FilesError::StoodStill),
             }
         });
         match next {
@@ -220,7 +252,11 @@ impl InputReader {
                 io::ErrorKind::ConnectionAborted,
                 "the client went away before the end",
             )),
-            Err(reason) => Err(io::Error::other(reason)),
+            Err(reason) => {
+                let error = io::Error::other(reason.to_string());
+                *self.cut_off.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                Err(error)
+            }
         }
     }
 }
@@ -245,5 +281,68 @@ impl Read for InputReader {
         into[..n].copy_from_slice(&available[..n]);
         self.consume(n);
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::files::places::Copies;
+
+    #[tokio::test]
+    async fn an_archive_whose_writer_panics_is_not_whole() {
+        let folder = tempfile::tempdir().expect("folder");
+        let view = View::of_folder(folder.path()).await;
+        let place = Copies::default().place().await;
+        let begin = move || {
+            let write = |_: &View, mut writer: ChunkWriter| {
+                writer.write_all(b"half of it").expect("room");
+                writer.flush().expect("a listener");
+                panic!("a mistake")
+            };
+            Ok((view, (), write))
+        };
+        let ((), mut chunks) = produce(place, begin).await.expect("begun");
+        let first = chunks.next().await.expect("no error").expect("a chunk");
+        assert_eq!(first, &b"half of it"[..]);
+        chunks.next().await.expect_err("cut");
+    }
+
+    #[tokio::test]
+    async fn clients_that_let_copies_stand_still_learn_why_they_end() {
+        let folder = tempfile::tempdir().expect("folder");
+        let copies = Arc::new(Copies::new(2, Duration::from_millis(5)));
+        let view = View::of_folder(folder.path()).await;
+        let begin = move || {
+            let write = |_: &View, mut writer: ChunkWriter| {
+                let piece = vec![0; CHUNK];
+                for _ in 0..WAITING + 2 {
+                    writer.write_all(&piece).map_err(|e| FilesError::read("", e))?;
+                }
+                Ok(())
+            };
+            Ok((view, (), write))
+        };
+        let ((), mut chunks) = produce(copies.place().await, begin).await.expect("begun");
+        let (_sender, pieces) = mpsc::channel(1);
+        let view = Arc::new(View::of_folder(folder.path()).await);
+        let (place, cut_off) = (copies.place().await, CutOff::default());
+        let told = Arc::clone(&cut_off);
+        let reading = on_a_thread(move || InputReader::new(pieces, view, place, told).next());
+        // Two that wait for their turn.
+        let (one, other) = tokio::join!(copies.place(), copies.place());
+        reading.expect("thread").await.expect_err("cut off");
+        let reason = cut_off.lock().expect("lock").take();
+        assert!(matches!(reason, Some(FilesError::StoodStill)), "{reason:?}");
+        drop((one, other));
+        let error = loop {
+            match chunks.next().await {
+                Ok(chunk) => assert!(chunk.is_some(), "as if it were whole"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, FilesError::StoodStill), "{error:?}");
     }
 }

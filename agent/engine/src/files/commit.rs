@@ -9,6 +9,7 @@ use berth_agent_images::{
     CommitError as ImageError, CommitRequest, ContainerDefaults, HistoryEntry, ImageConfiguration,
     ImageId, LayerSource, Reference,
 };
+use berth_agent_runtime::ControlError;
 use berth_agent_snapshots::SnapshotError;
 
 use super::commit_config::{merge, own};
@@ -176,14 +177,20 @@ impl Engine {
                 Ok(())
             }
             Err(error) => {
-                // Should it be frozen although nobody heard of it, it must not stay so; and what is
-                // frozen later is not frozen for this commit.
-                if let Some(running) = container.running()
-                    && let Err(error) = running.resume().await
-                {
-                    tracing::debug!(container = %container.id(), error = %error, "not thawed");
+                // Should it be frozen although nobody heard of it, it must not stay so. When that fails as
+                // well, the next agent tries it.
+                let thawed = match container.running() {
+                    Some(running) => running.resume().await,
+                    None => Ok(()),
+                };
+                match thawed {
+                    Ok(()) | Err(ControlError::NotRunning { .. }) => {
+                        self.forget_commit_mark(container.id());
+                    }
+                    Err(error) => {
+                        tracing::warn!(container = %container.id(), %error, "not thawed");
+                    }
                 }
-                self.forget_commit_mark(container.id());
                 Err(error.into())
             }
         }
@@ -197,6 +204,10 @@ impl Engine {
         {
             // Killed meanwhile, for example.
             tracing::warn!(container = %container.id(), error = %error, "not thawed after a commit");
+            if container.running().is_some_and(|r| r.exited().is_none()) {
+                // Whoever finds the mark tries it again.
+                return;
+            }
         }
         self.forget_commit_mark(container.id());
     }
@@ -212,7 +223,7 @@ impl Engine {
         self.paths.container_run(id.as_str()).join(MARK)
     }
 
-    fn forget_commit_mark(&self, id: &ContainerId) {
+    pub(crate) fn forget_commit_mark(&self, id: &ContainerId) {
         match fs::remove_file(self.commit_mark(id)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!(container = %id, error = %error, "mark of a commit not removed");

@@ -14,9 +14,13 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 pub(crate) struct Copying {
     open: Arc<RwLock<()>>,
     n_ends: watch::Sender<u64>,
-    /// What is mounted while it does not run, for all who work on it.
-    mount: Mutex<Weak<PrivateMount>>,
+    /// What those share who work on it while it does not run.
+    stopped: Mutex<Weak<Stopped>>,
 }
+
+/// What is mounted of a container that does not run, for all who work on it.
+#[derive(Debug, Default)]
+pub(super) struct Stopped(Mutex<Option<Arc<PrivateMount>>>);
 
 /// Leave to work on a container's files; dropping it gives it back.
 #[derive(Debug)]
@@ -50,16 +54,20 @@ impl Copying {
         }
     }
 
-    /// Returns what somebody has mounted who still works on it. The container's lifecycle lock is held.
-    pub(super) fn mount(&self) -> Option<Arc<PrivateMount>> {
-        let mount = self.mount.lock();
-        mount.unwrap_or_else(PoisonError::into_inner).upgrade()
+    /// Joins those who work on it while it does not run; nothing when there is nobody. The container's
+    /// lifecycle lock is held.
+    pub(super) fn join(&self) -> Option<Arc<Stopped>> {
+        let stopped = self.stopped.lock();
+        stopped.unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
-    /// Lets others work on what was mounted.
-    pub(super) fn share(&self, mount: &Arc<PrivateMount>) {
-        let mut shared = self.mount.lock().unwrap_or_else(PoisonError::into_inner);
-        *shared = Arc::downgrade(mount);
+    /// Is the first to work on it while it does not run. The container's lifecycle lock is held, and
+    /// nobody has anything open.
+    pub(super) fn be_first(&self) -> Arc<Stopped> {
+        let first = Arc::new(Stopped::default());
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        *stopped = Arc::downgrade(&first);
+        first
     }
 
     /// Ends all that is going on, and returns when nobody has anything open any more.
@@ -69,6 +77,22 @@ impl Copying {
         }
         self.n_ends.send_modify(|n| *n += 1);
         drop(self.open.write().await);
+    }
+}
+
+impl Stopped {
+    /// Returns what is mounted; one after the other asks for it, and the first mounts it.
+    pub(super) fn mount<E>(
+        &self,
+        make: impl FnOnce() -> Result<PrivateMount, E>,
+    ) -> Result<Arc<PrivateMount>, E> {
+        let mut mount = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mount) = &*mount {
+            return Ok(Arc::clone(mount));
+        }
+        let made = Arc::new(make()?);
+        *mount = Some(Arc::clone(&made));
+        Ok(made)
     }
 }
 

@@ -94,6 +94,9 @@ pub enum FilesError {
     /// There is no thread for it.
     #[error("starting a thread")]
     Thread(#[source] io::Error),
+    /// It has a mistake of ours to thank.
+    #[error("the copy has broken off for a reason of the agent's")]
+    Panicked,
     /// Nobody takes what is read.
     #[error("the receiver is gone")]
     ReceiverGone,
@@ -134,6 +137,7 @@ impl Classified for FilesError {
             | Self::Mount(_)
             | Self::Volume(_)
             | Self::Read { .. }
+            | Self::Panicked
             | Self::ReceiverGone => ErrorClass::Internal,
         }
     }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::chunks::{ArchiveChunks, produce};
+use super::chunks::{ArchiveChunks, ChunkWriter, produce};
 use super::error::FilesError;
 use super::pack::Packer;
+use super::running::Part;
+use super::view::View;
 use crate::Engine;
 
 impl Engine {
@@ -15,14 +17,18 @@ impl Engine {
     pub async fn export(self: &Arc<Self>, name: &str) -> Result<ArchiveChunks, FilesError> {
         let container = self.containers.find(name)?;
         let place = self.copies.place().await;
-        let view = Arc::new(self.root_view(&container).await?);
-        let chunks = produce(view, place, |view, writer| {
-            let root = view.root().root();
-            let root = root.map_err(|e| FilesError::read("", e))?;
-            let mut packer = Packer::new(writer, false);
-            packer.tree(root, b"")?;
-            packer.finish()
-        })?;
+        let opening = self.opening(&container, Part::RootOnly).await?;
+        let begin = move || {
+            let write = |view: &View, writer: ChunkWriter| {
+                let root = view.root().root();
+                let root = root.map_err(|e| FilesError::read("", e))?;
+                let mut packer = Packer::new(writer, false);
+                packer.tree(root, b"")?;
+                packer.finish()
+            };
+            Ok((opening.open()?, (), write))
+        };
+        let ((), chunks) = produce(place, begin).await?;
         self.container_event(&container, "export");
         Ok(chunks)
     }

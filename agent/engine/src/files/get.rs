@@ -8,6 +8,7 @@ use super::error::FilesError;
 use super::look::{Found, follow, look};
 use super::pack::Packer;
 use super::path::Asked;
+use super::running::Part;
 use super::stat::{PathStat, describe, missing};
 use super::view::View;
 use crate::Engine;
@@ -35,16 +36,15 @@ impl Engine {
     ) -> Result<(PathStat, ArchiveChunks), FilesError> {
         let container = self.containers.find(name)?;
         let place = self.copies.place().await;
-        let view = Arc::new(self.view(&container).await?);
+        let opening = self.opening(&container, Part::Everything).await?;
         let (name, text) = (name.to_owned(), path.to_owned());
-        let looked = tokio::task::spawn_blocking(move || {
-            let found = find(&view, &name, &text, options);
-            found.map(|found| (view, found))
-        });
-        let (view, (stat, asked, found)) = crate::task::outcome(looked).await?;
-        let chunks = produce(view, place, move |_view, writer| {
-            pack(&asked, found, writer, options.sparse)
-        })?;
+        let begin = move || {
+            let view = opening.open()?;
+            let (stat, asked, found) = find(&view, &name, &text, options)?;
+            let write = move |_: &View, writer: ChunkWriter| pack(&asked, found, writer, options.sparse);
+            Ok((view, stat, write))
+        };
+        let (stat, chunks) = produce(place, begin).await?;
         self.container_event(&container, "archive-path");
         Ok((stat, chunks))
     }

@@ -258,7 +258,6 @@ fn failed(path: &[u8], error: io::Error) -> FilesError {
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;
-    use std::sync::Arc;
 
     use berth_archive::{EntryKind, TarReader};
 
@@ -269,15 +268,18 @@ mod tests {
 
     /// Kinds of the members when a folder is packed with that much room for names.
     async fn packed(folder: &Path, room_for_names: usize) -> BTreeMap<String, EntryKind> {
-        let view = Arc::new(View::of_folder(folder).await);
+        let view = View::of_folder(folder).await;
         let place = Copies::default().place().await;
-        let chunks = produce(view, place, move |view, writer| {
-            let mut packer = Packer::new(writer, false);
-            packer.room_for_names = room_for_names;
-            packer.tree(view.root().root().expect("root"), b"")?;
-            packer.finish()
-        });
-        let mut chunks = chunks.expect("a thread");
+        let begin = move || {
+            let write = move |view: &View, writer| {
+                let mut packer = Packer::new(writer, false);
+                packer.room_for_names = room_for_names;
+                packer.tree(view.root().root().expect("root"), b"")?;
+                packer.finish()
+            };
+            Ok((view, (), write))
+        };
+        let ((), mut chunks) = produce(place, begin).await.expect("a thread");
         let mut bytes = Vec::new();
         while let Some(chunk) = chunks.next().await.expect("packed") {
             bytes.extend(chunk);

@@ -8,12 +8,16 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::error::FilesError;
 
 /// How many archives are on their way at once; each takes a thread and about 2 MiB.
 const PLACES: usize = 64;
+
+/// How many paths are looked at at once.
+const LOOKS: usize = 32;
 
 /// How long a client may let a copy stand still while others wait.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Copies {
     places: Arc<Semaphore>,
+    /// Those who only look wait for no client, so copies that stand still do not hold them up.
+    looks: Arc<Semaphore>,
     n_waiting: Arc<watch::Sender<usize>>,
     patience: Duration,
 }
@@ -46,9 +52,10 @@ impl Default for Copies {
 }
 
 impl Copies {
-    fn new(places: usize, patience: Duration) -> Self {
+    pub(super) fn new(places: usize, patience: Duration) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
+            looks: Arc::new(Semaphore::new(LOOKS)),
             n_waiting: Arc::new(watch::Sender::new(0)),
             patience,
         }
@@ -57,17 +64,28 @@ impl Copies {
     /// Waits for a place.
     pub(super) async fn place(&self) -> Place {
         let waiter = Waiter::new(&self.n_waiting);
-        let permit = match Arc::clone(&self.places).acquire_owned().await {
-            Ok(permit) => permit,
-            // Nobody closes it.
-            Err(_closed) => std::future::pending().await,
-        };
+        let permit = permit(&self.places).await;
         drop(waiter);
         Place {
             _permit: permit,
             n_waiting: self.n_waiting.subscribe(),
             patience: self.patience,
         }
+    }
+}
+
+impl Copies {
+    /// Waits until one more path may be looked at.
+    pub(super) async fn look(&self) -> OwnedSemaphorePermit {
+        permit(&self.looks).await
+    }
+}
+
+async fn permit(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    match Arc::clone(semaphore).acquire_owned().await {
+        Ok(permit) => permit,
+        // Nobody closes it.
+        Err(_closed) => std::future::pending().await,
     }
 }
 
@@ -100,14 +118,16 @@ impl Drop for Waiter {
     }
 }
 
-/// Does something that waits for a client on a thread of its own. It goes on when the future that is
-/// returned is dropped.
+/// Does something that waits for a client, or for a file system, on a thread of its own in the context of
+/// the runtime. It goes on when the future that is returned is dropped.
 pub(super) fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<impl Future<Output = T>, FilesError> {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("berthd-files".to_owned());
+    let runtime = Handle::current();
     let run = move || {
+        let _context = runtime.enter();
         let result = std::panic::catch_unwind(AssertUnwindSafe(work));
         // Whoever asked may have left.
         let _ = sender.send(result);

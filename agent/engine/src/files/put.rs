@@ -1,19 +1,19 @@
 //! Unpacks an archive into a folder of a container.
 
 use std::io::{BufRead as _, BufReader};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use berth_agent_images::{
     Compression, Live, UnpackError, UnpackOptions, Unpacked, Whiteouts, apply_tar, decompress,
 };
 use berth_agent_sys::root_dir::{Directory, RootDir};
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::chunks::{ArchiveInput, CHUNK, InputReader, WAITING};
+use super::chunks::{ArchiveInput, CHUNK, CutOff, InputReader, WAITING};
 use super::error::FilesError;
 use super::path::Asked;
 use super::places::on_a_thread;
+use super::running::Part;
 use super::stat::missing;
 use super::view::View;
 use crate::Engine;
@@ -58,13 +58,19 @@ impl Engine {
     ) -> Result<(), FilesError> {
         let container = self.containers.find(name)?;
         let place = self.copies.place().await;
-        let view = Arc::new(self.view(&container).await?);
+        let opening = self.opening(&container, Part::Everything).await?;
         let user = container.with_record(|record| record.config.user.clone());
-        let (name, runtime) = (name.to_owned(), Handle::current());
+        let name = name.to_owned();
         let work = on_a_thread(move || {
+            // Before the view, so that it is given back after it.
+            let (place, cut_off) = (place, CutOff::default());
+            let view = Arc::new(opening.open()?);
             let target = target(&view, &name, &options, &user)?;
-            let reader = InputReader::new(input, Arc::clone(&view), place, runtime);
-            unpack(reader, view.root(), &target).map_err(FilesError::Unpack)
+            let reader = InputReader::new(input, Arc::clone(&view), place, Arc::clone(&cut_off));
+            unpack(reader, view.root(), &target).map_err(|error| {
+                let reason = cut_off.lock().unwrap_or_else(PoisonError::into_inner).take();
+                reason.unwrap_or(FilesError::Unpack(error))
+            })
         })?;
         work.await?;
         self.container_event(&container, "extract-to-dir");

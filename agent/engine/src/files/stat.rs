@@ -9,6 +9,8 @@ use berth_agent_sys::root_dir::{Attributes, NodeKind, RootDir};
 use super::error::{FilesError, is_missing};
 use super::look::{Found, follow, look};
 use super::path::Asked;
+use super::places::on_a_thread;
+use super::running::Part;
 use crate::Engine;
 
 /// What a path of a container is.
@@ -37,15 +39,18 @@ impl Engine {
         path: &str,
     ) -> Result<PathStat, FilesError> {
         let container = self.containers.find(name)?;
-        let view = self.view(&container).await?;
+        let leave = self.copies.look().await;
+        let opening = self.opening(&container, Part::Everything).await?;
         let (name, text) = (name.to_owned(), path.to_owned());
-        let work = tokio::task::spawn_blocking(move || {
+        let work = on_a_thread(move || {
+            let _leave = leave;
+            let view = opening.open()?;
             let asked = Asked::parse(&text);
             let found =
                 look(view.root(), &asked).map_err(|source| missing(&name, &text, source))?;
             describe(view.root(), &asked, &found).map_err(|e| FilesError::read(&asked.path, e))
-        });
-        crate::task::outcome(work).await
+        })?;
+        work.await
     }
 }
 

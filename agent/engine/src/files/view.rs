@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use berth_agent_snapshots::{Access, Bind, Mounted, PrivateMount};
 use berth_agent_sys::root_dir::RootDir;
+use tokio::runtime::Handle;
 
-use super::copying::Pass;
+use super::copying::{Pass, Stopped};
 use super::error::{FilesError, is_missing};
 use super::running::{Part, open_root};
 use crate::Engine;
@@ -33,7 +34,7 @@ enum Files {
     },
     Stopped {
         mounted: Mounted,
-        _mount: Arc<PrivateMount>,
+        _stopped: Arc<Stopped>,
     },
 }
 
@@ -51,89 +52,159 @@ impl View {
     }
 }
 
+/// Leave to open a container's files, which may take for ever: other machines or the container itself
+/// may have to answer. So it is done on a thread of the copy's own.
+#[derive(Debug)]
+pub(super) struct Opening {
+    engine: Arc<Engine>,
+    container: Arc<Container>,
+    part: Part,
+    way: Way,
+    /// Given back last, as that of a view.
+    pass: Pass,
+}
+
+#[derive(Debug)]
+enum Way {
+    Running(i32),
+    Stopped(Arc<Stopped>),
+}
+
+// === impl Opening ===
+
+impl Opening {
+    /// Opens the files. Blocks, in a runtime's context, but on none of its threads.
+    pub(super) fn open(mut self) -> Result<View, FilesError> {
+        let runtime = Handle::current();
+        loop {
+            // What comes last is dropped first.
+            let Self {
+                engine,
+                container,
+                part,
+                pass,
+                way,
+            } = self;
+            let pid = match way {
+                Way::Running(pid) => pid,
+                Way::Stopped(stopped) => {
+                    return open_stopped(&engine, &container, part, pass, stopped);
+                }
+            };
+            if let Some(view) = open_running(pid, &container, part, pass)? {
+                return Ok(view);
+            }
+            self = runtime.block_on(async {
+                until_noted(&container, pid).await;
+                engine.opening(&container, part).await
+            })?;
+        }
+    }
+}
+
+/// Opens the files of a container that runs; nothing when it has ended in the meantime.
+fn open_running(
+    pid: i32,
+    container: &Container,
+    part: Part,
+    pass: Pass,
+) -> Result<Option<View>, FilesError> {
+    let id = container.id().as_str();
+    match open_root(pid, id, part) {
+        Ok((root, _namespace)) => {
+            let files = Files::Running { root, _namespace };
+            Ok(Some(View { files, pass }))
+        }
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(source) => Err(FilesError::Open {
+            container: id.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn open_stopped(
+    engine: &Engine,
+    container: &Container,
+    part: Part,
+    pass: Pass,
+    stopped: Arc<Stopped>,
+) -> Result<View, FilesError> {
+    let record = container.record();
+    let mount = stopped.mount(|| engine.mount_stopped(&record))?;
+    let mounted = match part {
+        Part::RootOnly => mount.alone()?,
+        Part::Everything => engine.mount_everything(&mount, &record)?,
+    };
+    // Before the pass, should it be the last one.
+    drop(mount);
+    let files = Files::Stopped {
+        mounted,
+        _stopped: stopped,
+    };
+    Ok(View { files, pass })
+}
+
+/// Waits until it is noted that a container's process has ended.
+async fn until_noted(container: &Container, pid: i32) {
+    let mut observed = container.observe();
+    let is_noted = container.running().is_none_or(|now| now.pid() != pid);
+    if !is_noted {
+        // It fails only when the container is gone, which the next look tells.
+        let _ = observed.changed().await;
+    }
+}
+
 impl Engine {
-    /// Opens everything that the container's processes see.
-    pub(super) async fn view(
-        self: &Arc<Self>,
-        container: &Arc<Container>,
-    ) -> Result<View, FilesError> {
-        self.open_view(container, Part::Everything).await
-    }
-
-    /// Opens the root file system without what is mounted in it.
-    pub(super) async fn root_view(
-        self: &Arc<Self>,
-        container: &Arc<Container>,
-    ) -> Result<View, FilesError> {
-        self.open_view(container, Part::RootOnly).await
-    }
-
-    async fn open_view(
+    /// Gets leave to open what the container's processes see, or a part of it.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    pub(super) async fn opening(
         self: &Arc<Self>,
         container: &Arc<Container>,
         part: Part,
-    ) -> Result<View, FilesError> {
+    ) -> Result<Opening, FilesError> {
+        let opening = |way, pass| Opening {
+            engine: Arc::clone(self),
+            container: Arc::clone(container),
+            part,
+            way,
+            pass,
+        };
         loop {
             if container.running_or_unreachable()?.is_some() {
-                if let Some(view) = view_running(container, part).await? {
-                    return Ok(view);
+                let pass = container.copying.begin().await;
+                match container.running() {
+                    Some(running) => return Ok(opening(Way::Running(running.pid()), pass)),
+                    None => continue,
                 }
-                continue;
             }
-            // Only until they are open: what a client does with them may take for ever.
+            // Until the pass is there, which keeps a start out: the rest may take for ever.
             let _lifecycle = container.lifecycle.lock().await;
             if container.running_or_unreachable()?.is_some() {
                 continue;
             }
-            return self.view_stopped(container, part).await;
+            if container.observe().borrow().removed {
+                return Err(FilesError::BeingRemoved(container.name()));
+            }
+            let stopped = match container.copying.join() {
+                Some(stopped) => stopped,
+                None => {
+                    // Copies of the last run may still have its mounts.
+                    container.copying.end_all().await;
+                    container.copying.be_first()
+                }
+            };
+            let pass = container.copying.begin().await;
+            return Ok(opening(Way::Stopped(stopped), pass));
         }
     }
 
-    async fn view_stopped(
-        self: &Arc<Self>,
-        container: &Arc<Container>,
-        part: Part,
-    ) -> Result<View, FilesError> {
-        if container.observe().borrow().removed {
-            return Err(FilesError::BeingRemoved(container.name()));
-        }
-        let known = container.copying.mount();
-        if known.is_none() {
-            // Copies of the last run may still have its mounts.
-            container.copying.end_all().await;
-        }
-        let pass = container.copying.begin().await;
-        let (engine, container) = (Arc::clone(self), Arc::clone(container));
-        // The pass goes with the work, which goes on when nobody waits for it any more.
-        let work = tokio::task::spawn_blocking(move || {
-            let record = container.record();
-            let mount = match known {
-                Some(mount) => mount,
-                None => engine.mount_stopped(&container, &record)?,
-            };
-            let mounted = match part {
-                Part::RootOnly => mount.alone()?,
-                Part::Everything => engine.mount_everything(&mount, &record)?,
-            };
-            let files = Files::Stopped {
-                mounted,
-                _mount: mount,
-            };
-            Ok(View { files, pass })
-        });
-        crate::task::outcome(work).await
-    }
-
-    fn mount_stopped(
-        &self,
-        container: &Container,
-        record: &ContainerRecord,
-    ) -> Result<Arc<PrivateMount>, FilesError> {
+    fn mount_stopped(&self, record: &ContainerRecord) -> Result<PrivateMount, FilesError> {
         let mut prepared = self.snapshots.resume(record.id.as_str())?;
         prepared.lower.push(self.paths.mount_points());
-        let mount = Arc::new(self.snapshots.mount_privately(&prepared)?);
-        container.copying.share(&mount);
-        Ok(mount)
+        Ok(self.snapshots.mount_privately(&prepared)?)
     }
 
     /// Mounts what a start would mount. Volumes that have to be mounted on the machine for that are there
@@ -181,40 +252,6 @@ impl Engine {
         }
         binds.sort_by_key(|bind| bind.target.components().count());
         binds
-    }
-}
-
-/// Opens the files of a container that runs; nothing when it ended in the meantime, which has been
-/// taken note of then.
-async fn view_running(container: &Arc<Container>, part: Part) -> Result<Option<View>, FilesError> {
-    let pass = container.copying.begin().await;
-    let Some(running) = container.running() else {
-        return Ok(None);
-    };
-    let (pid, id) = (running.pid(), container.id().to_string());
-    let opened = {
-        let id = id.clone();
-        tokio::task::spawn_blocking(move || {
-            let (root, _namespace) = open_root(pid, &id, part)?;
-            let files = Files::Running { root, _namespace };
-            Ok(View { files, pass })
-        })
-    };
-    match crate::task::outcome(opened).await {
-        Ok(view) => Ok(Some(view)),
-        Err(error) if is_missing(&error) => {
-            let mut observed = container.observe();
-            let is_noted = container.running().is_none_or(|now| now.pid() != pid);
-            if !is_noted {
-                // It fails only when the container is gone, which the next look tells.
-                let _ = observed.changed().await;
-            }
-            Ok(None)
-        }
-        Err(source) => Err(FilesError::Open {
-            container: id,
-            source,
-        }),
     }
 }
 

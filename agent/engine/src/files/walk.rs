@@ -70,7 +70,7 @@ impl Walk {
             if frame.directory.is_none() {
                 let below = Path::new(OsStr::from_bytes(&self.path[self.n_prefix..]));
                 let Some(directory) = reopen(&self.top, below, frame.identity)? else {
-                    tracing::debug!(path = %below.display(), "a folder was moved while it was read");
+                    tracing::warn!(path = %below.display(), "a folder was moved while it was read");
                     self.frames.pop();
                     continue;
                 };

@@ -69,6 +69,10 @@ impl Engine {
         let work = tokio::spawn(async move {
             let guard = container.lifecycle.lock().await;
             let result = engine.set_frozen_locked(&container, &name, frozen).await;
+            if result.is_ok() {
+                // What somebody wants is not so for a commit that could not be undone.
+                engine.forget_commit_mark(container.id());
+            }
             drop(guard);
             result
         });

@@ -194,6 +194,8 @@ impl Engine {
 
     /// Tries to remove a container that is made to vanish; tells of a failure and returns false then.
     async fn try_to_vanish(self: &Arc<Self>, container: &Arc<Container>) -> bool {
+        // Since the last try somebody may have begun to copy.
+        container.copying.end_all().await;
         let engine = Arc::clone(self);
         let target = Arc::clone(container);
         let work = tokio::task::spawn_blocking(move || {

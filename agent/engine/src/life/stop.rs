@@ -268,12 +268,14 @@ impl Engine {
         };
         let mut run = container.this_run();
         // Under the lock, so that it is about this run and no other.
-        container.set_restarting(!stays);
+        if !stays {
+            container.set_restarting();
+        }
         drop(guard);
         let ended = self.end(container, &running, &mut run, signal, timeout);
         if let Err(source) = ended.await {
             if !stays {
-                container.set_restarting(false);
+                container.give_up_restarting(&run);
             }
             return Err(StopError::Control { name, source });
         }

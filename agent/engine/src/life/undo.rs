@@ -13,6 +13,8 @@ use crate::spec::{self, SpecError};
 
 /// What the kernel has where nobody asks for anything else.
 const SHARES: u64 = 1024;
+/// What becomes a weight of 100 there, which is what groups of the second version have.
+const SHARES_UNIFIED: u64 = 2598;
 const PERIOD_MICROS: u64 = 100_000;
 const REALTIME_PERIOD_MICROS: u64 = 1_000_000;
 const IO_WEIGHT: u16 = 500;
@@ -25,6 +27,7 @@ pub(super) fn resources(
     before: &HostOptions,
     after: &HostOptions,
     kernel: &KernelLimits,
+    is_unified: bool,
 ) -> Result<LinuxResources, SpecError> {
     let mut former = spec::cgroup::resources(before)?;
     let tried = spec::cgroup::resources(after)?;
@@ -33,7 +36,7 @@ pub(super) fn resources(
         former.set_memory(Some(memory));
     }
     if let Some(tried) = tried.cpu() {
-        let cpu = cpu(former.cpu().clone().unwrap_or_default(), tried, kernel);
+        let cpu = cpu(former.cpu().clone().unwrap_or_default(), tried, kernel, is_unified);
         former.set_cpu(Some(cpu));
     }
     if tried.pids().is_some() && former.pids().is_none() {
@@ -43,8 +46,14 @@ pub(super) fn resources(
         let has_weight = |io: &LinuxBlockIo| io.weight().is_some();
         if has_weight(tried) && !former.block_io().as_ref().is_some_and(has_weight) {
             // Devices of their own are no part of what can be changed.
-            let io = LinuxBlockIoBuilder::default().weight(IO_WEIGHT);
-            former.set_block_io(Some(io.build()?));
+            if is_unified {
+                // No weight of the other scale is that of groups without one.
+                let own = [("io.weight".to_owned(), "default 100".to_owned())];
+                former.set_unified(Some(own.into()));
+            } else {
+                let io = LinuxBlockIoBuilder::default().weight(IO_WEIGHT);
+                former.set_block_io(Some(io.build()?));
+            }
         }
     }
     Ok(former)
@@ -58,9 +67,15 @@ fn memory(mut former: LinuxMemory, tried: &LinuxMemory) -> LinuxMemory {
     former
 }
 
-fn cpu(mut former: LinuxCpu, tried: &LinuxCpu, kernel: &KernelLimits) -> LinuxCpu {
+fn cpu(
+    mut former: LinuxCpu,
+    tried: &LinuxCpu,
+    kernel: &KernelLimits,
+    is_unified: bool,
+) -> LinuxCpu {
+    let shares = if is_unified { SHARES_UNIFIED } else { SHARES };
     let or = |had: Option<u64>, tried: Option<u64>, usual| had.or_else(|| tried.map(|_| usual));
-    former.set_shares(or(former.shares(), tried.shares(), SHARES));
+    former.set_shares(or(former.shares(), tried.shares(), shares));
     former.set_period(or(former.period(), tried.period(), PERIOD_MICROS));
     former.set_quota(former.quota().or_else(|| tried.quota().map(|_| -1)));
     let period = or(
@@ -111,7 +126,7 @@ mod tests {
             },
             ..HostOptions::default()
         };
-        let undone = resources(&before, &after, &kernel()).expect("built");
+        let undone = resources(&before, &after, &kernel(), false).expect("built");
         let memory = undone.memory().expect("memory");
         assert_eq!(
             (memory.limit(), memory.swap(), memory.reservation()),
@@ -125,6 +140,14 @@ mod tests {
         assert_eq!(undone.pids().map(|pids| pids.limit()), Some(-1));
         let io = undone.block_io().clone().expect("block I/O");
         assert_eq!(io.weight(), Some(IO_WEIGHT));
+        // The second version's groups have other weights when nobody asks for one.
+        let asked = HostOptions::default();
+        let undone = resources(&asked, &after, &kernel(), true).expect("built");
+        let cpu = undone.cpu().clone().expect("cpu");
+        assert_eq!(cpu.shares(), Some(SHARES_UNIFIED));
+        assert!(undone.block_io().is_none());
+        let own = undone.unified().clone().expect("weights");
+        assert_eq!(own["io.weight"], "default 100");
     }
 
     #[test]
@@ -133,7 +156,7 @@ mod tests {
             memory_bytes: 64 << 20,
             ..HostOptions::default()
         };
-        let undone = resources(&before, &before, &kernel()).expect("built");
+        let undone = resources(&before, &before, &kernel(), false).expect("built");
         assert_eq!(undone, spec::cgroup::resources(&before).expect("built"));
     }
 }

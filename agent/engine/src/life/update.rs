@@ -244,7 +244,7 @@ impl Engine {
 
     /// Gives the kernel the limits of `before` again, after some of those of `after` may have got there.
     async fn restore(&self, running: &Running, before: &HostOptions, after: &HostOptions) {
-        let restored = match undo::resources(before, after, &self.kernel) {
+        let restored = match undo::resources(before, after, &self.kernel, self.unified_cgroups) {
             Ok(resources) => running
                 .update(resources)
                 .await

@@ -205,7 +205,9 @@ impl Reader {
             if header.is_some() {
                 return Ok(header);
             }
-            self.skip_block()?;
+            if !self.skip_block()? {
+                return Ok(None);
+            }
         }
     }
 
@@ -216,18 +218,27 @@ impl Reader {
         position % BLOCK + header.total() as u64 <= BLOCK
     }
 
-    /// Goes to the end of a block that is damaged, or of the segment.
-    fn skip_block(&mut self) -> Result<(), ReadLogError> {
+    /// Goes to the end of a block that is damaged, or of a segment that is complete; returns false when that is nowhere
+    /// yet. In the segment that is written, its end may lie within a record.
+    fn skip_block(&mut self) -> Result<bool, ReadLogError> {
+        // The writer may cut it off again and write something else there.
+        self.ahead.clear();
         let Some(segment) = self.segments.get(self.current) else {
-            return Ok(());
+            return Ok(false);
         };
         let end = segment.end().map_err(|e| self.error(e))?;
         let position = self.offset - segment.base + HEAD;
         let next_block = segment.base + (position / BLOCK + 1) * BLOCK - HEAD;
-        let next = next_block.min(end).max(self.offset);
-        self.lost += next - self.offset;
-        self.offset = next;
-        Ok(())
+        let is_complete = self.current + 1 < self.segments.len();
+        let next = match next_block <= end {
+            true => next_block,
+            false if is_complete => end,
+            false => return Ok(false),
+        };
+        let skipped = next.saturating_sub(self.offset);
+        self.lost += skipped;
+        self.offset += skipped;
+        Ok(skipped > 0)
     }
 
     /// Goes on with the next segment, or finds out whether the present one is still written; returns false at the end.

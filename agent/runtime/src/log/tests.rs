@@ -343,3 +343,23 @@ fn a_missing_log_is_empty() {
     );
     assert_eq!(lines(dir.path(), &tail(3)), Vec::<String>::new());
 }
+
+#[test]
+fn what_is_no_record_at_the_end_is_looked_at_again_when_something_else_is_there() {
+    let dir = log(&[(Stream::Stdout, 1, b"whole\n")]);
+    let path = dir.path().join(FILE_NAME);
+    let file = File::options().write(true).open(&path).expect("the log");
+    let length = file.metadata().expect("length").len();
+    let mut reader = Reader::open(dir.path()).expect("a log");
+    file.write_all_at(&[0xff; 100], length).expect("junk");
+    let first = reader.next_record().expect("whole").expect("a record");
+    assert_eq!(first.data, b"whole\n");
+    assert!(reader.next_record().expect("readable").is_none());
+    // As the next writer does, which cuts off what is torn.
+    file.set_len(length).expect("cut");
+    assert!(reader.next_record().expect("readable").is_none());
+    let mut writer = writer(dir.path(), LogPolicy::default());
+    writer.append(Stream::Stdout, at(2), b"next\n").expect("room");
+    let next = reader.next_record().expect("readable").expect("a record");
+    assert_eq!((next.data.as_slice(), next.lost), (&b"next\n"[..], 0));
+}

@@ -127,6 +127,7 @@ async fn a_slow_client_holds_no_container_up_that_does_not_run() {
         "{}: {status:?}",
         reason(&status)
     );
+    assert_eq!(reason(&status), "wrong-state");
     drop(sender);
     let (_, bytes) = files.get(&id, "/tmp/second").await.expect("get");
     assert_eq!(
