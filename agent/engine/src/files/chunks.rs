@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf as _, Bytes};
 use tokio::runtime::Handle;
@@ -100,7 +100,7 @@ where
         }
     })?;
     // It tells, unless it panics.
-    let told = begun.await.map_err(|_| FilesError::Panicked)??;
+    let told = begun.await.map_err(|_panicked| FilesError::Panicked)??;
     Ok((told, ArchiveChunks(receiver)))
 }
 
@@ -319,7 +319,9 @@ mod tests {
             let write = |_: &View, mut writer: ChunkWriter| {
                 let piece = vec![0; CHUNK];
                 for _ in 0..WAITING + 2 {
-                    writer.write_all(&piece).map_err(|e| FilesError::read("", e))?;
+                    writer
+                        .write_all(&piece)
+                        .map_err(|e| FilesError::read("", e))?;
                 }
                 Ok(())
             };

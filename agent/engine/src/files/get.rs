@@ -41,7 +41,8 @@ impl Engine {
         let begin = move || {
             let view = opening.open()?;
             let (stat, asked, found) = find(&view, &name, &text, options)?;
-            let write = move |_: &View, writer: ChunkWriter| pack(&asked, found, writer, options.sparse);
+            let write =
+                move |_: &View, writer: ChunkWriter| pack(&asked, found, writer, options.sparse);
             Ok((view, stat, write))
         };
         let (stat, chunks) = produce(place, begin).await?;

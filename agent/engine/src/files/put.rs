@@ -68,7 +68,10 @@ impl Engine {
             let target = target(&view, &name, &options, &user)?;
             let reader = InputReader::new(input, Arc::clone(&view), place, Arc::clone(&cut_off));
             unpack(reader, view.root(), &target).map_err(|error| {
-                let reason = cut_off.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let reason = cut_off
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
                 reason.unwrap_or(FilesError::Unpack(error))
             })
         })?;

@@ -36,7 +36,12 @@ pub(super) fn resources(
         former.set_memory(Some(memory));
     }
     if let Some(tried) = tried.cpu() {
-        let cpu = cpu(former.cpu().clone().unwrap_or_default(), tried, kernel, is_unified);
+        let cpu = cpu(
+            former.cpu().clone().unwrap_or_default(),
+            tried,
+            kernel,
+            is_unified,
+        );
         former.set_cpu(Some(cpu));
     }
     if tried.pids().is_some() && former.pids().is_none() {

@@ -359,7 +359,9 @@ fn what_is_no_record_at_the_end_is_looked_at_again_when_something_else_is_there(
     file.set_len(length).expect("cut");
     assert!(reader.next_record().expect("readable").is_none());
     let mut writer = writer(dir.path(), LogPolicy::default());
-    writer.append(Stream::Stdout, at(2), b"next\n").expect("room");
+    writer
+        .append(Stream::Stdout, at(2), b"next\n")
+        .expect("room");
     let next = reader.next_record().expect("readable").expect("a record");
     assert_eq!((next.data.as_slice(), next.lost), (&b"next\n"[..], 0));
 }

@@ -3,6 +3,7 @@
 mod attacks;
 mod copying;
 mod full_disk;
+mod hanging;
 mod images;
 mod interrupted;
 mod stalled;
