@@ -108,11 +108,7 @@ impl Inner {
         namespace: File,
         runtime: &Handle,
     ) -> io::Result<NameServer> {
-        let client = Client {
-            network: Arc::downgrade(self),
-            id: id.to_owned(),
-            namespace: Arc::new(namespace),
-        };
+        let client = Client::new(Arc::downgrade(self), id.to_owned(), namespace);
         Sockets::open()?.serve(client, runtime)
     }
 }

@@ -143,7 +143,12 @@ impl Engine {
         let mut networks = endpoints::asked(&record);
         let before = networks.len();
         networks.retain(|endpoint| endpoint.network != name);
-        if networks.len() == before || neighbour(&record.host.network_mode).is_some() {
+        // What the kernel refused to take away before is tried again.
+        let is_left_behind = entry
+            .as_ref()
+            .is_ok_and(|entry| self.is_attached(&record, entry));
+        let is_on = networks.len() != before || is_left_behind;
+        if !is_on || neighbour(&record.host.network_mode).is_some() {
             entry?;
             return Err(NetworkError::NotConnected {
                 container: record.id.to_string(),
@@ -168,6 +173,13 @@ impl Engine {
             self.network_event(&entry, "disconnect", Some(container));
         }
         Ok(())
+    }
+
+    /// Returns whether a container is on a network, whatever its record says.
+    fn is_attached(&self, record: &ContainerRecord, entry: &NetworkEntry) -> bool {
+        let key = Self::network_key(entry);
+        let attachment = self.network.attachment(record.id.as_str());
+        attachment.is_some_and(|a| a.endpoints.iter().any(|e| e.network == key))
     }
 
     /// Brings a running container's record and files to its not being on a network any more.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -23,6 +24,10 @@ use crate::network::Inner;
 /// Most questions of one container that are worked on at a time; more are not heard.
 const MOST_AT_ONCE: usize = 256;
 
+/// Most of them that wait for servers outside. The names of containers need nobody, and must not wait
+/// because these do.
+const MOST_OUTSIDE: usize = 64;
+
 /// Longest answer in one datagram, and over TCP.
 const DATAGRAM: usize = 512;
 const STREAM: usize = u16::MAX as usize;
@@ -32,6 +37,9 @@ const LONGEST_QUESTION: usize = 4096;
 
 /// How long a connection may be silent.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// How long nothing is heard after an error.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The protocols' numbers.
 const TCP: u8 = 6;
@@ -47,9 +55,11 @@ pub(crate) struct Sockets {
 /// The container that is served.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    pub(crate) network: Weak<Inner>,
-    pub(crate) id: String,
-    pub(crate) namespace: Arc<File>,
+    network: Weak<Inner>,
+    id: String,
+    namespace: Arc<File>,
+    /// Room for questions that wait for servers outside.
+    outside: Arc<Semaphore>,
 }
 
 /// A running server; dropping it ends it.
@@ -107,8 +117,8 @@ async fn serve_udp(socket: Arc<tokio::net::UdpSocket>, client: Client, turn: Arc
     loop {
         while work.try_join_next().is_some() {}
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
-            // Someone who asked is gone; that concerns nobody else.
-            tokio::task::yield_now().await;
+            // Someone who asked is gone; that concerns nobody else. What stays wrong must not spin.
+            tokio::time::sleep(PAUSE).await;
             continue;
         };
         if work.len() >= MOST_AT_ONCE {
@@ -138,7 +148,7 @@ async fn serve_tcp(listener: tokio::net::TcpListener, client: Client, turn: Arc<
             work.join_next().await;
         }
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(PAUSE).await;
             continue;
         };
         work.spawn(serve_stream(stream, client.clone(), Arc::clone(&turn)));
@@ -160,6 +170,16 @@ async fn serve_stream(mut stream: TcpStream, client: Client, turn: Arc<AtomicUsi
 // === impl Client ===
 
 impl Client {
+    /// Returns what is known of a container whose names are to be served.
+    pub(crate) fn new(network: Weak<Inner>, id: String, namespace: File) -> Self {
+        Self {
+            network,
+            id,
+            namespace: Arc::new(namespace),
+            outside: Arc::new(Semaphore::new(MOST_OUTSIDE)),
+        }
+    }
+
     /// Returns the answer to a message; nothing when it deserves none.
     async fn answer(
         &self,
@@ -182,6 +202,9 @@ impl Client {
             };
             return answer::known(&question, &known, turn, room);
         }
+        let Ok(_room) = self.outside.try_acquire() else {
+            return answer::failure(&question);
+        };
         let servers = self.servers(&network);
         drop(network);
         let found = forward::ask(message, &servers, transport, &self.namespace).await;

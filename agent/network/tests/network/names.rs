@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_agent_network::{AttachRequest, EndpointRequest, Network};
 use simple_dns::rdata::RData;
@@ -256,5 +256,32 @@ fn hostile_questions_hurt_nobody() {
         drop(web);
         network.detach("web").await.unwrap();
         eventually("the interface is gone", || machine.interfaces().is_empty());
+    });
+}
+
+#[test]
+fn names_of_containers_do_not_wait_for_silent_servers() {
+    let machine = Machine::new();
+    machine.agent(async |network| {
+        network
+            .define(bridge("net", &["10.1.0.0/24"]))
+            .await
+            .unwrap();
+        network.attach("web", named("net", &["web"])).await.unwrap();
+        let web = space(&network, "web");
+        // It takes questions and says nothing.
+        let _silent = machine.world.run(|| UdpSocket::bind((WORLD, 53)).unwrap());
+        let outside = question("example.org", TYPE::A);
+        let _asker = web.run(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for _ in 0..400 {
+                socket.send_to(&outside, (SERVER, 53)).unwrap();
+            }
+            socket
+        });
+        let asked = Instant::now();
+        assert_eq!(ask(&web, "web").1, [Ipv4Addr::new(10, 1, 0, 2)]);
+        let waited = asked.elapsed();
+        assert!(waited < Duration::from_secs(2), "{waited:?}");
     });
 }
