@@ -240,6 +240,33 @@ fn a_connection_is_taken_over_in_both_directions() {
 }
 
 #[test]
+fn output_does_not_come_with_the_head() {
+    let host = Host::new();
+    let docker = Docker::with_image(&host);
+    let id = docker.ok(&["run", "-d", IMAGE, "sleep", "600"]);
+    let body = json!({ "Cmd": ["echo", "x"], "AttachStdout": true }).to_string();
+    for _ in 0..10 {
+        let created = Wire::ask(&host, &format!("POST /v1.50/containers/{id}/exec"), &body);
+        let exec = created.json()["Id"].as_str().expect("an id").to_owned();
+        let mut wire = Wire::new(&host);
+        let upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n";
+        wire.send(&format!("POST /v1.50/exec/{exec}/start"), upgrade, "{}");
+        // A slow reader such as docker-py, which reads more than the head at once.
+        for _ in 0..5 {
+            assert_eq!(Wire::ask(&host, "GET /_ping", "").status(), 200);
+        }
+        let mut piece = [0; 4096];
+        let n = wire.0.read(&mut piece).expect("a head");
+        assert!(
+            piece[..n].ends_with(b"\r\n\r\n"),
+            "{:?}",
+            String::from_utf8_lossy(&piece[..n])
+        );
+        assert!(wire.rest().ends_with(b"x\n"));
+    }
+}
+
+#[test]
 fn who_does_not_take_over_gets_output_as_a_body() {
     let host = Host::new();
     let docker = Docker::with_image(&host);
