@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::runtime::Handle;
 
@@ -36,6 +37,7 @@ impl Inner {
         if request.mode == NetworkMode::Host {
             return Ok(self.host_attachment());
         }
+        self.n_attached.fetch_add(1, Ordering::SeqCst);
         if !self.leases().begin(id) {
             return Err(AttachError::AlreadyAttached { id: id.to_owned() });
         }

@@ -61,7 +61,7 @@ impl Inner {
             network_name: definition.name.clone(),
             interface: lease.free_interface(),
             peer: if is_bridge {
-                peer_name(id, &definition.id)
+                peer_name()
             } else {
                 String::new()
             },
@@ -172,8 +172,7 @@ fn create_interface(
     links.create_child(ready.index, child, inside)
 }
 
-/// Interfaces are named after containers and networks. One of this name belonged to an earlier run of
-/// the container, whose namespace something still keeps.
+/// An interface of this name that there is in spite of everything is nobody's any more.
 fn create_pair(links: &mut Links, port: &Port<'_>, inside: &Inside<'_>) -> io::Result<()> {
     match links.create_pair(port, inside) {
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {

@@ -206,15 +206,10 @@ impl Lease {
 /// Begins the names of interfaces on the machine's side.
 const INTERFACE_PREFIX: &str = "bv";
 
-/// Returns the name of the machine's side for a container on a network: a hash of both, so that it is
-/// the same however often it is made.
-pub(crate) fn peer_name(container: &str, network: &str) -> String {
-    // FNV-1a; nobody gains anything by making two the same.
-    let bytes = container.bytes().chain([0]).chain(network.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{INTERFACE_PREFIX}{:012x}", hash >> 16)
+/// Returns a name for a machine's side that nobody has had: the kernel takes a while to clear away
+/// that of an earlier run of the container.
+pub(crate) fn peer_name() -> String {
+    format!("{INTERFACE_PREFIX}{:012x}", rand::random::<u64>() >> 16)
 }
 
 /// Says whether an interface has a name that this agent gives.
@@ -478,10 +473,10 @@ mod tests {
 
     #[test]
     fn names_of_interfaces_are_known_again() {
-        let name = peer_name("container", "network");
+        let name = peer_name();
         assert_eq!(name.len(), 14);
         assert!(is_interface_name(&name) && is_interface_name("bv0a000002"));
         assert!(!is_interface_name("bvx") && !is_interface_name("veth0123456789"));
-        assert_ne!(name, peer_name("container", "other"));
+        assert_ne!(name, peer_name());
     }
 }

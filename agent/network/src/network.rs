@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) state: State,
     pub(crate) namespaces: Namespaces,
     pub(crate) lease_files: LeaseFiles,
+    /// How many attachments there have been.
+    pub(crate) n_attached: AtomicU64,
     host: Mutex<Host>,
     leases: Mutex<Leases>,
 }
@@ -112,6 +115,7 @@ impl Network {
         let leases = prepare(config.run_root.join("leases"), |_| lease_files.list())?;
         Ok(Self {
             inner: Arc::new(Inner {
+                n_attached: AtomicU64::new(0),
                 host: Mutex::new(Host::new(bridge.clone(), config.subnet)),
                 leases: Mutex::new(Leases::from_records(leases)),
                 config,
@@ -256,10 +260,15 @@ impl Network {
         if !self.inner.leases().is_empty() {
             return;
         }
+        let n_attached = self.inner.n_attached.load(Ordering::SeqCst);
         let inner = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
             tokio::time::sleep(IDLE).await;
-            if let Some(inner) = inner.upgrade() {
+            let inner = inner.upgrade();
+            // Another container that came meanwhile has its own end.
+            let is_idle =
+                |inner: &Arc<Inner>| inner.n_attached.load(Ordering::SeqCst) == n_attached;
+            if let Some(inner) = inner.filter(is_idle) {
                 // It fails by a panic only, which has been told.
                 let _ = tokio::task::spawn_blocking(move || inner.tidy_firewall()).await;
             }
