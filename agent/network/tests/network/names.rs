@@ -280,7 +280,22 @@ fn names_of_containers_do_not_wait_for_silent_servers() {
             socket
         });
         let asked = Instant::now();
-        assert_eq!(ask(&web, "web").1, [Ipv4Addr::new(10, 1, 0, 2)]);
+        // What finds no room in the socket's buffer is lost; resolvers ask again.
+        let answer = web.run(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let patience = Duration::from_millis(100);
+            socket.set_read_timeout(Some(patience)).unwrap();
+            let mut buffer = vec![0; 512];
+            loop {
+                let own = question("web", TYPE::A);
+                socket.send_to(&own, (SERVER, 53)).unwrap();
+                if let Ok(length) = socket.recv(&mut buffer) {
+                    return buffer[..length].to_vec();
+                }
+                assert!(asked.elapsed() < PATIENCE, "no answer");
+            }
+        });
+        assert_eq!(addresses(&answer).1, [Ipv4Addr::new(10, 1, 0, 2)]);
         let waited = asked.elapsed();
         assert!(waited < Duration::from_secs(2), "{waited:?}");
     });

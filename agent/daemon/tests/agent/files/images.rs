@@ -244,6 +244,7 @@ async fn an_agent_killed_while_it_commits_leaves_no_image_and_nothing_frozen() {
     let asked = request(&id, "never:1");
     let committing = tokio::spawn(async move { commit(&files, asked).await });
     until("the pause", async || {
+        assert!(!committing.is_finished(), "ended before it was seen");
         client.inspect(&id).await.expect("inspect")["State"]["Paused"] == true
     })
     .await;
