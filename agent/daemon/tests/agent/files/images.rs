@@ -235,7 +235,7 @@ async fn an_agent_killed_while_it_commits_leaves_no_image_and_nothing_frozen() {
     let client = host.client().await;
     client.import().await;
     let files = Files::of(&client);
-    let script = "yes >/big & while test $(wc -c </big) -lt 150000000; do sleep 0.01; done; \
+    let script = ": >/big; yes >/big & while test $(wc -c </big) -lt 150000000; do sleep 0.01; done; \
                   kill $!; >/ready; while :; do echo on; sleep 0.01; done";
     let id = client
         .run_detached("box", command(&["sh", "-c", script]))
