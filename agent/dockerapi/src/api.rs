@@ -108,7 +108,7 @@ impl Api {
             query,
             request: request.map(RequestBody::from),
         };
-        if !audit::is_change(&call) {
+        if !audit::is_change(&call.method, &call.path) {
             return router::route(self, call).await;
         }
         let note = audit::Note::of(&call);

@@ -17,12 +17,16 @@ pub(crate) struct Note {
     object: String,
 }
 
-/// Whether a call may change something. Waiting for a container is done by POST and changes nothing.
-pub(crate) fn is_change(call: &Call) -> bool {
-    let is_reading = matches!(call.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let only_looks = call.path == "/auth"
-        || (call.path.starts_with("/containers/") && call.path.ends_with("/wait"));
-    !is_reading && !only_looks
+/// Whether a call may change something, which is all that is not known to look only. It is read as the
+/// router does it.
+pub(crate) fn is_change(method: &Method, path: &str) -> bool {
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let only_looks = matches!(
+        (method, segments.as_slice()),
+        (&Method::GET | &Method::HEAD | &Method::OPTIONS, _)
+            | (&Method::POST, ["auth"] | ["containers", _, "wait"])
+    );
+    !only_looks
 }
 
 impl Note {
@@ -59,5 +63,30 @@ impl Note {
             object: &self.object,
             result: status.as_str(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_waiting_and_looking_are_no_changes() {
+        for (method, path, wanted) in [
+            (Method::GET, "/containers/x/json", false),
+            (Method::HEAD, "/_ping", false),
+            (Method::POST, "/containers/x/wait", false),
+            (Method::POST, "/auth", false),
+            (Method::DELETE, "/containers/wait", true),
+            (Method::DELETE, "/containers//wait", true),
+            (Method::DELETE, "/containers/x/wait", true),
+            (Method::PUT, "/containers/x/wait", true),
+            (Method::POST, "/containers/wait", true),
+            (Method::POST, "/containers/x/y/wait", true),
+            (Method::DELETE, "/auth", true),
+            (Method::POST, "/containers/x/start", true),
+        ] {
+            assert_eq!(is_change(&method, path), wanted, "{method} {path}");
+        }
     }
 }
