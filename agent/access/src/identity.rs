@@ -116,7 +116,10 @@ fn name_of(certificate: &X509Certificate<'_>) -> String {
 
 fn role(certificate: &X509Certificate<'_>) -> Role {
     let mut units = certificate.subject().iter_organizational_unit();
-    if units.any(|unit| unit.as_str() == Ok(READ_ONLY_UNIT)) {
+    // As names are compared (RFC 4518): without regard to case and to space around. What is written in an
+    // alphabet that is not read here might be the same, and who cannot be read may do the least.
+    let is_reader = |text: &str| text.trim().eq_ignore_ascii_case(READ_ONLY_UNIT);
+    if units.any(|unit| unit.as_str().map_or(true, is_reader)) {
         Role::Reader
     } else {
         Role::Operator
@@ -125,11 +128,12 @@ fn role(certificate: &X509Certificate<'_>) -> Role {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, DnType, KeyPair};
+    use rcgen::string::{BmpString, PrintableString, TeletexString, UniversalString};
+    use rcgen::{CertificateParams, DnType, DnValue, KeyPair};
 
     use super::*;
 
-    fn caller(unit: Option<&str>) -> Caller {
+    fn caller(unit: Option<impl Into<DnValue>>) -> Caller {
         let mut parameters = CertificateParams::default();
         let subject = &mut parameters.distinguished_name;
         subject.push(DnType::CommonName, "ann");
@@ -146,6 +150,7 @@ mod tests {
         for (unit, role) in [
             (None, Role::Operator),
             (Some("read-only"), Role::Reader),
+            (Some(" Read-Only "), Role::Reader),
             (Some("read-only-not"), Role::Operator),
         ] {
             let identity = Identity::of(&caller(unit), 0);
@@ -153,6 +158,20 @@ mod tests {
             assert_eq!(identity.json()["certificate"], "ann");
         }
         assert_eq!(Identity::of(&Caller::Local, 7), Identity::local(7));
+    }
+
+    #[test]
+    fn a_unit_in_another_alphabet_does_not_make_an_operator() {
+        let text = "read-only";
+        for unit in [
+            DnValue::PrintableString(PrintableString::try_from(text).expect("text")),
+            DnValue::BmpString(BmpString::try_from(text).expect("text")),
+            DnValue::TeletexString(TeletexString::try_from(text).expect("text")),
+            DnValue::UniversalString(UniversalString::try_from(text).expect("text")),
+        ] {
+            let identity = Identity::of(&caller(Some(unit.clone())), 0);
+            assert_eq!(identity.role(), Role::Reader, "{unit:?}");
+        }
     }
 
     #[test]
