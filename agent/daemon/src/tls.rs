@@ -1,4 +1,4 @@
-//! TLS 1.3 with client certificates: who has none of the operator's authority is told nothing.
+//! TLS with client certificates: who has none of the operator's authority is told nothing.
 
 use std::io;
 use std::sync::Arc;

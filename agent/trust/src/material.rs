@@ -138,7 +138,8 @@ impl Material {
     ) -> Result<Arc<ServerConfig>, MaterialError> {
         let certified = CertifiedKey::new(self.chain.clone(), Arc::clone(&self.key));
         let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&version::TLS13])
+            // docker-py before 7, and with it docker-compose 1, speak nothing newer than 1.2.
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .map_err(|error| MaterialError::Tls(error.into()))?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
@@ -146,6 +147,7 @@ impl Material {
         // Every call of the controller is a new process that could not resume a session. And a
         // session that is resumed would not be judged by a changed list of revocations.
         config.send_tls13_tickets = 0;
+        config.require_ems = true;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         Ok(Arc::new(config))
     }

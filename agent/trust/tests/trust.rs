@@ -12,7 +12,10 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
 use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use time::{Duration, OffsetDateTime};
@@ -117,19 +120,36 @@ type Connected = (
 
 /// Connects as `client`, which trusts `authority`; nothing when either side refuses the other.
 async fn connect(trust: &Trust, authority: &Authority, client: &Identity) -> Option<Connected> {
-    let (near, far) = tokio::io::duplex(64 * 1024);
+    let config = client_config(authority, Some(client), rustls::ALL_VERSIONS);
+    connect_by(trust, config).await
+}
+
+/// Describes a client that speaks some versions of TLS, and has a certificate or none.
+fn client_config(
+    authority: &Authority,
+    client: Option<&Identity>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(der(&authority.pem)).expect("authority");
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("versions")
-        .with_root_certificates(roots)
-        .with_client_auth_cert(
-            vec![der(&client.pem)],
-            PrivateKeyDer::from_pem_slice(client.key.as_bytes()).expect("key"),
-        )
-        .expect("identity");
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        .with_root_certificates(roots);
+    Arc::new(match client {
+        Some(client) => config
+            .with_client_auth_cert(
+                vec![der(&client.pem)],
+                PrivateKeyDer::from_pem_slice(client.key.as_bytes()).expect("key"),
+            )
+            .expect("identity"),
+        None => config.with_no_client_auth(),
+    })
+}
+
+async fn connect_by(trust: &Trust, config: Arc<ClientConfig>) -> Option<Connected> {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let connector = tokio_rustls::TlsConnector::from(config);
     let gate = trust.gate();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(&gate.config));
     let name = ServerName::try_from("machine.berth").expect("name");
@@ -142,6 +162,36 @@ async fn connect(trust: &Trust, authority: &Authority, client: &Identity) -> Opt
     let mut byte = [0];
     near.read_exact(&mut byte).await.ok()?;
     Some((near, far))
+}
+
+#[tokio::test]
+async fn older_clients_are_judged_as_newer_ones() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (authority, stranger) = (Authority::new("one"), Authority::new("other"));
+    let trust = agent(folder.path(), &[&authority], &authority.server());
+    let (client, thief) = (authority.client(), authority.client());
+    let stolen = (Fingerprint::of(&der(&thief.pem)), "laptop".to_owned());
+    trust.revoke(&[stolen], &client.caller()).expect("revoked");
+    let foreign = stranger.client();
+    for (versions, version) in [
+        ([&TLS12], ProtocolVersion::TLSv1_2),
+        ([&TLS13], ProtocolVersion::TLSv1_3),
+    ] {
+        for refused in [None, Some(&thief), Some(&foreign)] {
+            let config = client_config(&authority, refused, &versions);
+            let connected = connect_by(&trust, config).await;
+            assert!(connected.is_none(), "{version:?}");
+        }
+        // Sessions are not resumed: who is revoked meanwhile would not be judged.
+        let config = client_config(&authority, Some(&client), &versions);
+        for _ in 0..2 {
+            let connected = connect_by(&trust, Arc::clone(&config)).await;
+            let (near, _far) = connected.expect("let in");
+            let tls = near.get_ref().1;
+            assert_eq!(tls.protocol_version(), Some(version));
+            assert_ne!(tls.handshake_kind(), Some(HandshakeKind::Resumed));
+        }
+    }
 }
 
 #[tokio::test]

@@ -82,11 +82,20 @@ pub(crate) fn host_with_tls(authority: &Authority, folder: &Path) -> Host {
 }
 
 pub(crate) fn client_config(authority: &Authority, identity: Option<Identity>) -> ClientConfig {
+    client_config_of(authority, identity, rustls::DEFAULT_VERSIONS)
+}
+
+/// Describes a client that speaks only some versions of TLS.
+pub(crate) fn client_config_of(
+    authority: &Authority,
+    identity: Option<Identity>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let der = CertificateDer::from_pem_slice(authority.0.pem().as_bytes()).expect("PEM");
     roots.add(der).expect("authority");
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("versions")
         .with_root_certificates(roots);
     let mut config = match identity {
