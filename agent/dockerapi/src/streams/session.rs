@@ -1,9 +1,12 @@
 //! A process and a client over a connection: two tasks, so that a process that does not read its
 //! input can still be heard.
 
+use std::io;
 use std::pin::Pin;
 
 use berth_agent_engine::{InputFlow, Session, SessionEvent, SessionInput, SessionOutput};
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use tokio::io::ReadHalf;
 use tokio::io::WriteHalf;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, SimplexStream, simplex};
@@ -26,6 +29,8 @@ pub(crate) enum Talk {
     Session(Box<SessionStream>),
     /// Only these bytes.
     Words(Vec<u8>),
+    /// These pieces; an error ends them.
+    Pieces(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>),
     /// What is found out once the client has the answer's head.
     Later(Pin<Box<dyn Future<Output = Self> + Send>>),
 }
@@ -56,6 +61,14 @@ impl Talk {
             Self::Words(words) => {
                 // A client that is gone does not mind.
                 let _ = writer.write_all(&words).await;
+                let _ = writer.shutdown().await;
+            }
+            Self::Pieces(mut pieces) => {
+                while let Some(Ok(piece)) = pieces.next().await {
+                    if writer.write_all(&piece).await.is_err() {
+                        return;
+                    }
+                }
                 let _ = writer.shutdown().await;
             }
         }

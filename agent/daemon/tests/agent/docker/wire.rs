@@ -240,6 +240,35 @@ fn a_connection_is_taken_over_in_both_directions() {
 }
 
 #[test]
+fn a_connection_is_taken_over_for_what_was_written_so_far() {
+    let host = Host::new();
+    let docker = Docker::with_image(&host);
+    let script = "echo out; echo err >&2";
+    docker.ok(&["run", "--name", "done", IMAGE, "sh", "-c", script]);
+    let attach = |query: &str| {
+        let mut wire = Wire::new(&host);
+        // As docker-py, which leaves out "stream" and reads frames to the connection's end.
+        let line = format!("POST /v1.41/containers/done/attach?stdout=1&stderr=1&{query}");
+        let upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
+        wire.send(&line, upgrade, "");
+        let head = wire.head();
+        assert!(head.starts_with("HTTP/1.1 101 UPGRADED\r\n"), "{head}");
+        wire.rest()
+    };
+    let frames = attach("stream=0&logs=1");
+    let frame = |stream: u8, text: &str| [&[stream, 0, 0, 0, 0, 0, 0, 4], text.as_bytes()].concat();
+    let (out, err) = (frame(1, "out\n"), frame(2, "err\n"));
+    let orders = [[out.clone(), err.clone()].concat(), [err, out].concat()];
+    assert!(orders.contains(&frames), "{frames:?}");
+    assert!(attach("stream=0&logs=0").is_empty());
+    // Without that, as a body.
+    let line = "POST /v1.41/containers/done/attach?stdout=1&logs=1";
+    let answer = Wire::ask(&host, line, "");
+    assert_eq!(answer.status(), 200);
+    assert!(String::from_utf8_lossy(&answer.body).contains("out\n"));
+}
+
+#[test]
 fn output_does_not_come_with_the_head() {
     let host = Host::new();
     let docker = Docker::with_image(&host);
