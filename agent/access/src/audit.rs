@@ -4,13 +4,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::identity::{Identity, Role};
+use crate::note::AuditNote;
 
 /// Bytes after which a new file is begun.
 const LARGEST: u64 = 8 * 1024 * 1024;
@@ -18,19 +19,6 @@ const LARGEST: u64 = 8 * 1024 * 1024;
 const OLDER: u32 = 4;
 /// Bytes of a caller's own text that a line has at most.
 const LONGEST: usize = 512;
-
-/// One change, done or refused.
-#[derive(Clone, Copy, Debug)]
-pub struct AuditEntry<'a> {
-    /// Who asked for it.
-    pub identity: &'a Identity,
-    /// The call: method and path.
-    pub call: &'a str,
-    /// What it was about, if the path does not say.
-    pub object: &'a str,
-    /// How it ended: a status of the face that it came by.
-    pub result: &'a str,
-}
 
 /// The record of changes.
 #[derive(Debug)]
@@ -57,20 +45,32 @@ impl AuditLog {
         }
     }
 
+    /// Begins to record a change: its call (method and path), and what it is about, if the path does not
+    /// say that.
+    #[must_use = "it is recorded at the note's end"]
+    pub fn begin(
+        self: &Arc<Self>,
+        identity: &Arc<Identity>,
+        call: String,
+        object: String,
+    ) -> AuditNote {
+        AuditNote::new(Arc::clone(self), Arc::clone(identity), call, object)
+    }
+
     /// Appends a change. A record that cannot be written is told to the agent's log: a full disk must not
     /// keep anybody from making room.
-    pub fn note(&self, entry: &AuditEntry<'_>) {
+    pub(crate) fn append_line(&self, note: &AuditNote) {
         let time = OffsetDateTime::now_utc().format(&Rfc3339);
         let line = json!({
             "time": time.unwrap_or_default(),
-            "who": entry.identity.json(),
-            "role": match entry.identity.role() {
+            "who": note.identity.json(),
+            "role": match note.identity.role() {
                 Role::Operator => "operator",
                 Role::Reader => "reader",
             },
-            "call": cut(entry.call),
-            "object": cut(entry.object),
-            "result": entry.result,
+            "call": cut(&note.call),
+            "object": cut(&note.object),
+            "result": note.result,
         });
         if let Err(error) = self.append(&format!("{line}\n")) {
             let path = self.path.display();
@@ -141,29 +141,24 @@ mod tests {
 
     use super::*;
 
-    fn entry<'a>(identity: &'a Identity, call: &'a str) -> AuditEntry<'a> {
-        AuditEntry {
-            identity,
-            call,
-            object: "",
-            result: "204",
-        }
+    fn lines(path: &Path) -> Vec<Value> {
+        let text = fs::read_to_string(path).expect("log");
+        let lines = text.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().expect("JSON")
     }
 
     #[test]
     fn a_change_is_a_line_that_says_who_and_what() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("audit.log");
-        let identity = Identity::local(7);
+        let identity = Arc::new(Identity::local(7));
         for round in 0..2 {
             // The second opens what the first has left.
-            AuditLog::new(path.clone()).note(&entry(&identity, &format!("POST /{round}")));
+            let log = Arc::new(AuditLog::new(path.clone()));
+            let note = log.begin(&identity, format!("POST /{round}"), String::new());
+            note.end("204");
         }
-        let text = fs::read_to_string(&path).expect("log");
-        let lines: Vec<Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
+        let lines = lines(&path);
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[1]["who"]["uid"], 7);
         assert_eq!(lines[1]["call"], "POST /1");
@@ -171,14 +166,31 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_nobody_waits_for_is_a_line_as_well() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("audit.log");
+        let log = Arc::new(AuditLog::new(path.clone()));
+        let identity = Arc::new(Identity::local(0));
+        let mut note = log.begin(&identity, "DELETE /x".to_owned(), "name=x".to_owned());
+        note.is_about("id=1");
+        assert!(!path.exists());
+        drop(note);
+        let lines = lines(&path);
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["object"], "name=x id=1");
+        assert_eq!(lines[0]["result"], "cut off");
+    }
+
+    #[test]
     fn older_files_are_kept_up_to_a_number() {
         let folder = tempfile::tempdir().expect("folder");
         let mut log = AuditLog::new(folder.path().join("audit.log"));
         log.largest = 100;
-        let identity = Identity::local(0);
+        let log = Arc::new(log);
+        let identity = Arc::new(Identity::local(0));
         let long = "x".repeat(4 * LONGEST);
         for _ in 0..20 {
-            log.note(&entry(&identity, &long));
+            log.begin(&identity, long.clone(), String::new()).end("204");
         }
         let mut names: Vec<String> = fs::read_dir(folder.path())
             .expect("folder")

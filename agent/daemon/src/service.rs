@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use berth_agent_access::{AuditEntry, AuditLog, Identity, Role};
+use berth_agent_access::{AuditLog, Identity, Role};
 use berth_agent_dockerapi::{Api, Hold};
 use berth_agent_trust::Caller;
 use http::header::CONTENT_TYPE;
@@ -77,39 +77,32 @@ impl Face {
     fn call_grpc(&mut self, mut request: Request<Incoming>) -> Answer {
         let path = request.uri().path().to_owned();
         let is_change = berth_agent_grpc::is_change(&path);
-        if is_change && self.identity.role() == Role::Reader {
-            let identity = &self.identity;
+        let identity = &self.identity;
+        let note = is_change.then(|| self.audit.begin(identity, path, String::new()));
+        if is_change && identity.role() == Role::Reader {
             let sentence = format!("{identity} is read-only: it may look, but change nothing");
             let status = Status::permission_denied(sentence);
-            note(&self.audit, identity, &path, "7");
+            if let Some(note) = note {
+                note.end("7");
+            }
             return Box::pin(std::future::ready(Ok(status.into_http())));
         }
         request.extensions_mut().insert(self.caller.clone());
         let answer = self.grpc.call(request.map(Body::new));
-        let (audit, identity) = (Arc::clone(&self.audit), Arc::clone(&self.identity));
         Box::pin(async move {
             let response = match answer.await {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
-            if is_change {
+            if let Some(note) = note {
                 // Of a call that goes on, how it began.
                 let status = response.headers().get(GRPC_STATUS);
                 let status = status.and_then(|status| status.to_str().ok());
-                note(&audit, &identity, &path, status.unwrap_or("0"));
+                note.end(status.unwrap_or("0"));
             }
             Ok(response)
         })
     }
-}
-
-fn note(audit: &AuditLog, identity: &Identity, path: &str, result: &str) {
-    audit.note(&AuditEntry {
-        identity,
-        call: path,
-        object: "",
-        result,
-    });
 }
 
 /// Whether a request is one of gRPC, which is spoken over HTTP/2 only.

@@ -77,7 +77,7 @@ impl Api {
     pub async fn call(
         self,
         request: Request<Incoming>,
-        identity: &Identity,
+        identity: &Arc<Identity>,
     ) -> Result<Response<Body>, Infallible> {
         let is_head = request.method() == Method::HEAD;
         let answered = self.answer(request, identity).await;
@@ -97,7 +97,7 @@ impl Api {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        identity: &Identity,
+        identity: &Arc<Identity>,
     ) -> Result<Response<Body>, ApiError> {
         let (path, version) = split(request.uri().path())?;
         let query = Query::parse(request.uri().query().unwrap_or_default());
@@ -111,14 +111,14 @@ impl Api {
         if !audit::is_change(&call.method, &call.path) {
             return router::route(self, call).await;
         }
-        let note = audit::Note::of(&call);
+        let note = audit::begin(&self.0.audit, identity, &call);
         let result = if identity.role() == Role::Reader {
             let sentence = format!("{identity} is read-only: it may look, but change nothing");
             Err(ApiError::new(StatusCode::FORBIDDEN, sentence))
         } else {
             router::route(self, call).await
         };
-        note.write(&self.0.audit, identity, &result);
+        audit::end(note, &result);
         result
     }
 

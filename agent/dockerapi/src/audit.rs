@@ -1,6 +1,8 @@
 //! Which calls are changes, and what is recorded of them.
 
-use berth_agent_access::{AuditEntry, AuditLog, Identity};
+use std::sync::Arc;
+
+use berth_agent_access::{AuditLog, AuditNote, Identity};
 use http::{Method, Response};
 
 use crate::body::Body;
@@ -10,12 +12,9 @@ use crate::error::ApiError;
 /// Parameters that say what a call is about; others may be secret.
 const OBJECTS: [&str; 6] = ["name", "fromImage", "container", "repo", "tag", "t"];
 
-/// What is recorded of a call.
-#[derive(Debug)]
-pub(crate) struct Note {
-    call: String,
-    object: String,
-}
+/// In the extensions of an answer: what a call was about that its path and parameters do not say.
+#[derive(Clone, Debug)]
+struct About(String);
 
 /// Whether a call may change something, which is all that is not known to look only. It is read as the
 /// router does it.
@@ -29,41 +28,38 @@ pub(crate) fn is_change(method: &Method, path: &str) -> bool {
     !only_looks
 }
 
-impl Note {
-    pub(crate) fn of(call: &Call) -> Self {
-        let mut object = String::new();
-        for key in OBJECTS {
-            for value in call.query.all(key) {
-                if !object.is_empty() {
-                    object.push(' ');
-                }
-                object.push_str(&format!("{key}={value}"));
+/// Begins to record a call.
+pub(crate) fn begin(log: &Arc<AuditLog>, identity: &Arc<Identity>, call: &Call) -> AuditNote {
+    let mut object = String::new();
+    for key in OBJECTS {
+        for value in call.query.all(key) {
+            if !object.is_empty() {
+                object.push(' ');
             }
-        }
-        Self {
-            call: format!("{} {}", call.method, call.path),
-            object,
+            object.push_str(&format!("{key}={value}"));
         }
     }
+    log.begin(identity, format!("{} {}", call.method, call.path), object)
+}
 
-    /// Records the call. Of one whose answer goes on, how it began.
-    pub(crate) fn write(
-        &self,
-        log: &AuditLog,
-        identity: &Identity,
-        result: &Result<Response<Body>, ApiError>,
-    ) {
-        let status = match result {
-            Ok(response) => response.status(),
-            Err(error) => error.status(),
-        };
-        log.note(&AuditEntry {
-            identity,
-            call: &self.call,
-            object: &self.object,
-            result: status.as_str(),
-        });
-    }
+/// Records a call. Of one whose answer goes on, how it began.
+pub(crate) fn end(mut note: AuditNote, result: &Result<Response<Body>, ApiError>) {
+    let status = match result {
+        Ok(response) => {
+            if let Some(About(object)) = response.extensions().get() {
+                note.is_about(object);
+            }
+            response.status()
+        }
+        Err(error) => error.status(),
+    };
+    note.end(status.as_str());
+}
+
+/// Has the record say what a call was about, besides its path and parameters.
+pub(crate) fn about(mut response: Response<Body>, object: String) -> Response<Body> {
+    response.extensions_mut().insert(About(object));
+    response
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::answer;
 use crate::api::Api;
+use crate::audit;
 use crate::body::Body;
 use crate::call::Call;
 use crate::containers::EndpointSettings;
@@ -110,10 +111,13 @@ fn list(api: &Api, call: &Call) -> Result<Response<Body>, ApiError> {
 
 async fn create(api: &Api, mut call: Call) -> Result<Response<Body>, ApiError> {
     let wanted: Wanted = call.json().await?;
+    let about = format!("name={}", wanted.name);
     let created = api.engine().create_network(options(wanted)).await;
     let created = created.map_err(failure)?;
     let object = json!({ "Id": created.id, "Warning": created.warning });
-    Ok(answer::json(StatusCode::CREATED, &object))
+    let about = format!("{about} id={}", created.id);
+    let response = answer::json(StatusCode::CREATED, &object);
+    Ok(audit::about(response, about))
 }
 
 async fn connect(api: &Api, mut call: Call, name: &str) -> Result<Response<Body>, ApiError> {
@@ -124,7 +128,8 @@ async fn connect(api: &Api, mut call: Call, name: &str) -> Result<Response<Body>
     let asked = endpoint_config.into_options(name.to_owned());
     let connected = api.engine().connect_network(name, &container, asked).await;
     connected.map_err(failure)?;
-    Ok(answer::plain(StatusCode::OK))
+    let about = format!("container={container}");
+    Ok(audit::about(answer::plain(StatusCode::OK), about))
 }
 
 async fn disconnect(api: &Api, mut call: Call, name: &str) -> Result<Response<Body>, ApiError> {
@@ -134,7 +139,8 @@ async fn disconnect(api: &Api, mut call: Call, name: &str) -> Result<Response<Bo
         .disconnect_network(name, &connection.container)
         .await;
     done.map_err(failure)?;
-    Ok(answer::plain(StatusCode::OK))
+    let about = format!("container={}", connection.container);
+    Ok(audit::about(answer::plain(StatusCode::OK), about))
 }
 
 async fn prune(api: &Api, call: &Call) -> Result<Response<Body>, ApiError> {

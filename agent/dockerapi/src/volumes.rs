@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::answer;
 use crate::api::Api;
+use crate::audit;
 use crate::body::Body;
 use crate::call::Call;
 use crate::error::ApiError;
@@ -68,7 +69,8 @@ async fn create(api: &Api, mut call: Call) -> Result<Response<Body>, ApiError> {
         labels: wanted.labels,
     };
     let volume = blocking(api, move |engine| engine.create_volume(request)).await?;
-    Ok(answer::json(StatusCode::CREATED, &object(&volume)))
+    let response = answer::json(StatusCode::CREATED, &object(&volume));
+    Ok(audit::about(response, format!("name={}", volume.name)))
 }
 
 async fn remove(api: &Api, call: &Call, name: String) -> Result<Response<Body>, ApiError> {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::answer;
 use crate::api::Api;
+use crate::audit;
 use crate::body::Body;
 use crate::call::Call;
 use crate::containers::options::ContainerConfig;
@@ -20,6 +21,7 @@ pub(super) async fn create(api: &Api, mut call: Call) -> Result<Response<Body>, 
         String::new()
     };
     let options = config.into_options(platform)?;
+    let image = options.image.clone();
     let name = call.query.text("name");
     let created = api.engine().create(name, options).await;
     let created = created.map_err(|error| {
@@ -33,5 +35,7 @@ pub(super) async fn create(api: &Api, mut call: Call) -> Result<Response<Body>, 
         }
     })?;
     let object = json!({ "Id": created.id.as_str(), "Warnings": created.warnings });
-    Ok(answer::json(StatusCode::CREATED, &object))
+    let about = format!("id={} image={image}", created.id.as_str());
+    let response = answer::json(StatusCode::CREATED, &object);
+    Ok(audit::about(response, about))
 }

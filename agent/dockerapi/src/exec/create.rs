@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::answer;
 use crate::api::Api;
+use crate::audit;
 use crate::body::Body;
 use crate::call::Call;
 use crate::decode::words;
@@ -37,6 +38,8 @@ pub(crate) async fn create(
     name: &str,
 ) -> Result<Response<Body>, ApiError> {
     let config: ExecConfig = call.json().await?;
+    // Its arguments may be secret.
+    let program = config.cmd.first().cloned().unwrap_or_default();
     let options = ExecOptions {
         command: config.cmd,
         env: config.env,
@@ -52,7 +55,8 @@ pub(crate) async fn create(
         size: terminal_size(config.console_size),
     };
     let id = api.engine().create_exec(name, options)?;
-    Ok(answer::json(StatusCode::CREATED, &json!({ "Id": id })))
+    let response = answer::json(StatusCode::CREATED, &json!({ "Id": id }));
+    Ok(audit::about(response, format!("id={id} program={program}")))
 }
 
 /// Reads the size of a new terminal.

@@ -3,20 +3,28 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 
 use super::Docker;
+use super::wire::Wire;
 use crate::client::IMAGE;
-use crate::clients_and_strangers::{Authority, Identity, channel, client_config, host_with_tls};
-use crate::host::Host;
+use crate::clients_and_strangers::{
+    Authority, Identity, channel, client_config, client_config_of, host_with_tls,
+};
+use crate::host::{Host, PATIENCE};
 
 /// Asks over TLS; returns the status and the body.
 fn ask(host: &Host, authority: &Authority, unit: Option<&str>, line: &str) -> (u16, String) {
     let identity = Identity::from(authority.issue_for("ann", unit));
-    let mut config = client_config(authority, Some(identity));
+    ask_as(host, client_config(authority, Some(identity)), line)
+}
+
+/// Asks as a client that is described.
+fn ask_as(host: &Host, mut config: ClientConfig, line: &str) -> (u16, String) {
     config.alpn_protocols.clear();
     let name = ServerName::try_from("machine.berth").expect("name");
     let client = ClientConnection::new(Arc::new(config), name).expect("client");
@@ -45,6 +53,7 @@ fn a_reader_looks_and_changes_nothing() {
     let host = host_with_tls(&authority, folder.path());
     let docker = Docker::with_image(&host);
     docker.ok(&["run", "-d", "--name", "kept", IMAGE, "sleep", "600"]);
+    docker.ok(&["create", "--name", "wait", IMAGE]);
     let reader = |line: &str| ask(&host, &authority, Some("read-only"), line);
     for line in [
         "GET /_ping",
@@ -61,6 +70,9 @@ fn a_reader_looks_and_changes_nothing() {
         "POST /v1.50/containers/kept/exec",
         "POST /v1.50/images/create?fromImage=x",
         "POST /kept",
+        "DELETE /v1.50/containers/wait?force=1",
+        "DELETE /containers//wait",
+        "PUT /containers/kept/wait",
     ] {
         let (status, answer) = reader(line);
         assert_eq!(status, 403, "{line}");
@@ -70,11 +82,12 @@ fn a_reader_looks_and_changes_nothing() {
         docker.ok(&["inspect", "-f", "{{.State.Running}}", "kept"]),
         "true"
     );
+    docker.ok(&["inspect", "wait"]);
     let operator = ask(&host, &authority, None, "POST /v1.50/containers/kept/kill");
     assert_eq!(operator.0, 204, "{}", operator.1);
     let lines = audit(&host);
     let refused = lines.iter().filter(|line| line["result"] == "403");
-    assert_eq!(refused.count(), 5);
+    assert_eq!(refused.count(), 8);
     let last = lines.last().expect("a line");
     assert_eq!(last["who"]["certificate"], "ann");
     assert_eq!(last["call"], "POST /containers/kept/kill");
@@ -127,6 +140,9 @@ fn changes_over_the_unix_socket_are_recorded_by_user() {
     let host = Host::new();
     let docker = Docker::with_image(&host);
     let id = docker.ok(&["create", "--name", "made", IMAGE]);
+    docker.ok(&["volume", "create", "data"]);
+    let network = docker.ok(&["network", "create", "front"]);
+    docker.ok(&["network", "connect", "front", "made"]);
     docker.ok(&["ps", "-a"]);
     docker.ok(&["rm", "made"]);
     docker.fails(&["rm", "made"], 1);
@@ -148,9 +164,14 @@ fn changes_over_the_unix_socket_are_recorded_by_user() {
         .collect();
     let removal = "DELETE /containers/made";
     assert_eq!(told[0], ("POST /images/create", "repo=busybox:test", "200"));
-    assert_eq!(told[1], ("POST /containers/create", "name=made", "201"));
+    let about = format!("name=made id={id} image={IMAGE}");
+    assert_eq!(told[1], ("POST /containers/create", about.as_str(), "201"));
+    assert_eq!(told[2], ("POST /volumes/create", "name=data", "201"));
+    let about = format!("name=front id={network}");
+    assert_eq!(told[3], ("POST /networks/create", about.as_str(), "201"));
+    assert_eq!((told[4].1, told[4].2), ("container=made", "200"));
     assert_eq!(
-        told[2..],
+        told[5..],
         [(removal, "", "204"), (removal, "", "404")],
         "{id}"
     );
@@ -158,4 +179,52 @@ fn changes_over_the_unix_socket_are_recorded_by_user() {
         lines.iter().all(|line| line["who"]["uid"] == 0),
         "{lines:?}"
     );
+}
+
+/// Runs a container that takes its time to stop.
+fn run_stubborn(docker: &Docker, name: &str) {
+    let script = "trap 'echo told' TERM; echo ready; sleep 600 & while :; do wait $!; done";
+    docker.ok(&["run", "-d", "--name", name, IMAGE, "sh", "-c", script]);
+    docker.until(&["logs", name], "ready");
+}
+
+/// Waits until a call is on record as one whose caller has gone.
+fn until_cut_off(host: &Host, call: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let is_cut_off = |line: &Value| line["call"] == call && line["result"] == "cut off";
+    while !audit(host).iter().any(is_cut_off) {
+        assert!(Instant::now() < deadline, "{:?}", audit(host));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_is_on_record_as_well() {
+    let host = Host::new();
+    let docker = Docker::with_image(&host);
+    run_stubborn(&docker, "first");
+    let mut wire = Wire::new(&host);
+    wire.send("POST /v1.50/containers/first/stop?t=2", "", "");
+    docker.until(&["logs", "first"], "ready\ntold");
+    drop(wire);
+    until_cut_off(&host, "POST /containers/first/stop");
+
+    run_stubborn(&docker, "second");
+    let client = host.client().await;
+    let stop = tokio::spawn(async move { client.stop("second", 2).await });
+    docker.until(&["logs", "second"], "ready\ntold");
+    stop.abort();
+    until_cut_off(&host, "/berth.v1.ContainerService/Stop");
+    // Both are done all the same.
+    docker.until(&["ps", "-q"], "");
+}
+
+#[test]
+fn clients_that_know_nothing_newer_than_tls_1_2_are_let_in() {
+    let folder = tempfile::tempdir().expect("folder");
+    let authority = Authority::new();
+    let host = host_with_tls(&authority, folder.path());
+    let identity = Identity::from(authority.issue_for("ann", Some("read-only")));
+    let old = client_config_of(&authority, Some(identity), &[&rustls::version::TLS12]);
+    assert_eq!(ask_as(&host, old.clone(), "GET /_ping").0, 200);
+    assert_eq!(ask_as(&host, old, "POST /containers/prune").0, 403);
 }
