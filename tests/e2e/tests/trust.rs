@@ -60,11 +60,14 @@ fn only_holders_of_the_operators_certificate_are_served() {
         "a server's: {misused:?}"
     );
 
-    let old = curl_tls12(&machine, &own);
-    assert!(old.code() != Some(0), "TLS 1.2 is not spoken: {old:?}");
+    // For clients that know nothing newer; what is older than that is refused.
+    let old = curl_up_to("1.2", &machine, &own);
+    assert_eq!(old.code(), Some(0), "TLS 1.2: {old:?}");
+    let older = curl_up_to("1.1", &machine, &own);
+    assert_ne!(older.code(), Some(0), "TLS 1.1 is not spoken: {older:?}");
 }
 
-fn curl_tls12(machine: &Machine<'_>, own: &Path) -> Outcome {
+fn curl_up_to(version: &str, machine: &Machine<'_>, own: &Path) -> Outcome {
     Outcome::of(
         Command::new("curl")
             .args([
@@ -74,7 +77,7 @@ fn curl_tls12(machine: &Machine<'_>, own: &Path) -> Outcome {
                 "--max-time",
                 "10",
                 "--tls-max",
-                "1.2",
+                version,
                 "--cacert",
             ])
             .arg(own.join("ca.pem"))
