@@ -86,6 +86,14 @@ impl External {
         let mut process = message.process.clone();
         // The same was said when the container was started.
         drop(fit(&mut process));
+        if let Some(size) = message.terminal_size {
+            // The command may look at its terminal before the master has come back to us.
+            let size = oci_spec::runtime::BoxBuilder::default()
+                .height(size.rows)
+                .width(size.cols)
+                .build();
+            process.set_console_size(size.ok());
+        }
         let bytes = serde_json::to_vec(&process)
             .map_err(io::Error::from)
             .at(step::EXTERNAL, what)?;
